@@ -1,0 +1,106 @@
+"""The command line: every command is one call of the library.
+
+Exit codes: 0 for success, 1 if a loss became not finite, 2 for bad input, 130 after Ctrl-C. With 1 and with 130 the
+best picture so far has been written, if there was one.
+"""
+
+import argparse
+import inspect
+import sys
+import warnings
+from pathlib import Path
+
+import nst_numpy
+from nst_numpy import images, samples
+from nst_numpy.optimize import INTERRUPTED, METHODS
+from nst_numpy.stylize import StyleTransfer, transfer
+
+DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(transfer).parameters.items()}
+DEMO = Path("out/demo.png")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"nst-numpy: error: {message}\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command `nst-numpy` with these arguments, by default those of the process; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        images.check_output(options.output)
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the message is printed below
+            result = options.run(options)
+        result.save(options.output)
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"nst-numpy: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nst-numpy: interrupted before the first step; nothing was written", file=sys.stderr)
+        return 130
+    print(f"wrote {options.output}")
+    if not result.complete:
+        print(f"nst-numpy: {result.message}", file=sys.stderr)
+        return 130 if result.message.startswith(INTERRUPTED) else 1
+    return 0
+
+
+def _transfer(options: argparse.Namespace) -> StyleTransfer:
+    return transfer(**{name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)})
+
+
+def _demo(options: argparse.Namespace) -> StyleTransfer:
+    return transfer(samples.portrait(), samples.swirling_night(), progress=options.progress)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="nst-numpy", description="Neural style transfer in NumPy, every gradient derived by hand.")
+    parser.add_argument("--version", action="version", version=f"nst_numpy {nst_numpy.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "transfer",
+        help="paint one image in the style of another",
+        description="Paint the content of one image in the style of another.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    command.set_defaults(run=_transfer)
+    command.add_argument("content", metavar="CONTENT", help="image file")
+    command.add_argument("style", metavar="STYLE", help="image file")
+    command.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="image file to write")
+
+    def option(name: str, help: str, **keywords) -> None:
+        keywords = {"default": DEFAULTS[name], **keywords}
+        command.add_argument("--" + name.replace("_", "-"), help=help, **keywords)
+
+    option("weights", "weight file; without one, the embedded network", metavar="FILE", default=argparse.SUPPRESS)
+    option("size", "longer side of the picture in pixels", type=int, metavar="N")
+    option("steps", "iterations of the optimiser", type=int, metavar="N")
+    layers = {"type": _names, "metavar": "LAYER,…", "default": argparse.SUPPRESS}
+    option("content_layers", "such as conv4_2; by default that, or the nearest that the network has", **layers)
+    option("style_layers", "such as conv1_1,conv2_1; by default conv1_1 … conv5_1, or the nearest", **layers)
+    option("content_weight", "α", type=float, metavar="W")
+    option("style_weight", "β", type=float, metavar="W")
+    option("tv_weight", "γ, the weight of the total variation", type=float, metavar="W")
+    option("init", 'where to start: "content", "noise", or an image file, such as an earlier result', metavar="START")
+    option("optimizer", "method", choices=list(METHODS))
+    option("pooling", "the paper's, or the one that VGG was trained with", choices=["average", "max"])
+    option("seed", "for the noise", type=int, metavar="N")
+
+    demo = commands.add_parser(
+        "demo",
+        help="a first picture, from sample images that the library brings along",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    demo.set_defaults(run=_demo)
+    demo.add_argument("-o", "--output", metavar="OUT", type=Path, default=DEMO, help="image file to write")
+    for each in (command, demo):
+        each.add_argument("--quiet", dest="progress", action="store_false", default=True, help="no progress bar")
+    return parser

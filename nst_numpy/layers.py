@@ -1,0 +1,315 @@
+"""The layers of a VGG network: convolution, ReLU, max pooling and average pooling.
+
+Each layer is a pair of pure functions. `..._forward` computes the layer's output y from its input x.
+`..._backward` takes dy, the derivative of some scalar loss L with respect to y, and returns the derivative of the same
+L with respect to the input (or the kernel, or the bias). That is all backpropagation is: the chain rule, one layer at a
+time. In the derivations below, ∂L/∂y is written dy, ∂L/∂x is written dx, and p, q stand for positions (row, column).
+
+Arrays hold one image, channels last: (H, W, C). They are float32 or float64, and the result has the type of the input.
+No function changes its arguments.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray]:
+    """Views of `x`, one for each place in a sliding window, in reading order.
+
+    View (i, j) has, at output position (r, s), the element x[r·stride + i, s·stride + j]: what the window that belongs
+    to (r, s) sees in its row i and column j. Reading from the views gathers a window's elements; adding to the views
+    of a gradient scatters to them. The one is the transpose of the other, and both are all that the layers below need.
+
+    Parameters
+    ----------
+    x : ndarray, shape (H, W, C)
+    window, stride : int
+        Side of the square window, and the step from one window to the next, in pixels. Where (H − window) is no
+        multiple of the stride, the last rows belong to no window (sizes are floored, as in the common frameworks); so
+        for columns.
+
+    Yields
+    ------
+    ndarray, shape ((H − window) // stride + 1, (W − window) // stride + 1, C)
+        window² views, without copying.
+
+    Raises
+    ------
+    ValueError
+        If the window does not fit into the array, or window or stride is below 1.
+    """
+    height, width = x.shape[:2]
+    if window < 1 or stride < 1:
+        raise ValueError(f"window and stride must be at least 1, found {window} and {stride}")
+    if window > min(height, width):
+        raise ValueError(f"a window of {window}×{window} does not fit into an array of {height}×{width}")
+    rows = (height - window) // stride * stride + 1
+    columns = (width - window) // stride * stride + 1
+    for i in range(window):
+        for j in range(window):
+            yield x[i : i + rows : stride, j : j + columns : stride]
+
+
+def zero_pad(x: np.ndarray) -> np.ndarray:
+    """A copy of `x` (H, W, C) with a border of zeros, one pixel wide: (H + 2, W + 2, C)."""
+    return np.pad(x, ((1, 1), (1, 1), (0, 0)))
+
+
+def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Convolution with 3×3 kernels, stride 1 and zero padding: the output has the size of the input.
+
+    y[p, k] = bias[k] + Σ_o Σ_c x[p + o, c] · kernel[o, c, k],  o over the nine offsets (−1, −1) … (1, 1)
+
+    with x taken as zero outside the image. As in every deep-learning framework the kernel is not flipped, so strictly
+    this is a cross-correlation. For each offset the sum over c is a matrix product, and nine of them make the layer.
+
+    Parameters
+    ----------
+    x : ndarray, shape (H, W, C)
+    kernel : ndarray, shape (3, 3, C, K)
+    bias : ndarray, shape (K,)
+
+    Returns
+    -------
+    ndarray, shape (H, W, K)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+
+    Notes
+    -----
+    Simonyan and Zisserman 2015 (arXiv 1409.1556), section 2.1.
+    """
+    if kernel.shape[:-1] != (3, 3, x.shape[-1]) or bias.shape != kernel.shape[-1:]:
+        raise ValueError(
+            f"expected a kernel of shape (3, 3, {x.shape[-1]}, K) and a bias of shape (K,), "
+            f"found {kernel.shape} and {bias.shape}"
+        )
+    y = np.zeros((*x.shape[:2], len(bias)), x.dtype) + bias
+    for x_o, kernel_o in zip(window_views(zero_pad(x), 3, 1), kernel.reshape(9, *kernel.shape[2:]), strict=True):
+        y += x_o @ kernel_o
+    return y
+
+
+def conv_backward_input(dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Gradient of the convolution with respect to its input.
+
+    Which outputs does x[q, c] touch? The forward formula has x[p + o, c], so exactly the nine y[p, k] with p = q − o,
+    each with the factor kernel[o, c, k]. By the chain rule
+
+    dx[q, c] = Σ_o Σ_k dy[q − o, k] · ∂y[q − o, k]/∂x[q, c] = Σ_o Σ_k dy[q − o, k] · kernel[o, c, k]
+
+    Two ways to read it. The offset has changed sign: it is a convolution of dy with the kernel rotated by 180° and C
+    and K exchanged. Or, as the code has it: where the forward pass *gathered* x[p + o] through kernel[o], the backward
+    pass *scatters* dy[p] through the transpose of kernel[o] to the same place, and adds, because the windows overlap.
+    What lands on the border of zeros is dropped: those zeros are constants.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (H, W, K)
+    kernel : ndarray, shape (3, 3, C, K)
+
+    Returns
+    -------
+    ndarray, shape (H, W, C)
+    """
+    dx = np.zeros((dy.shape[0] + 2, dy.shape[1] + 2, kernel.shape[2]), dy.dtype)
+    for dx_o, kernel_o in zip(window_views(dx, 3, 1), kernel.reshape(9, *kernel.shape[2:]), strict=True):
+        dx_o += dy @ kernel_o.T
+    return dx[1:-1, 1:-1]
+
+
+def conv_backward_kernel(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Gradient of the convolution with respect to its kernel.
+
+    The same kernel is used at every position p, so kernel[o, c, k] touches y[p, k] for all p, with the factor
+    x[p + o, c]. The chain rule sums over all of them:
+
+    dkernel[o, c, k] = Σ_p x[p + o, c] · dy[p, k]
+
+    For each offset that is one matrix product, the shifted image (C × M) by dy (M × K), M = H·W.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (H, W, K)
+    x : ndarray, shape (H, W, C)
+        The input of the forward pass.
+
+    Returns
+    -------
+    ndarray, shape (3, 3, C, K)
+    """
+    products = [np.tensordot(x_o, dy, axes=((0, 1), (0, 1))) for x_o in window_views(zero_pad(x), 3, 1)]
+    return np.reshape(products, (3, 3, x.shape[-1], dy.shape[-1]))
+
+
+def conv_backward_bias(dy: np.ndarray) -> np.ndarray:
+    """Gradient of the convolution with respect to its bias.
+
+    bias[k] is added to y[p, k] at every position p, each time with the factor 1, so dbias[k] = Σ_p dy[p, k].
+
+    Parameters
+    ----------
+    dy : ndarray, shape (H, W, K)
+
+    Returns
+    -------
+    ndarray, shape (K,)
+    """
+    return dy.sum(axis=(0, 1))
+
+
+def relu_forward(x: np.ndarray) -> np.ndarray:
+    """Rectified linear unit, element by element: y = max(0, x).
+
+    Parameters
+    ----------
+    x : ndarray, any shape
+
+    Returns
+    -------
+    ndarray, shape of x
+    """
+    return np.maximum(x, 0)
+
+
+def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Gradient of ReLU with respect to its input.
+
+    y = x where x > 0, so ∂y/∂x = 1 there; y = 0 where x < 0, whatever x, so ∂y/∂x = 0 there:
+
+    dx = dy where x > 0, and 0 elsewhere
+
+    At x = 0 the two sides disagree (slopes 0 and 1) and any value between is a subgradient; this library takes 0. With
+    that choice the output serves as well as the input, since y > 0 exactly where x > 0. (y >= 0 would be no mask at
+    all: it is always true.)
+
+    This is the "0 if F < 0" of Gatys et al., equations 2 and 6. There F is written for the response of a layer, which
+    after its ReLU is never negative; the case belongs to what goes *into* the ReLU. So it is applied here, once, and
+    nowhere else: the loss functions know nothing of it.
+
+    Parameters
+    ----------
+    dy : ndarray, any shape
+    x : ndarray, shape of dy
+        The input of the forward pass, or its output.
+
+    Returns
+    -------
+    ndarray, shape of dy
+    """
+    return dy * (x > 0)
+
+
+def max_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
+    """Max pooling: each output is the largest element of its window, channel by channel.
+
+    y[p, c] = max over the window of p of x[q, c]
+
+    Parameters
+    ----------
+    x : ndarray, shape (H, W, C)
+    window, stride : int
+        In pixels; see `window_views` for sizes that do not divide.
+
+    Returns
+    -------
+    ndarray, shape ((H − window) // stride + 1, (W − window) // stride + 1, C)
+
+    Raises
+    ------
+    ValueError
+        If the window does not fit into the image.
+    """
+    return np.maximum.reduce(list(window_views(x, window, stride)))
+
+
+def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
+    """Gradient of max pooling with respect to its input.
+
+    Near x, y[p, c] equals the one element that is the largest of its window: ∂y[p, c]/∂x[q, c] is 1 for that q and 0
+    for the others. An element may be the largest of several overlapping windows, so the contributions add:
+
+    dx[q, c] = Σ of dy[p, c] over the windows p whose largest element is x[q, c]
+
+    Tie rule: if several elements of a window are equally large, the first in reading order (row by row) takes all of
+    dy. Another choice would be another subgradient; the sum of dx does not depend on it.
+
+    Parameters
+    ----------
+    dy : ndarray, shape of the output
+    x : ndarray, shape (H, W, C)
+        The input of the forward pass.
+    window, stride : int
+        As in the forward pass.
+
+    Returns
+    -------
+    ndarray, shape (H, W, C)
+    """
+    y = max_pool_forward(x, window, stride)
+    dx = np.zeros(x.shape, dy.dtype)
+    taken = np.zeros(y.shape, bool)
+    for x_o, dx_o in zip(window_views(x, window, stride), window_views(dx, window, stride), strict=True):
+        is_first_largest = (x_o == y) & ~taken
+        dx_o += dy * is_first_largest
+        taken |= is_first_largest
+    return dx
+
+
+def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
+    """Average pooling: each output is the mean of its window, channel by channel.
+
+    y[p, c] = 1/window² · Σ over the window of p of x[q, c]
+
+    Parameters
+    ----------
+    x : ndarray, shape (H, W, C)
+    window, stride : int
+        In pixels; see `window_views` for sizes that do not divide.
+
+    Returns
+    -------
+    ndarray, shape ((H − window) // stride + 1, (W − window) // stride + 1, C)
+
+    Raises
+    ------
+    ValueError
+        If the window does not fit into the image.
+
+    Notes
+    -----
+    Gatys et al. 2015 use it in place of VGG's max pooling ("improves the gradient flow", section Methods).
+    """
+    return sum(window_views(x, window, stride)) / window**2
+
+
+def average_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
+    """Gradient of average pooling with respect to its input.
+
+    Every element of a window has the same factor, ∂y[p, c]/∂x[q, c] = 1/window², and an element that lies in several
+    windows collects from each of them:
+
+    dx[q, c] = 1/window² · Σ of dy[p, c] over the windows p that contain q
+
+    Elements in no window (the rest of an odd size, or the gaps of a stride larger than the window) get 0.
+
+    Parameters
+    ----------
+    dy : ndarray, shape of the output
+    x : ndarray, shape (H, W, C)
+        The input of the forward pass; only its shape matters.
+    window, stride : int
+        As in the forward pass.
+
+    Returns
+    -------
+    ndarray, shape (H, W, C)
+    """
+    dx = np.zeros(x.shape, dy.dtype)
+    for dx_o in window_views(dx, window, stride):
+        dx_o += dy / window**2
+    return dx

@@ -1,0 +1,215 @@
+"""The losses of Gatys, Ecker and Bethge (2015, arXiv 1508.06576), one formula per function, each with its gradient.
+
+Notation of the paper. A layer with N filters, whose feature maps have M = height × width positions, gives a matrix F of
+shape N × M: F[i, j] is the response of filter i at position j, after ReLU. P is the same for the content image. G is
+the Gram matrix of F, and A that of the style image.
+
+All gradients here are with respect to F. The case "0 if F < 0" of the paper's equations 2 and 6 is the derivative of
+the ReLU that made F, and lives in `layers.relu_backward`. Arrays are float32 or float64; losses are summed in float64.
+"""
+
+import numpy as np
+
+
+def feature_matrix(a: np.ndarray) -> np.ndarray:
+    """The feature matrix F of a layer's response: one row per filter, one column per position.
+
+    F[i, j] = a[h, w, i] with j = h·W + w. With channels last that is the transpose of a reshape, and a view. (A plain
+    a.reshape(N, H·W) has the right shape and the wrong content: its rows mix filters.)
+
+    Parameters
+    ----------
+    a : ndarray, shape (H, W, N)
+
+    Returns
+    -------
+    ndarray, shape (N, M), M = H·W
+    """
+    return a.reshape(-1, a.shape[-1]).T
+
+
+def content_loss(F: np.ndarray, P: np.ndarray) -> float:
+    """Content loss of a layer: L_content = ½ Σ_ij (F_ij − P_ij)².
+
+    Parameters
+    ----------
+    F, P : ndarray, shape (N, M)
+        Features of the generated image and of the content image.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Gatys et al. 2015, equation 1.
+    """
+    return 0.5 * float(np.sum(np.square(F - P), dtype=np.float64))
+
+
+def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
+    """Gradient of the content loss with respect to F.
+
+    In ½ Σ_kl (F_kl − P_kl)² only the term with (k, l) = (i, j) contains F_ij; its derivative is ½ · 2 (F_ij − P_ij):
+
+    ∂L_content/∂F_ij = F_ij − P_ij
+
+    Parameters
+    ----------
+    F, P : ndarray, shape (N, M)
+
+    Returns
+    -------
+    ndarray, shape (N, M)
+
+    Notes
+    -----
+    Gatys et al. 2015, equation 2, first case.
+    """
+    return F - P
+
+
+def gram(F: np.ndarray) -> np.ndarray:
+    """Gram matrix of the features: G_ij = Σ_k F_ik F_jk, that is G = F Fᵀ.
+
+    G_ij says how much filters i and j respond together, summed over all positions: it keeps what occurs in the image
+    and forgets where. It is symmetric, and neither centred nor normalised.
+
+    Parameters
+    ----------
+    F : ndarray, shape (N, M)
+
+    Returns
+    -------
+    ndarray, shape (N, N)
+
+    Notes
+    -----
+    Gatys et al. 2015, equation 3.
+    """
+    return F @ F.T
+
+
+def gram_backward(dG: np.ndarray, F: np.ndarray) -> np.ndarray:
+    """Gradient with respect to F of a loss whose gradient with respect to G = F Fᵀ is dG.
+
+    G_kl = Σ_m F_km F_lm contains F_ij where k = i (factor F_lj) and where l = i (factor F_kj); for k = l = i both
+    apply:
+
+    dF_ij = Σ_l dG_il F_lj + Σ_k dG_ki F_kj = ((dG + dGᵀ) F)_ij
+
+    Both halves of the product rule are needed. For a symmetric dG they are equal, and the sum is 2 dG F.
+
+    Parameters
+    ----------
+    dG : ndarray, shape (N, N)
+        Need not be symmetric.
+    F : ndarray, shape (N, M)
+
+    Returns
+    -------
+    ndarray, shape (N, M)
+    """
+    return (dG + dG.T) @ F
+
+
+def style_loss(F: np.ndarray, A: np.ndarray) -> float:
+    """Style loss of a layer: E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², with G = F Fᵀ.
+
+    Parameters
+    ----------
+    F : ndarray, shape (N, M)
+        Features of the generated image.
+    A : ndarray, shape (N, N)
+        Gram matrix of the style image. Where that image has M_a positions in this layer instead of M, its Gram matrix
+        is a sum of M_a terms; multiply it by M/M_a, so that equal textures have E = 0 at any size.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Gatys et al. 2015, equation 4.
+    """
+    N, M = F.shape
+    return float(np.sum(np.square(gram(F) - A), dtype=np.float64)) / (4 * N**2 * M**2)
+
+
+def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """Gradient of the style loss with respect to F.
+
+    First from E to G: each G_ij stands in one term of the sum, so ∂E/∂G_ij = 2 (G_ij − A_ij) / (4 N² M²). Then from G
+    to F, by `gram_backward`: G and A are symmetric, so (dG + dGᵀ) F = 2 dG F, and the factors 2 · 2/4 cancel:
+
+    ∂E/∂F_ij = 1/(N² M²) ((G − A) F)_ij
+
+    The paper writes ((Fᵀ (G − A))ᵀ)_ij: the same, since G − A is symmetric.
+
+    Parameters
+    ----------
+    F : ndarray, shape (N, M)
+    A : ndarray, shape (N, N)
+        Symmetric, as every Gram matrix is. (For any other A the code, which leaves the two halves of the product rule
+        apart, still returns the derivative of `style_loss`.)
+
+    Returns
+    -------
+    ndarray, shape (N, M)
+
+    Notes
+    -----
+    Gatys et al. 2015, equation 6, first case.
+    """
+    N, M = F.shape
+    dG = (gram(F) - A) / (2 * N**2 * M**2)
+    return gram_backward(dG, F)
+
+
+def total_variation(x: np.ndarray) -> float:
+    """Total variation of an image, here the sum of squared differences between neighbours.
+
+    TV = ½ Σ (x[i+1, j] − x[i, j])² + ½ Σ (x[i, j+1] − x[i, j])², over all channels
+
+    Parameters
+    ----------
+    x : ndarray, shape (H, W, C)
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Not in the paper; used since Mahendran and Vedaldi 2015 (arXiv 1412.0035, equation 6 with exponent β = 2) to keep
+    noise between neighbouring pixels down.
+    """
+    down, right = x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
+    return 0.5 * float(np.sum(np.square(down), dtype=np.float64) + np.sum(np.square(right), dtype=np.float64))
+
+
+def total_variation_gradient(x: np.ndarray) -> np.ndarray:
+    """Gradient of the total variation with respect to the image.
+
+    A pixel stands in up to four differences, in two as the minuend and in two as the subtrahend. The derivative of half
+    a square ½ d² is d times the derivative of d: + d for the minuend, − d for the subtrahend. Hence
+
+    ∂TV/∂x[i, j] = (x[i, j] − x[i−1, j]) − (x[i+1, j] − x[i, j]) + (x[i, j] − x[i, j−1]) − (x[i, j+1] − x[i, j])
+
+    where differences that reach over the edge are left out: minus the discrete Laplacian of the image.
+
+    Parameters
+    ----------
+    x : ndarray, shape (H, W, C)
+
+    Returns
+    -------
+    ndarray, shape (H, W, C)
+    """
+    down, right = x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
+    dx = np.zeros_like(x)
+    dx[1:] += down
+    dx[:-1] -= down
+    dx[:, 1:] += right
+    dx[:, :-1] -= right
+    return dx

@@ -1,0 +1,274 @@
+"""VGG as an ordered list of named layers, with one sweep forward and one sweep back.
+
+The forward sweep stops at the deepest layer that is asked for and hands out the responses on the way. The backward
+sweep starts there with the gradient that a loss *injects* at that layer, carries it down layer by layer, and adds the
+gradient of every further loss layer when it passes it. What arrives at the bottom is the gradient with respect to the
+pixels.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import takewhile, zip_longest
+from types import ModuleType
+
+import numpy as np
+
+from nst_numpy import images, plain
+
+# Convolutions per block; a pooling layer follows each block (Simonyan and Zisserman 2015, table 1, D and E).
+TOPOLOGIES = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
+
+# Where the paper takes content and style from (Gatys et al. 2015, figure 2 and section Methods).
+CONTENT_LAYERS = ("conv4_2",)
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+
+
+def layer_names(topology: str) -> list[str]:
+    """All layers of a topology ("vgg16" or "vgg19") in order: conv1_1, conv1_2, pool1, … conv5_3 or conv5_4, pool5."""
+    names = []
+    for block, convolutions in enumerate(TOPOLOGIES[topology], start=1):
+        names += [f"conv{block}_{i}" for i in range(1, convolutions + 1)] + [f"pool{block}"]
+    return names
+
+
+@dataclass(frozen=True)
+class VGG:
+    """A VGG network, or the first layers of one, with filters of any number.
+
+    Parameters
+    ----------
+    convolutions : mapping of str to (kernel, bias)
+        From "conv1_1" on, without a gap, in the order of VGG-16 or VGG-19: kernel (3, 3, C, K), bias (K,). All float32,
+        or all float64: the type in which the network computes.
+    mean : ndarray, shape (3,)
+        RGB, in 0–255; subtracted from the pixels.
+    scale : float
+        The network's input is (255 · image − mean) · scale, for an image in 0–1.
+    pooling : {"average", "max"}
+        The paper takes average pooling; VGG was trained with max pooling.
+    name : str
+    backend : module
+        See `plain`.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        The names of all layers in order. Layer "conv4_2" is the response after its ReLU.
+
+    Raises
+    ------
+    ValueError
+        If the convolutions are not the beginning of VGG-16 or VGG-19, their shapes do not fit together, or a value is
+        not finite.
+    """
+
+    convolutions: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    mean: np.ndarray
+    scale: float = 1.0
+    pooling: str = "average"
+    name: str = ""
+    backend: ModuleType = plain
+
+    def __post_init__(self):
+        if self.pooling not in ("average", "max"):
+            raise ValueError(f'pooling must be "average" or "max", found {self.pooling!r}')
+        assert self.layers  # checks the names
+        channels = 3
+        for layer, (kernel, bias) in self.convolutions.items():
+            filters = kernel.shape[-1] if kernel.ndim else 0
+            for what, array, expected in (("kernel", kernel, (3, 3, channels, filters)), ("bias", bias, (filters,))):
+                if array.shape != expected or filters == 0:
+                    raise ValueError(f"{layer}/{what}: expected shape {_shape(expected)}, found {_shape(array.shape)}")
+                if not np.isfinite(array).all():
+                    raise ValueError(f"{layer}/{what} contains values that are not finite (NaN or infinity)")
+            channels = filters
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        return _layers_of(list(self.convolutions))
+
+    @cached_property
+    def _prepared(self) -> dict:
+        return {layer: self.backend.prepare(*weights) for layer, weights in self.convolutions.items()}
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type in which the network computes: float32 or float64."""
+        return self.convolutions["conv1_1"][0].dtype
+
+    def canonical(self, layer: str) -> str:
+        """The name of a layer as in `layers`; "relu4_2" is another name for "conv4_2".
+
+        Raises
+        ------
+        ValueError
+            If the network has no such layer.
+        """
+        name = layer.replace("relu", "conv") if isinstance(layer, str) else layer
+        if name not in self.layers:
+            nearest = difflib.get_close_matches(str(name), self.layers, n=1, cutoff=0)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise ValueError(f"unknown layer {layer!r}{hint} This network has {', '.join(self.layers)}")
+        return name
+
+    def nearest(self, layers: Iterable[str]) -> list[str]:
+        """Those of VGG-19's `layers` that the network has; for one that it lacks, the nearest in depth; no doubles."""
+        depths = {name: depth for depth, name in enumerate(layer_names("vgg19"))}
+        convolutions = list(self.convolutions)
+        found = [min(convolutions, key=lambda name: abs(depths[name] - depths[layer])) for layer in layers]
+        return list(dict.fromkeys(found))
+
+    def reduction(self, layer: str) -> int:
+        """How many times smaller a layer's response is than the image, in height and in width (rounded down)."""
+        return 2 ** sum(name.startswith("pool") for name in self.layers[: self.layers.index(layer) + 1])
+
+    def forward(self, image: np.ndarray, layers: Iterable[str]) -> tuple[dict[str, np.ndarray], list]:
+        """One sweep from the pixels to the deepest of `layers`.
+
+        Parameters
+        ----------
+        image : ndarray, shape (H, W, 3)
+            RGB, 0 is black and 1 is white; values outside are allowed (the optimiser may go there).
+        layers : iterable of str
+            Canonical names.
+
+        Returns
+        -------
+        features : dict of str to ndarray, shape (H_l, W_l, N_l)
+            The responses of `layers`.
+        tape : list
+            What `backward` needs: each layer passed, in order, with its backend's cache.
+
+        Raises
+        ------
+        ValueError
+            If the image is too small to reach a layer.
+        """
+        wanted = set(layers)
+        for layer in wanted:
+            side = self.reduction(layer)
+            if min(image.shape[:2]) < side:
+                raise ValueError(
+                    f"an image of {image.shape[1]}×{image.shape[0]} pixels is too small for {layer}, which needs at "
+                    f"least {side}×{side}; take a larger size, or layers less deep"
+                )
+        a = ((255 * image - self.mean) * self.scale).astype(self.dtype)
+        features, tape = {}, []
+        for name in self.layers:
+            if wanted <= features.keys():
+                break
+            if name.startswith("conv"):
+                a, cache = self.backend.conv_relu_forward(a, self._prepared[name])
+            else:
+                a, cache = self.backend.pool_forward(a, self.pooling)
+            tape.append((name, cache))
+            if name in wanted:
+                features[name] = a
+        return features, tape
+
+    def backward(self, gradients: Mapping[str, np.ndarray], tape: list) -> np.ndarray:
+        """One sweep from the deepest loss layer to the pixels.
+
+        With a_l the response of layer l, a_l = f_l(a_{l−1}), and a loss that depends on several layers directly, the
+        chain rule gives from the top down
+
+        dL/da_l = (what l injects: ∂L/∂a_l with the other responses held fixed) + (∂f_{l+1}/∂a_l)ᵀ dL/da_{l+1}
+
+        The second part is what the layer above sends down. So one running gradient is enough: add, step down, add.
+
+        Parameters
+        ----------
+        gradients : mapping of str to ndarray, shape (H_l, W_l, N_l)
+            The injected gradients, for layers that the forward sweep has passed.
+        tape : list
+            From `forward`.
+
+        Returns
+        -------
+        ndarray, shape (H, W, 3)
+            Gradient with respect to the image, in the units of the image (0–1).
+        """
+        da = None
+        for name, cache in reversed(tape):
+            if name in gradients:
+                da = gradients[name] if da is None else da + gradients[name]
+            if da is None:  # above the deepest layer that injects anything
+                continue
+            if name.startswith("conv"):
+                da = self.backend.conv_relu_backward(da, self._prepared[name], cache)
+            else:
+                da = self.backend.pool_backward(da, self.pooling, cache)
+        return da * (255 * self.scale)
+
+    def features(self, image, layers: Iterable[str] | str) -> dict[str, np.ndarray]:
+        """The responses of some layers to an image.
+
+        Parameters
+        ----------
+        image : path, PIL image or ndarray
+            As in `images.load`.
+        layers : str or iterable of str
+            "conv1_1" … "conv5_4", "pool1" … "pool5"; "relu4_2" is another name for "conv4_2".
+
+        Returns
+        -------
+        dict of str to ndarray, shape (H_l, W_l, N_l)
+            By the names that were asked for.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            If there is no such layer, the image can't be read, or it is too small to reach the layer.
+        """
+        asked = [layers] if isinstance(layers, str) else list(layers)
+        canonical = {layer: self.canonical(layer) for layer in asked}
+        found, _ = self.forward(images.load(image, dtype=self.dtype), canonical.values())
+        return {layer: found[canonical[layer]] for layer in asked}
+
+    def normalized(self, mean_responses: Mapping[str, np.ndarray]) -> "VGG":
+        """The same network with every filter's response divided by a constant of its own.
+
+        Dividing kernel and bias of filter k by m_k divides its response by m_k, since ReLU(z/m) = ReLU(z)/m for m > 0;
+        pooling passes that on; and multiplying the next layer's kernel by m_k at input channel k undoes it there. So
+        each response changes by its own constant and by nothing else.
+
+        With m_k = the mean response over a set of images and positions, all filters respond with mean 1. Gatys et al.
+        2015 (section Methods) work with such a network: the losses of different layers, and of different networks, are
+        then on one scale.
+
+        Parameters
+        ----------
+        mean_responses : mapping of str to ndarray, shape (N_l,)
+            For every convolution; positive.
+        """
+        convolutions, below = {}, np.ones(3)
+        for layer, (kernel, bias) in self.convolutions.items():
+            m = np.asarray(mean_responses[layer], np.float64)
+            scaled = kernel * (below[:, None] / m)
+            convolutions[layer] = scaled.astype(self.dtype), (bias / m).astype(self.dtype)
+            below = m
+        return replace(self, convolutions=convolutions)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join(map(str, shape)) + ")"
+
+
+def _layers_of(convolutions: list[str]) -> tuple[str, ...]:
+    """The layers, poolings included, of the topology that begins with these convolutions."""
+    agree = -1
+    for topology in TOPOLOGIES:
+        layers = layer_names(topology)
+        expected = [name for name in layers if name.startswith("conv")]
+        pairs = zip_longest(convolutions, expected[: len(convolutions)])
+        agreeing = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if agreeing == len(convolutions) > 0:
+            end = layers.index(convolutions[-1]) + 1
+            return tuple(layers[: end + layers[end].startswith("pool")])
+        if agreeing > agree:
+            agree, next_layer = agreeing, expected[agreeing] if agreeing < len(expected) else "no more"
+    found = convolutions[agree] if agree < len(convolutions) else "nothing"
+    after = f" after {convolutions[agree - 1]}" if agree else ""
+    raise ValueError(f"not the beginning of a VGG-16 or VGG-19: expected {next_layer}{after}, found {found}")

@@ -1,0 +1,130 @@
+"""The objective: from an image to the loss, its terms, and the gradient with respect to the pixels.
+
+L = α Σ_l v_l L_content,l + β Σ_l w_l E_l + γ TV        (Gatys et al. 2015, equations 5 and 7, and total variation)
+
+The paper's L_content is a sum over the N·M features of its layer, so its size grows with the image and with the width
+of the network, while E, divided by N² M², hardly changes. To let one α serve all, v_l holds a factor 1/(N_l M_l); for
+the same reason γ holds a factor 1/(number of pixels).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nst_numpy import losses
+from nst_numpy.losses import feature_matrix
+from nst_numpy.network import VGG
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The function that is minimised. Make it with `Objective.of`, which computes the targets.
+
+    Attributes
+    ----------
+    network : VGG
+    P : dict of str to ndarray, shape (N, M)
+        Content target of each content layer.
+    A : dict of str to ndarray, shape (N, N)
+        Style target of each style layer.
+    content_weights, style_weights : dict of str to float
+        α v_l and β w_l.
+    tv_weight : float
+        γ.
+    """
+
+    network: VGG
+    P: dict[str, np.ndarray]
+    A: dict[str, np.ndarray]
+    content_weights: dict[str, float]
+    style_weights: dict[str, float]
+    tv_weight: float
+
+    @classmethod
+    def of(
+        cls,
+        network: VGG,
+        content: np.ndarray,
+        style: np.ndarray,
+        *,
+        content_layers: Mapping[str, float],
+        style_layers: Mapping[str, float],
+        content_weight: float,
+        style_weight: float,
+        tv_weight: float,
+    ) -> "Objective":
+        """Compute the targets P and A, once.
+
+        Parameters
+        ----------
+        network : VGG
+        content, style : ndarray, shapes (H, W, 3) and (H_a, W_a, 3)
+            In 0–1. The sizes may differ.
+        content_layers, style_layers : mapping of str to float
+            The weight of each layer: v_l · N_l M_l, and w_l.
+        content_weight, style_weight, tv_weight : float
+            α, β, and γ times the number of pixels.
+
+        Raises
+        ------
+        ValueError
+            If an image is too small to reach a layer.
+        """
+        content_features, _ = network.forward(content, content_layers)
+        style_features, _ = network.forward(style, style_layers)
+        P = {l: feature_matrix(content_features[l]) for l in content_layers}
+        A = {}
+        for l in style_layers:
+            F_a = feature_matrix(style_features[l])
+            # The style image has M_a positions, the generated image M: equal textures shall have equal Gram matrices.
+            M = math.prod(side // network.reduction(l) for side in content.shape[:2])
+            A[l] = losses.gram(F_a) * (M / F_a.shape[1])
+        return cls(
+            network,
+            P,
+            A,
+            {l: content_weight * v / P[l].size for l, v in content_layers.items()},
+            {l: style_weight * w for l, w in style_layers.items()},
+            tv_weight / (content.shape[0] * content.shape[1]),
+        )
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
+        """Loss, gradient and terms at the image x, with one sweep forward and one back.
+
+        Parameters
+        ----------
+        x : ndarray, shape (H, W, 3)
+            The generated image, of the size of the content image.
+
+        Returns
+        -------
+        total : float
+        gradient : ndarray, shape (H, W, 3)
+            Of the total loss, with respect to x.
+        terms : dict of str to float
+            "total", "content", "style" and "tv", and each style layer by its name. They are weighted, and add up:
+            total = content + style + tv, style = the sum over the style layers.
+        """
+        features, tape = self.network.forward(x, {**self.P, **self.A})
+        injected: dict[str, np.ndarray] = {}
+
+        content = 0.0
+        for l, P in self.P.items():
+            F = feature_matrix(features[l])
+            content += self.content_weights[l] * losses.content_loss(F, P)
+            dF = self.content_weights[l] * losses.content_gradient(F, P)
+            injected[l] = dF.T.reshape(features[l].shape)
+
+        style = {}
+        for l, A in self.A.items():
+            F = feature_matrix(features[l])
+            style[l] = self.style_weights[l] * losses.style_loss(F, A)
+            dF = self.style_weights[l] * losses.style_gradient(F, A)
+            injected[l] = injected.get(l, 0) + dF.T.reshape(features[l].shape)
+
+        gradient = self.network.backward(injected, tape) + self.tv_weight * losses.total_variation_gradient(x)
+        terms = {"content": content, "style": sum(style.values()), "tv": self.tv_weight * losses.total_variation(x)}
+        total = sum(terms.values())
+        return total, gradient, {"total": total, **terms, **style}

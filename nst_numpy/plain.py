@@ -1,0 +1,44 @@
+"""The plain backend: what a network runs on, made of the functions in `layers.py`.
+
+A backend is a module with these five functions; the network calls nothing else. The seam lies one level above the
+layers so that another backend can fuse what belongs together (convolution, bias and ReLU) and keep what it likes
+between the passes: `prepared` and `cache` are the backend's own business.
+"""
+
+import numpy as np
+
+from nst_numpy import layers
+
+POOLS = {
+    "average": (layers.average_pool_forward, layers.average_pool_backward),
+    "max": (layers.max_pool_forward, layers.max_pool_backward),
+}
+
+
+def prepare(kernel: np.ndarray, bias: np.ndarray) -> tuple:
+    """Whatever can be computed from the weights alone, once for many passes; here nothing."""
+    return kernel, bias
+
+
+def conv_relu_forward(x: np.ndarray, prepared: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, C) → the response (H, W, K) after ReLU, and the cache for the backward pass: the response itself."""
+    y = layers.relu_forward(layers.conv_forward(x, *prepared))
+    return y, y
+
+
+def conv_relu_backward(dy: np.ndarray, prepared: tuple, cache: np.ndarray) -> np.ndarray:
+    """Gradient (H, W, K) with respect to the response → gradient (H, W, C) with respect to the input."""
+    kernel, _ = prepared
+    return layers.conv_backward_input(layers.relu_backward(dy, cache), kernel)
+
+
+def pool_forward(x: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """2×2 pooling with stride 2, `kind` "average" or "max": the output, and the cache: the input."""
+    forward, _ = POOLS[kind]
+    return forward(x), x
+
+
+def pool_backward(dy: np.ndarray, kind: str, cache: np.ndarray) -> np.ndarray:
+    """Gradient with respect to the pooled output → gradient with respect to the input."""
+    _, backward = POOLS[kind]
+    return backward(dy, cache)

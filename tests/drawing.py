@@ -1,0 +1,63 @@
+"""What the tests draw: arrays of odd shapes and layouts, small networks, small images."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from nst_numpy import VGG
+from nst_numpy.network import layer_names
+
+MEAN = np.array([120.0, 115.0, 100.0])
+
+
+def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Values in −2 … 2 in random order, none near zero and no two near each other: no kink within reach of h."""
+    n = int(np.prod(shape))
+    return rng.permutation((np.arange(n) + 0.25) / n * 4 - 2).reshape(shape)
+
+
+@st.composite
+def maps(draw, channels: int | None = None, least: int = 1, most: int = 7, dtype=np.float64) -> np.ndarray:
+    """An array (H, W, C) of `spread` values, read-only, in one of several memory layouts."""
+    height, width = draw(st.integers(least, most)), draw(st.integers(least, most))
+    channels = channels or draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = spread(rng, (height, width, channels)).astype(dtype)
+    layout = draw(st.sampled_from(["C", "Fortran", "every second", "backwards"]))
+    if layout == "Fortran":
+        x = np.asfortranarray(x)
+    elif layout == "every second":
+        wide = np.zeros((height, 2 * width, channels), dtype)
+        wide[:, ::2] = x
+        x = wide[:, ::2]
+    elif layout == "backwards":
+        x = x[::-1, ::-1].copy()[::-1, ::-1]
+    x.flags.writeable = False
+    return x
+
+
+def like(seed: int, shape: tuple[int, ...], dtype=np.float64) -> np.ndarray:
+    """Normal values, read-only."""
+    x = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    x.flags.writeable = False
+    return x
+
+
+def small_vgg(topology="vgg19", widths=(4, 5, 6, 7, 8), last=None, seed=0, dtype=np.float64, **keywords) -> VGG:
+    """A narrow network with random kernels and biases, up to the convolution `last`."""
+    rng = np.random.default_rng(seed)
+    convolutions, channels = {}, 3
+    for layer in layer_names(topology):
+        if layer.startswith("conv"):
+            filters = widths[int(layer[4]) - 1]
+            kernel = rng.standard_normal((3, 3, channels, filters)) * np.sqrt(2 / (9 * channels))
+            bias = rng.standard_normal(filters) * 0.1
+            convolutions[layer] = kernel.astype(dtype), bias.astype(dtype)
+            channels = filters
+        if layer == last:
+            break
+    return VGG(convolutions, MEAN, 1 / 60, name="small", **keywords)
+
+
+def picture(seed: int, height: int = 32, width: int = 32, dtype=np.float64) -> np.ndarray:
+    """A random image in 0–1."""
+    return np.random.default_rng(seed).random((height, width, 3)).astype(dtype)

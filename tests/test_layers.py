@@ -1,0 +1,196 @@
+"""Each layer against loops written from its formula, and each backward against independent derivatives."""
+
+import numpy as np
+import pytest
+from drawing import like, maps
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import correlate2d
+
+from nst_numpy import gradcheck, layers
+
+seeds = st.integers(0, 2**32 - 1)
+filters = st.integers(1, 4)
+POOLS = [
+    (layers.average_pool_forward, layers.average_pool_backward),
+    (layers.max_pool_forward, layers.max_pool_backward),
+]
+
+
+def assert_gradient(function, gradient, x, h=1e-5):
+    check = gradcheck(function, gradient, x, mode="all", h=h)
+    assert check.norm_ratio <= 1e-8, check
+    assert check.max_relative_error <= 1e-6, check
+
+
+def complex_step(function, x):
+    """Gradient of an analytic function: Im f(x + i h e) / h, exact to rounding for a tiny h."""
+    gradient = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        z = x.astype(complex)
+        z[index] += 1e-30j
+        gradient[index] = function(z).imag / 1e-30
+    return gradient
+
+
+# Convolution ----------------------------------------------------------------------------------------------------------
+
+
+def conv_loops(x, kernel, bias):
+    (height, width, channels), count = x.shape, kernel.shape[3]
+    y = np.zeros((height, width, count))
+    for r, s, k in np.ndindex(y.shape):
+        y[r, s, k] = bias[k]
+        for i, j, c in np.ndindex(3, 3, channels):
+            if 0 <= r + i - 1 < height and 0 <= s + j - 1 < width:
+                y[r, s, k] += x[r + i - 1, s + j - 1, c] * kernel[i, j, c, k]
+    return y
+
+
+@given(maps(most=5), filters, seeds)
+def test_conv_forward_is_the_formula(x, count, seed):
+    kernel, bias = like(seed, (3, 3, x.shape[2], count)), like(seed + 1, (count,))
+    y = layers.conv_forward(x, kernel, bias)
+    assert np.allclose(y, conv_loops(x, kernel, bias), rtol=1e-13, atol=1e-13)
+
+
+@given(maps(), filters, seeds)
+def test_conv_forward_is_scipys_correlation(x, count, seed):
+    kernel, bias = like(seed, (3, 3, x.shape[2], count)), like(seed + 1, (count,))
+    expected = [
+        bias[k] + sum(correlate2d(x[..., c], kernel[..., c, k], mode="same") for c in range(x.shape[2]))
+        for k in range(count)
+    ]
+    assert np.allclose(layers.conv_forward(x, kernel, bias), np.stack(expected, -1), rtol=1e-13, atol=1e-13)
+
+
+@given(maps(), filters, seeds)
+def test_conv_gradients(x, count, seed):
+    kernel, bias = like(seed, (3, 3, x.shape[2], count)), like(seed + 1, (count,))
+    dy = like(seed + 2, (*x.shape[:2], count))
+
+    def loss(x=x, kernel=kernel, bias=bias):
+        return np.sum(dy * layers.conv_forward(x, kernel, bias))
+
+    # The loss is linear in each argument: a large step has no error from curvature.
+    assert_gradient(lambda x: loss(x=x), layers.conv_backward_input(dy, kernel), x, h=1e-2)
+    assert_gradient(lambda kernel: loss(kernel=kernel), layers.conv_backward_kernel(dy, x), kernel, h=1e-2)
+    assert_gradient(lambda bias: loss(bias=bias), layers.conv_backward_bias(dy), bias, h=1e-2)
+    exact = complex_step(lambda x: loss(x=x), x)
+    assert np.allclose(layers.conv_backward_input(dy, kernel), exact, rtol=1e-12, atol=1e-12)
+
+
+@given(maps(), filters, seeds)
+def test_conv_backward_input_is_a_convolution_with_the_rotated_kernel(x, count, seed):
+    kernel, dy = like(seed, (3, 3, x.shape[2], count)), like(seed + 2, (*x.shape[:2], count))
+    rotated = kernel[::-1, ::-1].swapaxes(2, 3)
+    expected = layers.conv_forward(dy, rotated, np.zeros(x.shape[2]))
+    assert np.allclose(layers.conv_backward_input(dy, kernel), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_conv_refuses_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"expected a kernel of shape \(3, 3, 2, K\).*found \(3, 3, 1, 4\)"):
+        layers.conv_forward(np.zeros((4, 4, 2)), np.zeros((3, 3, 1, 4)), np.zeros(4))
+
+
+# ReLU -----------------------------------------------------------------------------------------------------------------
+
+
+@given(maps(), seeds)
+def test_relu(x, seed):
+    y, dy = layers.relu_forward(x), like(seed, x.shape)
+    assert all(y[i] == (x[i] if x[i] > 0 else 0) for i in np.ndindex(x.shape))
+    dx = layers.relu_backward(dy, x)
+    assert all(dx[i] == (dy[i] if x[i] > 0 else 0) for i in np.ndindex(x.shape))
+    assert np.array_equal(dx, layers.relu_backward(dy, y)), "input and output make the same mask"
+    assert_gradient(lambda x: np.sum(dy * layers.relu_forward(x)), dx, x)
+
+
+def test_relu_takes_slope_zero_at_zero():
+    assert layers.relu_backward(np.array([5.0, 5.0, 5.0]), np.array([-1.0, 0.0, 1.0])).tolist() == [0, 0, 5]
+
+
+# Pooling --------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def pooled(draw, dtype=np.float64):
+    window = draw(st.integers(1, 4))
+    return draw(maps(least=window, dtype=dtype)), window, draw(st.integers(1, 4))
+
+
+def windows(shape, window, stride):
+    """Output position and the slices of its window, straight from the definition."""
+    for r in range((shape[0] - window) // stride + 1):
+        for s in range((shape[1] - window) // stride + 1):
+            yield (r, s), np.s_[r * stride : r * stride + window, s * stride : s * stride + window]
+
+
+@given(pooled(), seeds)
+def test_pooling_is_the_formula(case, seed):
+    x, window, stride = case
+    average, largest = (forward(x, window, stride) for forward, _ in POOLS)
+    dy = like(seed, average.shape)
+    positions = list(windows(x.shape, window, stride))
+    assert average.shape == largest.shape == (positions[-1][0][0] + 1, positions[-1][0][1] + 1, x.shape[2])
+    average_dx, max_dx = np.zeros(x.shape), np.zeros(x.shape)
+    for p, area in positions:
+        for c in range(x.shape[2]):
+            assert np.isclose(average[(*p, c)], x[area][..., c].mean(), rtol=1e-14)
+            assert largest[(*p, c)] == x[area][..., c].max()
+            average_dx[area][..., c] += dy[(*p, c)] / window**2
+            i, j = np.unravel_index(x[area][..., c].argmax(), (window, window))
+            max_dx[area][i, j, c] += dy[(*p, c)]
+    assert np.allclose(layers.average_pool_backward(dy, x, window, stride), average_dx, rtol=1e-13, atol=1e-15)
+    assert np.allclose(layers.max_pool_backward(dy, x, window, stride), max_dx, rtol=1e-13, atol=1e-15)
+
+
+@given(pooled(), seeds)
+def test_pooling_gradients(case, seed):
+    x, window, stride = case
+    for forward, backward in POOLS:
+        dy = like(seed, forward(x, window, stride).shape)
+        loss = lambda x, forward=forward, dy=dy: np.sum(dy * forward(x, window, stride))  # noqa: E731
+        # Linear between kinks, and the values are 4/(7·7·4) apart.
+        assert_gradient(loss, backward(dy, x, window, stride), x, h=1e-3)
+
+
+@given(st.integers(1, 4), st.integers(1, 3), seeds)
+def test_max_pool_ties_go_to_the_first_in_reading_order(window, stride, seed):
+    x = np.random.default_rng(seed).integers(0, 2, (6, 7, 2)).astype(float)
+    dy = like(seed, layers.max_pool_forward(x, window, stride).shape)
+    expected = np.zeros(x.shape)
+    for p, area in windows(x.shape, window, stride):
+        for c in range(2):
+            first = next(i for i in np.ndindex(window, window) if x[area][(*i, c)] == x[area][..., c].max())
+            expected[area][(*first, c)] += dy[(*p, c)]
+    assert np.allclose(layers.max_pool_backward(dy, x, window, stride), expected, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("forward, backward", POOLS)
+def test_pooling_refuses_what_does_not_fit(forward, backward):
+    with pytest.raises(ValueError, match="window of 3×3 does not fit into an array of 2×5"):
+        forward(np.zeros((2, 5, 1)), 3, 1)
+    with pytest.raises(ValueError, match="at least 1"):
+        forward(np.zeros((4, 4, 1)), 2, 0)
+
+
+# All ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_layer_keeps_the_type_and_its_arguments(dtype):
+    x, dy = like(0, (5, 4, 3), dtype), like(1, (5, 4, 2), dtype)
+    kernel, bias = like(2, (3, 3, 3, 2), dtype), like(3, (2,), dtype)  # all read-only: a write would raise
+    results = [
+        layers.conv_forward(x, kernel, bias),
+        layers.conv_backward_input(dy, kernel),
+        layers.conv_backward_kernel(dy, x),
+        layers.conv_backward_bias(dy),
+        layers.relu_forward(x),
+        layers.relu_backward(x, x),
+    ]
+    for forward, backward in POOLS:
+        y = forward(x)
+        results += [y, backward(y, x)]
+    assert {result.dtype for result in results} == {np.dtype(dtype)}

@@ -1,0 +1,172 @@
+"""The sweeps of the network: names, order, features, and the gradient of each layer alone and of the chain."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from drawing import MEAN, like, picture, small_vgg
+
+from nst_numpy import VGG, gradcheck, layers
+from nst_numpy.network import layer_names
+
+
+def test_topologies_are_those_of_the_table():
+    vgg16, vgg19 = layer_names("vgg16"), layer_names("vgg19")
+    assert sum(name.startswith("conv") for name in vgg16) == 13 and sum(name.startswith("conv") for name in vgg19) == 16
+    assert vgg19[:6] == ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2"]
+    assert vgg16[-4:] == ["conv5_1", "conv5_2", "conv5_3", "pool5"] and vgg19[-2:] == ["conv5_4", "pool5"]
+
+
+@pytest.mark.parametrize("topology", ["vgg16", "vgg19"])
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_features_are_the_layers_one_after_another(topology, pooling):
+    network = small_vgg(topology, pooling=pooling)
+    image = picture(1, 37, 45)
+    features = network.features(image, network.layers)
+    pool = {"average": layers.average_pool_forward, "max": layers.max_pool_forward}[pooling]
+    a = (255 * image - MEAN) / 60
+    for name in layer_names(topology):
+        if name.startswith("conv"):
+            a = np.maximum(layers.conv_forward(a, *network.convolutions[name]), 0)
+        else:
+            a = pool(a)
+        assert np.allclose(features[name], a, rtol=1e-13, atol=1e-13), name
+    assert a.shape == (1, 1, 8)
+
+
+def test_forward_stops_at_the_deepest_layer_asked_for():
+    _, tape = small_vgg().forward(picture(0), ["conv3_2", "conv1_1"])
+    assert [name for name, _ in tape][-1] == "conv3_2"
+
+
+def test_relu_is_another_name_for_conv():
+    features = small_vgg().features(picture(0), ["relu2_1", "conv2_1"])
+    assert np.array_equal(features["relu2_1"], features["conv2_1"])
+
+
+def test_unknown_layer_is_refused_with_the_nearest_and_the_list():
+    with pytest.raises(ValueError, match=r"unknown layer 'conv4_5'; did you mean conv4_\d\?.*conv1_1, .*pool5"):
+        small_vgg().features(picture(0), "conv4_5")
+    with pytest.raises(ValueError, match="unknown layer 'conv3_1'"):
+        small_vgg(last="conv2_2").features(picture(0), ["conv3_1"])
+
+
+def test_image_too_small_is_refused():
+    network = small_vgg()
+    network.features(picture(0, 16, 40), "conv5_1")
+    with pytest.raises(ValueError, match=r"40×15 pixels is too small for conv5_1, which needs at least 16×16"):
+        network.features(picture(0, 15, 40), "conv5_1")
+
+
+# The backward sweep ---------------------------------------------------------------------------------------------------
+
+
+def loss_and_gradient(network, dy):
+    """L(x) = Σ_l Σ dy_l · a_l(x), whose injected gradients are the dy_l, and its gradient by the backward sweep."""
+
+    def loss(x):
+        features, _ = network.forward(x, dy)
+        return sum(np.sum(dy[l] * features[l]) for l in dy)
+
+    def gradient(x):
+        _, tape = network.forward(x, dy)
+        return network.backward(dy, tape)
+
+    return loss, gradient
+
+
+def injected(network, names, image):
+    features, _ = network.forward(image, names)
+    return {l: like(n, features[l].shape) for n, l in enumerate(names)}
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("name", ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv3_4", "pool4", "conv5_4", "pool5"])
+def test_gradient_of_one_layer_with_respect_to_the_pixels(name, pooling):
+    network, image = small_vgg(pooling=pooling), picture(3, 33, 34)
+    loss, gradient = loss_and_gradient(network, injected(network, [name], image))
+    check = gradcheck(loss, gradient, image, mode="sample", samples=60, h=1e-6)
+    assert check.norm_ratio <= 1e-7, check
+
+
+def test_gradient_of_several_layers_in_one_sweep():
+    network, image = small_vgg(), picture(4, 35, 32)
+    dy = injected(network, ["conv1_1", "pool1", "conv2_2", "conv4_2", "conv5_1"], image)
+    loss, gradient = loss_and_gradient(network, dy)
+    assert gradcheck(loss, gradient, image, mode="sample", samples=60, h=1e-6, rtol=1e-6)
+    alone = sum(loss_and_gradient(network, {l: dy[l]})[1](image) for l in dy)
+    assert np.allclose(gradient(image), alone, rtol=1e-12, atol=1e-12)
+
+
+def test_backward_ignores_layers_above_the_deepest_loss():
+    network, image = small_vgg(), picture(5)
+    dy = injected(network, ["conv2_1"], image)
+    _, tape = network.forward(image, ["conv5_1"])
+    assert np.array_equal(network.backward(dy, tape), loss_and_gradient(network, dy)[1](image))
+
+
+def test_the_network_does_not_change_image_or_gradients():
+    network, image = small_vgg(), picture(6)
+    dy = injected(network, ["conv1_1", "conv2_1"], image)  # read-only
+    image.flags.writeable = False
+    assert loss_and_gradient(network, dy)[1](image).dtype == np.float64
+
+
+def test_float32_networks_compute_in_float32():
+    network = small_vgg(dtype=np.float32)
+    features, tape = network.forward(picture(0, dtype=np.float32), ["conv3_1"])
+    dx = network.backward(features, tape)
+    assert features["conv3_1"].dtype == dx.dtype == np.float32
+
+
+# Normalisation --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_normalising_divides_each_response_by_its_constant_and_changes_nothing_else(pooling):
+    network, image = small_vgg(pooling=pooling), picture(7, 40, 33)
+    m = {l: np.random.default_rng(n).uniform(0.1, 9, len(b)) for n, (l, (_, b)) in enumerate(network.convolutions.items())}
+    plain, normalized = (n.features(image, network.layers) for n in (network, network.normalized(m)))
+    for l in m:
+        assert np.allclose(normalized[l], plain[l] / m[l], rtol=1e-12, atol=1e-14), l
+    assert np.allclose(normalized["pool5"], plain["pool5"] / m["conv5_4"], rtol=1e-12, atol=1e-14)
+
+
+# Bad input ------------------------------------------------------------------------------------------------------------
+
+
+def changed(layer, kernel=None, bias=None):
+    convolutions = dict(small_vgg(last="conv2_2").convolutions)
+    old_kernel, old_bias = convolutions[layer]
+    convolutions[layer] = (old_kernel if kernel is None else kernel, old_bias if bias is None else bias)
+    return convolutions
+
+
+@pytest.mark.parametrize(
+    "convolutions, message",
+    [
+        (changed("conv1_2", kernel=np.zeros((3, 3, 9, 4))), r"conv1_2/kernel: expected shape \(3, 3, 4, 4\), found \(3, 3, 9, 4\)"),
+        (changed("conv1_2", kernel=np.zeros((5, 5, 4, 4))), r"conv1_2/kernel: expected shape \(3, 3, 4, 4\), found \(5, 5, 4, 4\)"),
+        (changed("conv1_2", kernel=np.zeros(3)), r"conv1_2/kernel: expected shape"),
+        (changed("conv2_1", bias=np.zeros(3)), r"conv2_1/bias: expected shape \(5\), found \(3\)"),
+        (changed("conv2_1", bias=np.array([0, 0, np.nan, 0, 0])), r"conv2_1/bias contains values that are not finite"),
+        ({}, "expected conv1_1, found nothing"),
+        ({"conv1_1": 0, "conv2_1": 0}, "expected conv1_2 after conv1_1, found conv2_1"),
+        ({"fc6": 0}, "expected conv1_1, found fc6"),
+    ],
+)
+def test_networks_that_are_no_vgg_are_refused(convolutions, message):
+    with pytest.raises(ValueError, match=message):
+        VGG(convolutions, MEAN)
+
+
+def test_a_gap_is_named_also_in_block_4_of_vgg16():
+    convolutions = dict(small_vgg("vgg16").convolutions)
+    del convolutions["conv4_2"]
+    with pytest.raises(ValueError, match="expected conv4_2 after conv4_1, found conv4_3"):
+        VGG(convolutions, MEAN)
+
+
+def test_pooling_must_be_known():
+    with pytest.raises(ValueError, match='"average" or "max", found \'median\''):
+        dataclasses.replace(small_vgg(), pooling="median")

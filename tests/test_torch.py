@@ -1,0 +1,66 @@
+"""The pixel gradient of the whole objective against PyTorch autograd, in float64: an oracle that shares no code."""
+
+import numpy as np
+import pytest
+from drawing import MEAN, picture, small_vgg
+
+from nst_numpy import Objective
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed; .ci/run installs it (pip install '.[oracle]')")
+
+STYLE = {"conv1_1": 0.3, "conv2_1": 0.1, "conv3_1": 0.2, "conv4_1": 0.15, "conv5_1": 0.25}
+ALPHA, BETA, GAMMA = 2.0, 300.0, 5.0
+
+
+def torch_features(network, image, layers):
+    pool = torch.nn.functional.avg_pool2d if network.pooling == "average" else torch.nn.functional.max_pool2d
+    a = ((255 * image - torch.tensor(MEAN)) * network.scale).permute(2, 0, 1)[None]
+    features = {}
+    for name in network.layers:
+        if name.startswith("pool"):
+            a = pool(a, 2)
+        else:
+            kernel, bias = (torch.tensor(w) for w in network.convolutions[name])
+            a = torch.relu(torch.nn.functional.conv2d(a, kernel.permute(3, 2, 0, 1), bias, padding=1))
+        if name in layers:
+            features[name] = a[0].flatten(1)  # N × M
+        if layers <= features.keys():
+            return features
+
+
+def torch_loss(network, content, style, x):
+    layers = {*STYLE, "conv4_2"}
+    F, P, F_a = (torch_features(network, image, layers) for image in (x, content, style))
+    loss = ALPHA * 0.5 * ((F["conv4_2"] - P["conv4_2"]) ** 2).mean()
+    for l, w in STYLE.items():
+        (N, M), M_a = F[l].shape, F_a[l].shape[1]
+        G, A = F[l] @ F[l].T, (M / M_a) * F_a[l] @ F_a[l].T
+        loss = loss + BETA * w * ((G - A) ** 2).sum() / (4 * N**2 * M**2)
+    tv = 0.5 * ((x[1:] - x[:-1]) ** 2).sum() + 0.5 * ((x[:, 1:] - x[:, :-1]) ** 2).sum()
+    return loss + GAMMA * tv / (x.shape[0] * x.shape[1])
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("topology, sizes", [("vgg19", (64, 48)), ("vgg16", (53, 67)), ("vgg19", (35, 39))])
+def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, pooling):
+    network = small_vgg(topology, (16, 24, 32, 40, 48), pooling=pooling)
+    content, x, style = picture(1, *sizes), picture(2, *sizes), picture(3, 50, 70)
+    f = Objective.of(
+        network,
+        content,
+        style,
+        content_layers={"conv4_2": 1.0},
+        style_layers=STYLE,
+        content_weight=ALPHA,
+        style_weight=BETA,
+        tv_weight=GAMMA,
+    )
+    total, gradient, _ = f(x)
+    leaf = torch.tensor(x, requires_grad=True)
+    loss = torch_loss(network, torch.tensor(content), torch.tensor(style), leaf)
+    loss.backward()
+    expected = leaf.grad.numpy()
+    assert abs(total - loss.item()) <= 1e-12 * abs(total)
+    difference = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
+    print(f"{topology} {sizes} {pooling}: relative difference {difference:.1e}")
+    assert difference <= 1e-10
