@@ -52,7 +52,8 @@ def _transfer(options: argparse.Namespace) -> StyleTransfer:
 
 
 def _demo(options: argparse.Namespace) -> StyleTransfer:
-    return transfer(samples.portrait(), samples.swirling_night(), progress=options.progress)
+    DEMO.parent.mkdir(exist_ok=True)
+    return transfer(samples.portrait(), samples.swirling_night(), steps=60, progress=options.progress)
 
 
 def _names(text: str) -> list[str]:

@@ -133,6 +133,8 @@ def transfer(
     network = _network(weights, pooling)
     content_layers = _weighted_layers(network, content_layers, CONTENT_LAYERS, total=None)
     style_layers = _weighted_layers(network, style_layers, STYLE_LAYERS, total=1.0)
+    if not content_layers and not style_layers:
+        raise ValueError("at least one content layer or style layer is needed")
     content_image, style_image = (_load(what, x, size) for what, x in (("content", content), ("style", style)))
     objective = Objective.of(
         network,
@@ -146,7 +148,7 @@ def transfer(
     )
 
     history: list[dict[str, float]] = []
-    with tqdm(total=steps, disable=not progress, unit="step", leave=False) as bar:
+    with tqdm(total=steps, disable=not progress, unit="step") as bar:
 
         def after_step(state: OptimizeResult) -> None:
             losses = state.info
@@ -177,7 +179,9 @@ def _network(weights, pooling: str) -> VGG:
         return weight_files.random_network(pooling=pooling)
     if isinstance(weights, VGG):
         return dataclasses.replace(weights, pooling=pooling)
-    return weight_files.load(weights, pooling=pooling)
+    if isinstance(weights, str | os.PathLike):
+        return weight_files.load(weights, pooling=pooling)
+    raise ValueError(f"weights must be a path or a VGG, found {type(weights).__name__}")
 
 
 def _load(what: str, source, size: int) -> np.ndarray:

@@ -165,7 +165,7 @@ def measure_mean_responses(network: VGG, over: Iterable[np.ndarray]) -> dict[str
             sums[layer] = sums[layer] + a.sum(axis=(0, 1), dtype=np.float64)
             positions[layer] += a.shape[0] * a.shape[1]
     means = {layer: sums[layer] / positions[layer] for layer in sums}
-    return {layer: np.where(m < 0.01 * m.mean(), m.mean() or 1.0, m) for layer, m in means.items()}
+    return {layer: np.where(m <= 0.01 * m.mean(), m.mean() or 1.0, m) for layer, m in means.items()}
 
 
 def _read(file: h5py.File, pooling: str, dtype: np.dtype) -> tuple[VGG, dict[str, np.ndarray]]:

@@ -42,16 +42,16 @@ def like(seed: int, shape: tuple[int, ...], dtype=np.float64) -> np.ndarray:
     return x
 
 
-def small_vgg(topology="vgg19", widths=(4, 5, 6, 7, 8), last=None, seed=0, dtype=np.float64, **keywords) -> VGG:
-    """A narrow network with random kernels and biases, up to the convolution `last`."""
-    rng = np.random.default_rng(seed)
+def small_vgg(topology="vgg19", widths=(4, 5, 6, 7, 8), last=None, dtype=np.float64, bias=0.0, **keywords) -> VGG:
+    """A narrow network with random kernels, and random biases around `bias`, up to the convolution `last`."""
+    rng = np.random.default_rng(0)
     convolutions, channels = {}, 3
     for layer in layer_names(topology):
         if layer.startswith("conv"):
             filters = widths[int(layer[4]) - 1]
             kernel = rng.standard_normal((3, 3, channels, filters)) * np.sqrt(2 / (9 * channels))
-            bias = rng.standard_normal(filters) * 0.1
-            convolutions[layer] = kernel.astype(dtype), bias.astype(dtype)
+            biases = rng.standard_normal(filters) * 0.1 + bias
+            convolutions[layer] = kernel.astype(dtype), biases.astype(dtype)
             channels = filters
         if layer == last:
             break

@@ -29,7 +29,9 @@ def test_right_gradient(mode):
 
 
 @pytest.mark.parametrize("mode", ["auto", "all", "sample", "direction"])
-@pytest.mark.parametrize("wrong", [lambda g: 1.001 * g, lambda g: -g, lambda g: g + 0.01, np.zeros_like, lambda g: g * np.nan])
+@pytest.mark.parametrize(
+    "wrong", [lambda g: 1.001 * g, lambda g: -g, lambda g: g + 0.01, np.zeros_like, lambda g: g * np.nan]
+)
 def test_wrong_gradient(wrong, mode):
     assert not gradcheck(f, lambda x: wrong(df(x)), X, mode=mode)
 

@@ -78,7 +78,7 @@ def test_bad_arrays(source, message):
 
 
 def test_bad_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no file .*nowhere.png"):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nowhere.png"):
         images.load(tmp_path / "nowhere.png")
     text = tmp_path / "text.png"
     text.write_text("not an image")
@@ -88,7 +88,7 @@ def test_bad_files(tmp_path):
     Image.fromarray(RGB).save(whole)
     cut = tmp_path / "cut.png"
     cut.write_bytes(whole.read_bytes()[:600])
-    with pytest.raises(ValueError, match="cannot read .*cut.png"):
+    with pytest.raises(ValueError, match=r"cannot read .*cut.png"):
         images.load(cut)
     with pytest.raises(ValueError, match="cannot read"):
         images.load(tmp_path)
@@ -122,7 +122,7 @@ def test_check_output(tmp_path):
         images.check_output(tmp_path / "a.txt")
     with pytest.raises(ValueError, match="'' is no image suffix"):
         images.check_output(tmp_path / "a")
-    with pytest.raises(FileNotFoundError, match="the folder .*nowhere does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"the folder .*nowhere does not exist"):
         images.check_output(tmp_path / "nowhere" / "a.png")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(ValueError, match="it is a folder"):

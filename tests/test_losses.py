@@ -1,4 +1,4 @@
-"""Each loss against loops written from the paper's page, its gradient against independent derivatives, and invariances."""
+"""Each loss against loops written from the paper, its gradient against independent derivatives; and invariances."""
 
 import numpy as np
 import pytest

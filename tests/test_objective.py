@@ -45,7 +45,8 @@ def test_gradient_of_each_term_alone_and_of_the_whole(term, pooling):
 def test_terms_are_the_formulas_by_loops():
     content, style, x = picture(1, 33, 40), picture(2, 48, 35), picture(3, 33, 40)
     network = small_vgg()
-    f = objective(network, content, style, content_layers={"conv3_1": 2.0}, style_layers={"conv2_1": 0.25, "conv3_1": 0.75})
+    layers = {"content_layers": {"conv3_1": 2.0}, "style_layers": {"conv2_1": 0.25, "conv3_1": 0.75}}
+    f = objective(network, content, style, **layers)
     total, _, terms = f(x)
     F, P, F_a = (network.features(image, ["conv2_1", "conv3_1"]) for image in (x, content, style))
 

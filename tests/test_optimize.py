@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_every_iteration_lowers_the_value_and_the_result_is_the_last(method):
     values = []
     result = minimize(rosenbrock, np.full(6, -1.0), method, maxiter=40, callback=lambda state: values.append(state.fun))
     assert len(values) == 41 and result.nit == 40
-    assert all(after < before for before, after in zip(values, values[1:], strict=False))
+    assert all(after < before for before, after in pairwise(values))
     assert result.fun == values[-1] == rosenbrock(result.x)[0]
 
 
@@ -154,7 +155,8 @@ def test_stops_when_no_step_helps():
 def test_info_is_handed_on_with_its_point():
     seen = []
     fun = lambda x: (*quadratic(x), x.copy())  # noqa: E731
-    result = minimize(fun, np.ones(4), maxiter=6, callback=lambda state: seen.append(np.array_equal(state.info, state.x)))
+    record = lambda state: seen.append(np.array_equal(state.info, state.x))  # noqa: E731
+    result = minimize(fun, np.ones(4), maxiter=6, callback=record)
     assert all(seen) and len(seen) == 7 and np.array_equal(result.info, result.x)
 
 

@@ -1,0 +1,130 @@
+"""The command line: pictures written, exit codes, and one line on standard error for bad input."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from drawing import small_vgg
+from PIL import Image
+
+import nst_numpy
+from nst_numpy import save_weights
+from nst_numpy.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("content.png", "style.jpg"):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3)).astype(np.uint8)).save(name)
+    save_weights("small.h5", small_vgg(dtype=np.float32), source="test", licence="none")
+    return tmp_path
+
+
+QUICK = ["--weights", "small.h5", "--size", "40", "--steps", "3"]
+TRANSFER = ["transfer", "content.png", "style.jpg", "-o", "out.png", *QUICK]
+
+
+def test_transfer(folder, capsys):
+    assert main(TRANSFER) == 0
+    assert capsys.readouterr().out == "wrote out.png\n"
+    assert Image.open("out.png").size == (40, 32)
+
+
+def test_options_reach_the_library(folder, monkeypatch):
+    seen = {}
+
+    def transfer(**keywords):
+        seen.update(keywords)
+        return nst_numpy.transfer(keywords["content"], keywords["style"], weights="small.h5", size=32, steps=0)
+
+    monkeypatch.setattr("nst_numpy.cli.transfer", transfer)
+    options = "--content-layers conv3_1 --style-layers conv1_1,conv2_1 --content-weight 2 --style-weight 3"
+    options += " --tv-weight 4 --init noise --optimizer gradient_descent --pooling max --seed 7 --quiet"
+    assert main([*TRANSFER, *options.split()]) == 0
+    assert seen == {
+        "content": "content.png",
+        "style": "style.jpg",
+        "weights": "small.h5",
+        "size": 40,
+        "steps": 3,
+        "content_layers": ["conv3_1"],
+        "style_layers": ["conv1_1", "conv2_1"],
+        "content_weight": 2.0,
+        "style_weight": 3.0,
+        "tv_weight": 4.0,
+        "init": "noise",
+        "optimizer": "gradient_descent",
+        "pooling": "max",
+        "seed": 7,
+        "progress": False,
+    }
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"nst_numpy {nst_numpy.__version__}\n"
+
+
+def test_module_is_the_command():
+    run = subprocess.run([sys.executable, "-m", "nst_numpy", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == f"nst_numpy {nst_numpy.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "required: COMMAND"),
+        (["paint"], "invalid choice: 'paint'"),
+        (["transfer", "content.png", "style.jpg"], "required: -o/--output"),
+        (["transfer", "nowhere.png", "style.jpg", "-o", "out.png", *QUICK], "there is no file nowhere.png"),
+        (["transfer", __file__, "style.jpg", "-o", "out.png", *QUICK], "test_cli.py is not an image"),
+        (["transfer", "nowhere.png", "style.jpg", "-o", "out.txt"], "'.txt' is no image suffix"),
+        (["transfer", "nowhere.png", "style.jpg", "-o", "nowhere/out.png"], "the folder nowhere does not exist"),
+        ([*TRANSFER, "--size", "0"], "size must be a whole number of at least 1, found 0"),
+        ([*TRANSFER, "--size", "big"], "argument --size: invalid int value: 'big'"),
+        ([*TRANSFER, "--steps", "-3"], "steps must be a whole number of at least 0, found -3"),
+        ([*TRANSFER, "--style-weight", "-1"], "style_weight must be a number of at least 0"),
+        ([*TRANSFER, "--style-layers", "conv1_1,conv7_1"], "unknown layer 'conv7_1'; did you mean"),
+        ([*TRANSFER, "--weights", "style.jpg"], "style.jpg is not a weight file"),
+        ([*TRANSFER, "--optimizer", "adam"], "invalid choice: 'adam'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(folder, capsys, arguments, message):
+    try:
+        code = main(arguments)
+    except SystemExit as exit_:  # from the parser
+        code = exit_.code
+    captured = capsys.readouterr()
+    lines = re.split(r"[\r\n]+", captured.err.strip())
+    assert code == 2 and captured.out == "" and not (folder / "out.png").exists()
+    assert len(lines) == 1 and lines[0].startswith("nst-numpy: error: ") and message in lines[0], captured.err
+
+
+def test_a_loss_that_is_not_finite_writes_the_best_picture_and_exits_1(folder, capsys):
+    assert main([*TRANSFER, "--tv-weight", "1e60", "--quiet"]) == 1
+    assert (folder / "out.png").exists()
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("nst-numpy: ") and "not finite" in error and "\n" not in error
+
+
+def test_ctrl_c_writes_the_best_picture_and_exits_130(folder):
+    command = [sys.executable, "-m", "nst_numpy", *TRANSFER, "--steps", "100000", "--size", "64"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    seen = b""
+    deadline = time.monotonic() + 60
+    while not re.search(rb"[1-9]\d*/100000", seen):  # the progress bar: it is running
+        assert process.poll() is None and time.monotonic() < deadline, seen
+        seen += process.stderr.read1()
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and out == b"wrote out.png\n"
+    assert b"interrupted from the keyboard; this is the best picture so far, after step" in error
+    assert b"Traceback" not in error
+    assert Image.open("out.png").size == (64, 51)
