@@ -57,12 +57,12 @@ def zero_pad(x: np.ndarray) -> np.ndarray:
 
 
 def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Convolution with 3×3 kernels, stride 1 and zero padding: the output has the size of the input.
+    """Convolution with 3×3 kernels, stride 1 and zero padding (VGG: arXiv 1409.1556, section 2.1).
 
     y[p, k] = bias[k] + Σ_o Σ_c x[p + o, c] · kernel[o, c, k],  o over the nine offsets (−1, −1) … (1, 1)
 
-    with x taken as zero outside the image. As in every deep-learning framework the kernel is not flipped, so strictly
-    this is a cross-correlation. For each offset the sum over c is a matrix product, and nine of them make the layer.
+    with x taken as zero outside the image, so that y has its size. As in every deep-learning framework the kernel is
+    not flipped, so strictly this is a cross-correlation. For each offset the sum over c is a matrix product.
 
     Parameters
     ----------
@@ -78,10 +78,6 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
     ------
     ValueError
         If the shapes do not fit together.
-
-    Notes
-    -----
-    Simonyan and Zisserman 2015 (arXiv 1409.1556), section 2.1.
     """
     if kernel.shape[:-1] != (3, 3, x.shape[-1]) or bias.shape != kernel.shape[-1:]:
         raise ValueError(
@@ -244,7 +240,6 @@ def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: in
     x : ndarray, shape (H, W, C)
         The input of the forward pass.
     window, stride : int
-        As in the forward pass.
 
     Returns
     -------
@@ -263,6 +258,8 @@ def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: in
 def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Average pooling: each output is the mean of its window, channel by channel.
 
+    Gatys et al. 2015 (section Methods) use it in place of VGG's max pooling, for a better flow of the gradient:
+
     y[p, c] = 1/window² · Σ over the window of p of x[q, c]
 
     Parameters
@@ -279,10 +276,6 @@ def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.
     ------
     ValueError
         If the window does not fit into the image.
-
-    Notes
-    -----
-    Gatys et al. 2015 use it in place of VGG's max pooling ("improves the gradient flow", section Methods).
     """
     return sum(window_views(x, window, stride)) / window**2
 
@@ -303,7 +296,6 @@ def average_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride
     x : ndarray, shape (H, W, C)
         The input of the forward pass; only its shape matters.
     window, stride : int
-        As in the forward pass.
 
     Returns
     -------

@@ -29,7 +29,7 @@ def feature_matrix(a: np.ndarray) -> np.ndarray:
 
 
 def content_loss(F: np.ndarray, P: np.ndarray) -> float:
-    """Content loss of a layer: L_content = ½ Σ_ij (F_ij − P_ij)².
+    """Content loss of a layer: L_content = ½ Σ_ij (F_ij − P_ij)² (equation 1 of the paper).
 
     Parameters
     ----------
@@ -39,16 +39,12 @@ def content_loss(F: np.ndarray, P: np.ndarray) -> float:
     Returns
     -------
     float
-
-    Notes
-    -----
-    Gatys et al. 2015, equation 1.
     """
     return 0.5 * float(np.sum(np.square(F - P), dtype=np.float64))
 
 
 def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
-    """Gradient of the content loss with respect to F.
+    """Gradient of the content loss with respect to F (equation 2, first case).
 
     In ½ Σ_kl (F_kl − P_kl)² only the term with (k, l) = (i, j) contains F_ij; its derivative is ½ · 2 (F_ij − P_ij):
 
@@ -61,16 +57,12 @@ def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, M)
-
-    Notes
-    -----
-    Gatys et al. 2015, equation 2, first case.
     """
     return F - P
 
 
 def gram(F: np.ndarray) -> np.ndarray:
-    """Gram matrix of the features: G_ij = Σ_k F_ik F_jk, that is G = F Fᵀ.
+    """Gram matrix of the features: G_ij = Σ_k F_ik F_jk, that is G = F Fᵀ (equation 3).
 
     G_ij says how much filters i and j respond together, summed over all positions: it keeps what occurs in the image
     and forgets where. It is symmetric, and neither centred nor normalised.
@@ -82,10 +74,6 @@ def gram(F: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, N)
-
-    Notes
-    -----
-    Gatys et al. 2015, equation 3.
     """
     return F @ F.T
 
@@ -114,7 +102,7 @@ def gram_backward(dG: np.ndarray, F: np.ndarray) -> np.ndarray:
 
 
 def style_loss(F: np.ndarray, A: np.ndarray) -> float:
-    """Style loss of a layer: E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², with G = F Fᵀ.
+    """Style loss of a layer: E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², with G = F Fᵀ (equation 4).
 
     Parameters
     ----------
@@ -127,17 +115,13 @@ def style_loss(F: np.ndarray, A: np.ndarray) -> float:
     Returns
     -------
     float
-
-    Notes
-    -----
-    Gatys et al. 2015, equation 4.
     """
     N, M = F.shape
     return float(np.sum(np.square(gram(F) - A), dtype=np.float64)) / (4 * N**2 * M**2)
 
 
 def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
-    """Gradient of the style loss with respect to F.
+    """Gradient of the style loss with respect to F (equation 6, first case).
 
     First from E to G: each G_ij stands in one term of the sum, so ∂E/∂G_ij = 2 (G_ij − A_ij) / (4 N² M²). Then from G
     to F, by `gram_backward`: G and A are symmetric, so (dG + dGᵀ) F = 2 dG F, and the factors 2 · 2/4 cancel:
@@ -156,10 +140,6 @@ def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, M)
-
-    Notes
-    -----
-    Gatys et al. 2015, equation 6, first case.
     """
     N, M = F.shape
     dG = (gram(F) - A) / (2 * N**2 * M**2)
@@ -171,6 +151,9 @@ def total_variation(x: np.ndarray) -> float:
 
     TV = ½ Σ (x[i+1, j] − x[i, j])² + ½ Σ (x[i, j+1] − x[i, j])², over all channels
 
+    Not in the paper; used since Mahendran and Vedaldi 2015 (arXiv 1412.0035, section 3) to keep down noise between
+    neighbouring pixels.
+
     Parameters
     ----------
     x : ndarray, shape (H, W, C)
@@ -178,11 +161,6 @@ def total_variation(x: np.ndarray) -> float:
     Returns
     -------
     float
-
-    Notes
-    -----
-    Not in the paper; used since Mahendran and Vedaldi 2015 (arXiv 1412.0035, equation 6 with exponent β = 2) to keep
-    noise between neighbouring pixels down.
     """
     down, right = x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
     return 0.5 * float(np.sum(np.square(down), dtype=np.float64) + np.sum(np.square(right), dtype=np.float64))

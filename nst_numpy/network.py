@@ -8,9 +8,9 @@ pixels.
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile, zip_longest
+from itertools import takewhile
 from types import ModuleType
 
 import numpy as np
@@ -19,10 +19,6 @@ from nst_numpy import images, plain
 
 # Convolutions per block; a pooling layer follows each block (Simonyan and Zisserman 2015, table 1, D and E).
 TOPOLOGIES = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
-
-# Where the paper takes content and style from (Gatys et al. 2015, figure 2 and section Methods).
-CONTENT_LAYERS = ("conv4_2",)
-STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
 def layer_names(topology: str) -> list[str]:
@@ -74,13 +70,13 @@ class VGG:
     def __post_init__(self):
         if self.pooling not in ("average", "max"):
             raise ValueError(f'pooling must be "average" or "max", found {self.pooling!r}')
-        assert self.layers  # checks the names
+        _layers_of(list(self.convolutions))  # refuses other names
         channels = 3
         for layer, (kernel, bias) in self.convolutions.items():
             filters = kernel.shape[-1] if kernel.ndim else 0
             for what, array, expected in (("kernel", kernel, (3, 3, channels, filters)), ("bias", bias, (filters,))):
                 if array.shape != expected or filters == 0:
-                    raise ValueError(f"{layer}/{what}: expected shape {_shape(expected)}, found {_shape(array.shape)}")
+                    raise ValueError(f"{layer}/{what}: expected shape {expected}, found {array.shape}")
                 if not np.isfinite(array).all():
                     raise ValueError(f"{layer}/{what} contains values that are not finite (NaN or infinity)")
             channels = filters
@@ -108,17 +104,10 @@ class VGG:
         """
         name = layer.replace("relu", "conv") if isinstance(layer, str) else layer
         if name not in self.layers:
-            nearest = difflib.get_close_matches(str(name), self.layers, n=1, cutoff=0)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise ValueError(f"unknown layer {layer!r}{hint} This network has {', '.join(self.layers)}")
+            (nearest,) = difflib.get_close_matches(str(name), self.layers, n=1, cutoff=0)
+            have = ", ".join(self.layers)
+            raise ValueError(f"unknown layer {layer!r}; did you mean {nearest}? This network has {have}")
         return name
-
-    def nearest(self, layers: Iterable[str]) -> list[str]:
-        """Those of VGG-19's `layers` that the network has; for one that it lacks, the nearest in depth; no doubles."""
-        depths = {name: depth for depth, name in enumerate(layer_names("vgg19"))}
-        convolutions = list(self.convolutions)
-        found = [min(convolutions, key=lambda name: abs(depths[name] - depths[layer])) for layer in layers]
-        return list(dict.fromkeys(found))
 
     def reduction(self, layer: str) -> int:
         """How many times smaller a layer's response is than the image, in height and in width (rounded down)."""
@@ -227,48 +216,22 @@ class VGG:
         found, _ = self.forward(images.load(image, dtype=self.dtype), canonical.values())
         return {layer: found[canonical[layer]] for layer in asked}
 
-    def normalized(self, mean_responses: Mapping[str, np.ndarray]) -> "VGG":
-        """The same network with every filter's response divided by a constant of its own.
-
-        Dividing kernel and bias of filter k by m_k divides its response by m_k, since ReLU(z/m) = ReLU(z)/m for m > 0;
-        pooling passes that on; and multiplying the next layer's kernel by m_k at input channel k undoes it there. So
-        each response changes by its own constant and by nothing else.
-
-        With m_k = the mean response over a set of images and positions, all filters respond with mean 1. Gatys et al.
-        2015 (section Methods) work with such a network: the losses of different layers, and of different networks, are
-        then on one scale.
-
-        Parameters
-        ----------
-        mean_responses : mapping of str to ndarray, shape (N_l,)
-            For every convolution; positive.
-        """
-        convolutions, below = {}, np.ones(3)
-        for layer, (kernel, bias) in self.convolutions.items():
-            m = np.asarray(mean_responses[layer], np.float64)
-            scaled = kernel * (below[:, None] / m)
-            convolutions[layer] = scaled.astype(self.dtype), (bias / m).astype(self.dtype)
-            below = m
-        return replace(self, convolutions=convolutions)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "(" + ", ".join(map(str, shape)) + ")"
-
 
 def _layers_of(convolutions: list[str]) -> tuple[str, ...]:
     """The layers, poolings included, of the topology that begins with these convolutions."""
-    agree = -1
+    agreed, following = [], ["conv1_1"]
     for topology in TOPOLOGIES:
         layers = layer_names(topology)
         expected = [name for name in layers if name.startswith("conv")]
-        pairs = zip_longest(convolutions, expected[: len(convolutions)])
-        agreeing = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        if agreeing == len(convolutions) > 0:
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(convolutions, expected, strict=False))
+        common = [name for name, _ in same]
+        if common == convolutions != []:
             end = layers.index(convolutions[-1]) + 1
             return tuple(layers[: end + layers[end].startswith("pool")])
-        if agreeing > agree:
-            agree, next_layer = agreeing, expected[agreeing] if agreeing < len(expected) else "no more"
-    found = convolutions[agree] if agree < len(convolutions) else "nothing"
-    after = f" after {convolutions[agree - 1]}" if agree else ""
-    raise ValueError(f"not the beginning of a VGG-16 or VGG-19: expected {next_layer}{after}, found {found}")
+        if len(common) > len(agreed):
+            agreed, following = common, expected[len(common) :]
+    after = f" after {agreed[-1]}" if agreed else ""
+    found = [*convolutions[len(agreed) :], "nothing"][0]
+    raise ValueError(
+        f"not the beginning of a VGG-16 or VGG-19: expected {[*following, 'nothing'][0]}{after}, found {found}"
+    )

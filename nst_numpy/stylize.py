@@ -12,9 +12,13 @@ from tqdm import tqdm
 
 from nst_numpy import images
 from nst_numpy import weights as weight_files
-from nst_numpy.network import CONTENT_LAYERS, STYLE_LAYERS, VGG
+from nst_numpy.network import VGG, layer_names
 from nst_numpy.objective import Objective
 from nst_numpy.optimize import METHODS, OptimizeResult, minimize
+
+# Where the paper takes content and style from (Gatys et al. 2015, figure 2 and section Methods).
+CONTENT_LAYERS = ("conv4_2",)
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
 @dataclass
@@ -194,7 +198,7 @@ def _load(what: str, source, size: int) -> np.ndarray:
 def _weighted_layers(network: VGG, layers, paper: tuple[str, ...], total: float | None) -> dict[str, float]:
     """Canonical names with weights: those given, or equal ones that sum to `total` (None: 1 each)."""
     if layers is None:
-        layers = network.nearest(paper)
+        layers = _nearest(network, paper)
     if isinstance(layers, str):
         layers = [layers]
     if not isinstance(layers, Mapping):
@@ -203,6 +207,13 @@ def _weighted_layers(network: VGG, layers, paper: tuple[str, ...], total: float 
     for name, weight in layers.items():
         _check_number(f"the weight of {name}", weight)
     return {network.canonical(name): float(weight) for name, weight in layers.items()}
+
+
+def _nearest(network: VGG, layers: Iterable[str]) -> list[str]:
+    """Those of the layers that the network has; for one that it lacks, its convolution nearest in depth; no doubles."""
+    depths = {name: depth for depth, name in enumerate(layer_names("vgg19"))}
+    nearest = [min(network.convolutions, key=lambda name: abs(depths[name] - depths[layer])) for layer in layers]
+    return list(dict.fromkeys(nearest))
 
 
 def _start(init, content: np.ndarray, seed: int) -> np.ndarray:

@@ -5,6 +5,7 @@ The library's own file is HDF5. Root attributes: `format` = "nst_numpy.vgg", `ve
 known, `conv1_1/mean_response` (K,), the constants of the normalisation.
 """
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ def load(
     ----------
     path : path
     normalize : bool
-        Scale every filter to mean response 1 (see `VGG.normalized`), with the constants that the file holds, or else
+        Scale every filter to mean response 1 (see `normalize_network`), with the constants that the file holds, or else
         with those measured on the library's sample images. False keeps the scale of the file.
     pooling : {"average", "max"}
     dtype : float32 or float64
@@ -61,7 +62,7 @@ def load(
         raise ValueError(f"{path} is not a weight file: expected HDF5 in the layout of {FORMAT}") from None
     if not normalize:
         return network
-    return network.normalized(mean_responses or measure_mean_responses(network, sample_images()))
+    return normalize_network(network, mean_responses or measure_mean_responses(network, sample_images()))
 
 
 def save(
@@ -135,7 +136,7 @@ def random_network(seed: int = 0, *, pooling: str = "average", dtype: np.dtype =
         convolutions[layer] = kernel.astype(dtype), bias.astype(dtype)
         channels = filters
     network = VGG(convolutions, IMAGENET_MEAN, 1.0, pooling, f"random-vgg19-{seed}")
-    return network.normalized(measure_mean_responses(network, over))
+    return normalize_network(network, measure_mean_responses(network, over))
 
 
 def sample_images() -> list[np.ndarray]:
@@ -166,6 +167,35 @@ def measure_mean_responses(network: VGG, over: Iterable[np.ndarray]) -> dict[str
             positions[layer] += a.shape[0] * a.shape[1]
     means = {layer: sums[layer] / positions[layer] for layer in sums}
     return {layer: np.where(m <= 0.01 * m.mean(), m.mean() or 1.0, m) for layer, m in means.items()}
+
+
+def normalize_network(network: VGG, mean_responses: Mapping[str, np.ndarray]) -> VGG:
+    """The same network with every filter's response divided by a constant of its own.
+
+    Dividing kernel and bias of filter k by m_k divides its response by m_k, since ReLU(z/m) = ReLU(z)/m for m > 0;
+    pooling passes that on; and multiplying the next layer's kernel by m_k at input channel k undoes it there. So each
+    response changes by its own constant and by nothing else.
+
+    With m_k = the mean response over a set of images and positions, all filters respond with mean 1. Gatys et al. 2015
+    (section Methods) work with such a network: the losses of different layers, and of different networks, are then on
+    one scale.
+
+    Parameters
+    ----------
+    network : VGG
+    mean_responses : mapping of str to ndarray, shape (N_l,)
+        For every convolution; positive.
+
+    Returns
+    -------
+    VGG
+    """
+    convolutions, below = {}, np.ones(3)
+    for layer, (kernel, bias) in network.convolutions.items():
+        m = np.asarray(mean_responses[layer], np.float64)
+        convolutions[layer] = (kernel * (below[:, None] / m)).astype(kernel.dtype), (bias / m).astype(bias.dtype)
+        below = m
+    return dataclasses.replace(network, convolutions=convolutions)
 
 
 def _read(file: h5py.File, pooling: str, dtype: np.dtype) -> tuple[VGG, dict[str, np.ndarray]]:

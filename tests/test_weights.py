@@ -88,7 +88,7 @@ def test_one_style_weight_serves_every_scale(file):
     network = load_weights(file, normalize=False)
     m = {l: np.linspace(0.5, 4, len(b)) for l, (_, b) in network.convolutions.items()}
     other = file.with_name("scaled.h5")
-    save_weights(other, network.normalized(m), **PAPER)
+    save_weights(other, weights.normalize_network(network, m), **PAPER)
     one, two = (load_weights(path).features(picture(2), ["conv2_2"])["conv2_2"] for path in (file, other))
     assert np.allclose(one, two, rtol=1e-3, atol=1e-4)
 
@@ -108,9 +108,17 @@ def test_real_file():
     assert network.layers[-2:] == ("conv3_4", "pool3") and network.name == "vgg19-blocks1-3"
     kernel, bias = network.convolutions["conv1_1"]
     assert kernel.shape == (3, 3, 3, 64) and np.allclose(bias[:3], [0.7301776, 0.06493629, 0.03428847], rtol=1e-6)
-    assert network.nearest(["conv4_2"]) == ["conv3_4"]
-    style = network.nearest(["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"])
-    assert style == ["conv1_1", "conv2_1", "conv3_1", "conv3_4"]
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_normalising_divides_each_response_by_its_constant_and_changes_nothing_else(pooling):
+    network, image = small_vgg(pooling=pooling), picture(7, 40, 33)
+    rng = np.random.default_rng(0)
+    m = {l: rng.uniform(0.1, 9, len(bias)) for l, (_, bias) in network.convolutions.items()}
+    plain, normalized = (n.features(image, network.layers) for n in (network, weights.normalize_network(network, m)))
+    for l in m:
+        assert np.allclose(normalized[l], plain[l] / m[l], rtol=1e-12, atol=1e-14), l
+    assert np.allclose(normalized["pool5"], plain["pool5"] / m["conv5_4"], rtol=1e-12, atol=1e-14)
 
 
 # Bad files ------------------------------------------------------------------------------------------------------------
@@ -140,7 +148,7 @@ def replace(name, value):
             replace("conv1_2/kernel", np.zeros((3, 3, 9, 4), "f4")),
             r"conv1_2/kernel: expected shape \(3, 3, 4, 4\), found \(3, 3, 9, 4\)",
         ),
-        (replace("conv1_2/bias", np.zeros(5, "f4")), r"conv1_2/bias: expected shape \(4\), found \(5\)"),
+        (replace("conv1_2/bias", np.zeros(5, "f4")), r"conv1_2/bias: expected shape \(4,\), found \(5,\)"),
         (replace("conv1_2/bias", np.full(4, np.nan, "f4")), "conv1_2/bias contains values that are not finite"),
         (replace("conv1_2/bias", np.zeros(4, "i4")), "conv1_2/bias: expected floating-point numbers, found int32"),
         (lambda h5: h5.attrs.pop("format"), "expected the attribute format='nst_numpy.vgg', found 'none'"),
