@@ -30,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command `nst-numpy` with these arguments, by default those of the process; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
+        if options.output == DEMO:
+            DEMO.parent.mkdir(exist_ok=True)
         images.check_output(options.output)
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the message is printed below
             result = options.run(options)
@@ -52,7 +54,6 @@ def _transfer(options: argparse.Namespace) -> StyleTransfer:
 
 
 def _demo(options: argparse.Namespace) -> StyleTransfer:
-    DEMO.parent.mkdir(exist_ok=True)
     return transfer(samples.portrait(), samples.swirling_night(), steps=60, progress=options.progress)
 
 

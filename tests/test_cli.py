@@ -66,6 +66,15 @@ def test_options_reach_the_library(folder, monkeypatch):
     }
 
 
+def test_demo_makes_its_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    quick = {"weights": small_vgg(dtype=np.float32), "size": 32, "steps": 1, "progress": False}
+    monkeypatch.setattr("nst_numpy.cli.transfer", lambda *images, **_: nst_numpy.transfer(*images, **quick))
+    assert main(["demo"]) == 0
+    assert capsys.readouterr().out == "wrote out/demo.png\n"
+    assert Image.open("out/demo.png").size == (27, 32)
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
