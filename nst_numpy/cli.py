@@ -93,7 +93,9 @@ def _parser() -> Parser:
     option("tv_weight", "γ, the weight of the total variation", type=float, metavar="W")
     option("init", 'where to start: "content", "noise", or an image file, such as an earlier result', metavar="START")
     option("optimizer", "method", choices=list(METHODS))
-    option("pooling", "the paper's, or the one that VGG was trained with", choices=["average", "max"])
+    option("pooling", "the paper's, or VGG's own", choices=["average", "max"], default="average")
+    option("backend", "compiled kernels, or plain NumPy", choices=["fast", "plain"], default="fast")
+    option("threads", "by default one for each core", type=int, metavar="N", default=argparse.SUPPRESS)
     option("seed", "for the noise", type=int, metavar="N")
 
     demo = commands.add_parser(

@@ -116,15 +116,14 @@ def style_loss(F: np.ndarray, A: np.ndarray) -> float:
     -------
     float
     """
-    N, M = F.shape
-    return float(np.sum(np.square(gram(F) - A), dtype=np.float64)) / (4 * N**2 * M**2)
+    return gram_loss(gram(F), A, F.shape[1])
 
 
 def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     """Gradient of the style loss with respect to F (equation 6, first case).
 
-    First from E to G: each G_ij stands in one term of the sum, so ∂E/∂G_ij = 2 (G_ij − A_ij) / (4 N² M²). Then from G
-    to F, by `gram_backward`: G and A are symmetric, so (dG + dGᵀ) F = 2 dG F, and the factors 2 · 2/4 cancel:
+    The chain rule, first from E to G by `gram_loss_gradient`, then from G to F by `gram_backward`: G and A are
+    symmetric, so (dG + dGᵀ) F = 2 dG F, and with dG = (G − A) / (2 N² M²) the factors 2 cancel:
 
     ∂E/∂F_ij = 1/(N² M²) ((G − A) F)_ij
 
@@ -141,9 +140,40 @@ def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (N, M)
     """
-    N, M = F.shape
-    dG = (gram(F) - A) / (2 * N**2 * M**2)
+    dG = gram_loss_gradient(gram(F), A, F.shape[1])
     return gram_backward(dG, F)
+
+
+def gram_loss(G: np.ndarray, A: np.ndarray, M: int) -> float:
+    """Style loss as a function of the Gram matrix: E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², for M positions.
+
+    Parameters
+    ----------
+    G, A : ndarray, shape (N, N)
+    M : int
+
+    Returns
+    -------
+    float
+    """
+    N = len(G)
+    return float(np.sum(np.square(G - A), dtype=np.float64)) / (4 * N**2 * M**2)
+
+
+def gram_loss_gradient(G: np.ndarray, A: np.ndarray, M: int) -> np.ndarray:
+    """Gradient of `gram_loss` with respect to G: each G_ij stands in one term, so ∂E/∂G_ij = 2 (G_ij − A_ij)/(4 N² M²).
+
+    Parameters
+    ----------
+    G, A : ndarray, shape (N, N)
+    M : int
+
+    Returns
+    -------
+    ndarray, shape (N, N)
+    """
+    N = len(G)
+    return (G - A) / (2 * N**2 * M**2)
 
 
 def total_variation(x: np.ndarray) -> float:

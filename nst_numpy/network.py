@@ -7,11 +7,10 @@ pixels.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
-from types import ModuleType
 
 import numpy as np
 
@@ -45,8 +44,10 @@ class VGG:
     pooling : {"average", "max"}
         The paper takes average pooling; VGG was trained with max pooling.
     name : str
-    backend : module
-        See `plain`.
+    backend : {"fast", "plain"}
+        What the network runs on; see `fast` and `plain`.
+    threads : int, optional
+        For the fast backend; by default one for each core. The results are the same bits for any number.
 
     Attributes
     ----------
@@ -65,11 +66,14 @@ class VGG:
     scale: float = 1.0
     pooling: str = "average"
     name: str = ""
-    backend: ModuleType = plain
+    backend: str = "fast"
+    threads: int | None = None
 
     def __post_init__(self):
         if self.pooling not in ("average", "max"):
             raise ValueError(f'pooling must be "average" or "max", found {self.pooling!r}')
+        if self.backend not in ("fast", "plain"):
+            raise ValueError(f'backend must be "fast" or "plain", found {self.backend!r}')
         _layers_of(list(self.convolutions))  # refuses other names
         channels = 3
         for layer, (kernel, bias) in self.convolutions.items():
@@ -86,8 +90,17 @@ class VGG:
         return _layers_of(list(self.convolutions))
 
     @cached_property
+    def runs_on(self):
+        """The backend itself."""
+        if self.backend == "plain":
+            return plain
+        from nst_numpy.fast import Fast  # Numba takes its time to import
+
+        return Fast(self.threads, self.dtype)
+
+    @cached_property
     def _prepared(self) -> dict:
-        return {layer: self.backend.prepare(*weights) for layer, weights in self.convolutions.items()}
+        return {layer: self.runs_on.prepare(*weights) for layer, weights in self.convolutions.items()}
 
     @property
     def dtype(self) -> np.dtype:
@@ -145,19 +158,20 @@ class VGG:
                 )
         a = ((255 * image - self.mean) * self.scale).astype(self.dtype)
         features, tape = {}, []
-        for name in self.layers:
-            if wanted <= features.keys():
-                break
-            if name.startswith("conv"):
-                a, cache = self.backend.conv_relu_forward(a, self._prepared[name])
-            else:
-                a, cache = self.backend.pool_forward(a, self.pooling)
-            tape.append((name, cache))
-            if name in wanted:
-                features[name] = a
+        with self.runs_on.session():
+            for name in self.layers:
+                if wanted <= features.keys():
+                    break
+                if name.startswith("conv"):
+                    a, cache = self.runs_on.conv_relu_forward(a, self._prepared[name])
+                else:
+                    a, cache = self.runs_on.pool_forward(a, self.pooling)
+                tape.append((name, cache))
+                if name in wanted:
+                    features[name] = a
         return features, tape
 
-    def backward(self, gradients: Mapping[str, np.ndarray], tape: list) -> np.ndarray:
+    def backward(self, gradients: Mapping[str, np.ndarray | Callable], tape: list) -> np.ndarray:
         """One sweep from the deepest loss layer to the pixels.
 
         With a_l the response of layer l, a_l = f_l(a_{l−1}), and a loss that depends on several layers directly, the
@@ -169,8 +183,9 @@ class VGG:
 
         Parameters
         ----------
-        gradients : mapping of str to ndarray, shape (H_l, W_l, N_l)
-            The injected gradients, for layers that the forward sweep has passed.
+        gradients : mapping of str to ndarray, shape (H_l, W_l, N_l), or to callable
+            The injected gradients, for layers that the forward sweep has passed. A callable gets the running gradient,
+            or None in the deepest layer, and returns it with its own added.
         tape : list
             From `forward`.
 
@@ -180,15 +195,17 @@ class VGG:
             Gradient with respect to the image, in the units of the image (0–1).
         """
         da = None
-        for name, cache in reversed(tape):
-            if name in gradients:
-                da = gradients[name] if da is None else da + gradients[name]
-            if da is None:  # above the deepest layer that injects anything
-                continue
-            if name.startswith("conv"):
-                da = self.backend.conv_relu_backward(da, self._prepared[name], cache)
-            else:
-                da = self.backend.pool_backward(da, self.pooling, cache)
+        with self.runs_on.session():
+            for name, cache in reversed(tape):
+                if name in gradients:
+                    g = gradients[name]
+                    da = g(da) if callable(g) else g if da is None else da + g
+                if da is None:  # above the deepest layer that injects anything
+                    continue
+                if name.startswith("conv"):
+                    da = self.runs_on.conv_relu_backward(da, self._prepared[name], cache)
+                else:
+                    da = self.runs_on.pool_backward(da, self.pooling, cache)
         return da * (255 * self.scale)
 
     def features(self, image, layers: Iterable[str] | str) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ the same reason γ holds a factor 1/(number of pixels).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -77,10 +78,10 @@ class Objective:
         P = {l: feature_matrix(content_features[l]) for l in content_layers}
         A = {}
         for l in style_layers:
-            F_a = feature_matrix(style_features[l])
             # The style image has M_a positions, the generated image M: equal textures shall have equal Gram matrices.
             M = math.prod(side // network.reduction(l) for side in content.shape[:2])
-            A[l] = losses.gram(F_a) * (M / F_a.shape[1])
+            M_a = math.prod(style_features[l].shape[:2])
+            A[l] = network.runs_on.gram(style_features[l]) * (M / M_a)
         return cls(
             network,
             P,
@@ -107,24 +108,28 @@ class Objective:
             "total", "content", "style" and "tv", and each style layer by its name. They are weighted, and add up:
             total = content + style + tv, style = the sum over the style layers.
         """
+        backend = self.network.runs_on
         features, tape = self.network.forward(x, {**self.P, **self.A})
-        injected: dict[str, np.ndarray] = {}
-
         content = 0.0
+        style, dG = {}, {}
         for l, P in self.P.items():
-            F = feature_matrix(features[l])
-            content += self.content_weights[l] * losses.content_loss(F, P)
-            dF = self.content_weights[l] * losses.content_gradient(F, P)
-            injected[l] = dF.T.reshape(features[l].shape)
-
-        style = {}
+            content += self.content_weights[l] * losses.content_loss(feature_matrix(features[l]), P)
         for l, A in self.A.items():
-            F = feature_matrix(features[l])
-            style[l] = self.style_weights[l] * losses.style_loss(F, A)
-            dF = self.style_weights[l] * losses.style_gradient(F, A)
-            injected[l] = injected.get(l, 0) + dF.T.reshape(features[l].shape)
+            G, M = backend.gram(features[l]), feature_matrix(features[l]).shape[1]
+            style[l] = self.style_weights[l] * losses.gram_loss(G, A, M)
+            dG[l] = self.style_weights[l] * losses.gram_loss_gradient(G, A, M)
 
-        gradient = self.network.backward(injected, tape) + self.tv_weight * losses.total_variation_gradient(x)
+        def inject(l: str, da: np.ndarray | None) -> np.ndarray:
+            if l in dG:
+                da = backend.gram_backward(dG[l], features[l], da)
+            if l in self.P:
+                dF = self.content_weights[l] * losses.content_gradient(feature_matrix(features[l]), self.P[l])
+                gradient = dF.T.reshape(features[l].shape)
+                da = gradient if da is None else da + gradient
+            return da
+
+        gradient = self.network.backward({l: partial(inject, l) for l in features}, tape)
+        gradient += self.tv_weight * losses.total_variation_gradient(x)
         terms = {"content": content, "style": sum(style.values()), "tv": self.tv_weight * losses.total_variation(x)}
         total = sum(terms.values())
         return total, gradient, {"total": total, **terms, **style}

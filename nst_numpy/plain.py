@@ -1,13 +1,17 @@
 """The plain backend: what a network runs on, made of the functions in `layers.py`.
 
-A backend is a module with these five functions; the network calls nothing else. The seam lies one level above the
+A backend is an object with these functions; network and objective call nothing else. The seam lies one level above the
 layers so that another backend can fuse what belongs together (convolution, bias and ReLU) and keep what it likes
-between the passes: `prepared` and `cache` are the backend's own business.
+between the passes: `prepared` and `cache` are the backend's own business. See `fast` for the other one.
 """
+
+from contextlib import nullcontext
 
 import numpy as np
 
-from nst_numpy import layers
+from nst_numpy import layers, losses
+
+session = nullcontext  # what to enter around a sweep
 
 POOLS = {
     "average": (layers.average_pool_forward, layers.average_pool_backward),
@@ -42,3 +46,14 @@ def pool_backward(dy: np.ndarray, kind: str, cache: np.ndarray) -> np.ndarray:
     """Gradient with respect to the pooled output → gradient with respect to the input."""
     _, backward = POOLS[kind]
     return backward(dy, cache)
+
+
+def gram(a: np.ndarray) -> np.ndarray:
+    """Gram matrix (N, N) of a response (H, W, N)."""
+    return losses.gram(losses.feature_matrix(a))
+
+
+def gram_backward(dG: np.ndarray, a: np.ndarray, da: np.ndarray | None) -> np.ndarray:
+    """`da` (H, W, N), if there is one, plus the gradient with respect to the response a through its Gram matrix."""
+    gradient = losses.gram_backward(dG, losses.feature_matrix(a)).T.reshape(a.shape)
+    return gradient if da is None else da + gradient

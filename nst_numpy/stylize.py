@@ -71,7 +71,9 @@ def transfer(
     tv_weight: float = 20.0,
     init="content",
     optimizer: str = "lbfgs",
-    pooling: str = "average",
+    pooling: str | None = None,
+    backend: str | None = None,
+    threads: int | None = None,
     seed: int = 0,
     callback: Callable[[int, np.ndarray, dict[str, float]], None] | None = None,
     progress: bool = True,
@@ -104,7 +106,13 @@ def transfer(
         Where to start: the content image; white noise, as in the paper; or any image, an earlier result for example,
         scaled to the size of the picture.
     optimizer : {"lbfgs", "gradient_descent"}
-    pooling : {"average", "max"}
+    pooling : {"average", "max"}, optional
+        By default that of a given VGG, else "average", as in the paper.
+    backend : {"fast", "plain"}, optional
+        What the network runs on: compiled kernels on all cores, or the plain NumPy of `layers.py`. By default that of a
+        given VGG, else "fast".
+    threads : int, optional
+        For the fast backend, by default one for each core. The picture is the same for any number.
     seed : int
         For the noise. The same seed gives the same picture.
     callback : callable, optional
@@ -134,7 +142,10 @@ def transfer(
     if optimizer not in METHODS:
         raise ValueError(f"unknown optimizer {optimizer!r}; there are {', '.join(METHODS)}")
 
-    network = _network(weights, pooling)
+    if threads is not None:
+        _check_number("threads", threads, whole=True, least=1)
+    runs = {"pooling": pooling, "backend": backend, "threads": threads}
+    network = _network(weights, {name: value for name, value in runs.items() if value is not None})
     content_layers = _weighted_layers(network, content_layers, CONTENT_LAYERS, total=None)
     style_layers = _weighted_layers(network, style_layers, STYLE_LAYERS, total=1.0)
     if not content_layers and not style_layers:
@@ -178,13 +189,14 @@ def _check_number(name: str, value, *, whole: bool = False, least: float = 0) ->
         raise ValueError(f"{name} must be a {'whole ' * whole}number of at least {least}, found {value!r}")
 
 
-def _network(weights, pooling: str) -> VGG:
+def _network(weights, runs: dict) -> VGG:
     if weights is None:
-        return weight_files.random_network(pooling=pooling)
+        return weight_files.random_network(**runs)
     if isinstance(weights, VGG):
-        return dataclasses.replace(weights, pooling=pooling)
+        same = all(getattr(weights, name) == value for name, value in runs.items())
+        return weights if same else dataclasses.replace(weights, **runs)  # the same one keeps what it has prepared
     if isinstance(weights, str | os.PathLike):
-        return weight_files.load(weights, pooling=pooling)
+        return weight_files.load(weights, **runs)
     raise ValueError(f"weights must be a path or a VGG, found {type(weights).__name__}")
 
 

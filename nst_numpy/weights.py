@@ -25,7 +25,13 @@ WIDTHS, LAST = (32, 64, 128, 128, 128), "conv5_1"
 
 
 def load(
-    path: str | os.PathLike, *, normalize: bool = True, pooling: str = "average", dtype: np.dtype = np.float32
+    path: str | os.PathLike,
+    *,
+    normalize: bool = True,
+    pooling: str = "average",
+    dtype: np.dtype = np.float32,
+    backend: str = "fast",
+    threads: int | None = None,
 ) -> VGG:
     """Read a network from a file in the library's own format.
 
@@ -37,6 +43,9 @@ def load(
         with those measured on the library's sample images. False keeps the scale of the file.
     pooling : {"average", "max"}
     dtype : float32 or float64
+    backend : {"fast", "plain"}
+    threads : int, optional
+        As in `VGG`.
 
     Returns
     -------
@@ -55,11 +64,12 @@ def load(
         raise FileNotFoundError(f"there is no weight file {path}")
     try:
         with h5py.File(path) as file:
-            network, mean_responses = _read(file, pooling, np.dtype(dtype))
+            network, mean_responses = _read(file, np.dtype(dtype))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     except OSError:
         raise ValueError(f"{path} is not a weight file: expected HDF5 in the layout of {FORMAT}") from None
+    network = dataclasses.replace(network, pooling=pooling, backend=backend, threads=threads)
     if not normalize:
         return network
     return normalize_network(network, mean_responses or measure_mean_responses(network, sample_images()))
@@ -97,7 +107,14 @@ def save(
         os.replace(part, path)
 
 
-def random_network(seed: int = 0, *, pooling: str = "average", dtype: np.dtype = np.float32) -> VGG:
+def random_network(
+    seed: int = 0,
+    *,
+    pooling: str = "average",
+    dtype: np.dtype = np.float32,
+    backend: str = "fast",
+    threads: int | None = None,
+) -> VGG:
     """The embedded network: a narrow VGG-19 up to conv5_1 with random filters, normalised.
 
     The filters are drawn from a normal distribution with variance 2/(9 C), C the number of input channels (He et al.
@@ -111,6 +128,9 @@ def random_network(seed: int = 0, *, pooling: str = "average", dtype: np.dtype =
     seed : int
     pooling : {"average", "max"}
     dtype : float32 or float64
+    backend : {"fast", "plain"}
+    threads : int, optional
+        As in `VGG`.
 
     Returns
     -------
@@ -135,7 +155,7 @@ def random_network(seed: int = 0, *, pooling: str = "average", dtype: np.dtype =
         responses = [layers.relu_forward(z + bias) for z in inputs]
         convolutions[layer] = kernel.astype(dtype), bias.astype(dtype)
         channels = filters
-    network = VGG(convolutions, IMAGENET_MEAN, 1.0, pooling, f"random-vgg19-{seed}")
+    network = VGG(convolutions, IMAGENET_MEAN, 1.0, pooling, f"random-vgg19-{seed}", backend, threads)
     return normalize_network(network, measure_mean_responses(network, over))
 
 
@@ -198,7 +218,7 @@ def normalize_network(network: VGG, mean_responses: Mapping[str, np.ndarray]) ->
     return dataclasses.replace(network, convolutions=convolutions)
 
 
-def _read(file: h5py.File, pooling: str, dtype: np.dtype) -> tuple[VGG, dict[str, np.ndarray]]:
+def _read(file: h5py.File, dtype: np.dtype) -> tuple[VGG, dict[str, np.ndarray]]:
     """The network in a file, and the mean responses if the file holds them."""
     attributes = dict(file.attrs)
     if attributes.get("format") != FORMAT:
@@ -216,7 +236,7 @@ def _read(file: h5py.File, pooling: str, dtype: np.dtype) -> tuple[VGG, dict[str
             if m.shape != bias.shape or not (np.isfinite(m) & (m > 0)).all():
                 raise ValueError(f"{layer}/mean_response: expected {len(bias)} positive values, found shape {m.shape}")
             mean_responses[layer] = m
-    network = VGG(convolutions, mean, float(scale), pooling, str(attributes.get("name", "")))
+    network = VGG(convolutions, mean, float(scale), name=str(attributes.get("name", "")))
     if mean_responses and mean_responses.keys() != convolutions.keys():
         absent = next(layer for layer in convolutions if layer not in mean_responses)
         raise ValueError(f"{absent}/mean_response is missing, while other layers have theirs")

@@ -46,6 +46,7 @@ def test_options_reach_the_library(folder, monkeypatch):
     monkeypatch.setattr("nst_numpy.cli.transfer", transfer)
     options = "--content-layers conv3_1 --style-layers conv1_1,conv2_1 --content-weight 2 --style-weight 3"
     options += " --tv-weight 4 --init noise --optimizer gradient_descent --pooling max --seed 7 --quiet"
+    options += " --backend plain --threads 3"
     assert main([*TRANSFER, *options.split()]) == 0
     assert seen == {
         "content": "content.png",
@@ -61,6 +62,8 @@ def test_options_reach_the_library(folder, monkeypatch):
         "init": "noise",
         "optimizer": "gradient_descent",
         "pooling": "max",
+        "backend": "plain",
+        "threads": 3,
         "seed": 7,
         "progress": False,
     }

@@ -63,22 +63,25 @@ def test_same_seed_same_bytes(init, optimizer):
     assert (first != other) == (init == "noise")
 
 
-def test_same_bytes_with_any_number_of_threads():
+@pytest.mark.parametrize("backend", ["fast", "plain"])
+def test_same_bytes_with_any_number_of_threads(backend):
     code = (
         "import sys; from nst_numpy import samples, transfer\n"
-        "r = transfer(samples.portrait(), samples.woodcut_waves(96), size=96, steps=8, init='noise', progress=False)\n"
-        "sys.stdout.buffer.write(r.image.tobytes())"
+        "settings = dict(size=96, steps=8, init='noise', progress=False)\n"
+        "runs = dict(backend=sys.argv[1], threads=int(sys.argv[2]))\n"
+        "result = transfer(samples.portrait(), samples.woodcut_waves(96), **settings, **runs)\n"
+        "sys.stdout.buffer.write(result.image.tobytes())"
     )
     runs = [
         subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-c", code, backend, n],
             env={**os.environ, "OPENBLAS_NUM_THREADS": n, "OMP_NUM_THREADS": n},
             capture_output=True,
             check=True,
         ).stdout
-        for n in ("1", "2")
+        for n in ("1", "2", "5")
     ]
-    assert len(runs[0]) == 96 * 82 * 3 and runs[0] == runs[1]
+    assert len(runs[0]) == 96 * 82 * 3 and runs[0] == runs[1] == runs[2]
 
 
 def test_init_from_an_image_goes_on_from_there():
@@ -104,6 +107,11 @@ def test_a_smaller_network_takes_the_nearest_layers():
     network = small_vgg(last="conv3_2", dtype=np.float32)
     losses = transfer(CONTENT, STYLE, **{**QUICK, "weights": network, "steps": 0}).history[0]
     assert list(losses)[4:] == ["conv1_1", "conv2_1", "conv3_1", "conv3_2"]
+
+
+def test_backends_make_the_same_picture():
+    fast, plain = (transfer(CONTENT, STYLE, **QUICK, backend=b).image.astype(int) for b in ("fast", "plain"))
+    assert np.abs(fast - plain).max() <= 2
 
 
 def test_pooling_is_passed_on():
@@ -169,6 +177,8 @@ def test_progress_shows_the_losses(capfd):
         ({"content_layers": [], "style_layers": []}, "at least one content layer or style layer"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'; there are lbfgs, gradient_descent"),
         ({"pooling": "median"}, "pooling must be"),
+        ({"backend": "gpu"}, 'backend must be "fast" or "plain", found \'gpu\''),
+        ({"threads": 0}, "threads must be a whole number of at least 1, found 0"),
         ({"weights": "nowhere.h5"}, "there is no weight file nowhere.h5"),
         ({"weights": 19}, "weights must be a path or a VGG, found int"),
     ],

@@ -1,0 +1,285 @@
+"""The fast backend: the five functions of `plain`, and the two for Gram matrices, on all cores.
+
+A convolution with its bias and ReLU is one job, cut into strips of the image that fit into the cache. A strip is
+gathered (with the mask of ReLU, in the backward pass), transformed, multiplied, transformed back and finished (with
+bias, ReLU and the signs that the backward pass will want, one bit each). `kernels.winograd` explains the transforms.
+
+Where Winograd does not pay, the strip's 3×3 neighbourhoods become the rows of one matrix product (im2col): with very
+few channels, and on maps of very few pixels.
+"""
+
+import logging
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from nst_numpy.kernels import compiled, winograd
+from nst_numpy.kernels.parallel import Buffers, Workers, one_blas_thread
+
+logger = logging.getLogger(__name__)
+
+# Measured: with fewer channels on either side, the transforms cost more than they save; with fewer pixels, most of an
+# 8×8 patch is border, and reading 64 transformed kernels takes longer than the products.
+WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 8, 100
+TILES_PER_STRIP = 32  # what a strip needs stays in the second cache
+COPIED_KERNELS = 2**17  # C · K up to which the backward pass has transformed kernels of its own
+TILES_AT_ONCE = 150  # up to so many, cut the work by planes, not strips: each transformed kernel is read only once
+ROWS_OF_COLUMNS = 4096  # rows of a matrix product in im2col
+
+
+class Prepared:
+    """A kernel and its bias, with the forms that the two methods need, made when they are first needed."""
+
+    def __init__(self, kernel: np.ndarray, bias: np.ndarray, workers: Workers):
+        self.kernel, self.bias, self._workers = np.ascontiguousarray(kernel), np.ascontiguousarray(bias), workers
+        self.C, self.K = kernel.shape[2:]
+
+    @cached_property
+    def transformed(self) -> np.ndarray:
+        """The 64 planes of the kernel in Winograd's basis: (64, C, K)."""
+        planes = np.empty((64, self.C, self.K), self.kernel.dtype)
+
+        def one(plane: int) -> None:
+            planes[plane] = winograd.transform_kernel_plane(self.kernel, plane)
+
+        self._workers.each(64, one)
+        return planes
+
+    @cached_property
+    def transformed_back(self) -> np.ndarray:
+        """The same for the backward pass, C and K exchanged: (64, K, C).
+
+        BLAS is slow with a transposed operand where the products are small. There a copy is worth its memory.
+        """
+        exchanged = self.transformed.swapaxes(1, 2)
+        return np.ascontiguousarray(exchanged) if self.C * self.K <= COPIED_KERNELS else exchanged
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The kernel as a matrix (9 C, K)."""
+        return self.kernel.reshape(9 * self.C, self.K)
+
+    def pays(self, height: int, width: int) -> bool:
+        """Whether Winograd is the faster method for a map of this size."""
+        return min(self.C, self.K) >= WINOGRAD_CHANNELS and height * width >= WINOGRAD_PIXELS
+
+
+class Fast:
+    """The backend. It owns its threads and the memory for its results; it can be used from several threads at once.
+
+    Parameters
+    ----------
+    threads : int, optional
+        By default one for each core. The results are the same bits for any number.
+    dtype : float32 or float64
+        What to compile for at once.
+    """
+
+    def __init__(self, threads: int | None = None, dtype: np.dtype = np.float32):
+        self.workers = Workers(threads)
+        self.buffers = Buffers()
+        self._compile(dtype)
+
+    def _compile(self, dtype: np.dtype) -> None:
+        """Run every compiled function once; say so if that takes time."""
+        image, response = np.zeros((12, 12, 3), dtype), np.zeros((12, 12, 8), dtype)
+        misses = compiled.average_pool.stats.cache_misses.total()
+        self.pool_forward(response, "average")
+        if compiled.average_pool.stats.cache_misses.total() > misses:
+            logger.warning("nst_numpy: compiling the fast kernels, once on this machine; it takes about ten seconds")
+        for x in (image, response):
+            prepared = self.prepare(np.zeros((3, 3, x.shape[2], 8), dtype), np.zeros(8, dtype))
+            y, signs = self.conv_relu_forward(x, prepared)
+            self.conv_relu_backward(y, prepared, signs)
+        for kind in ("average", "max"):
+            y, cache = self.pool_forward(response, kind)
+            self.pool_backward(y, kind, cache)
+
+    session = staticmethod(one_blas_thread)
+
+    def prepare(self, kernel: np.ndarray, bias: np.ndarray) -> Prepared:
+        return Prepared(kernel, bias, self.workers)
+
+    # Convolution with ReLU --------------------------------------------------------------------------------------------
+
+    def conv_relu_forward(self, x: np.ndarray, prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, C) → the response (H, W, K) after ReLU, and its signs as bits (H, W, ⌈K/32⌉)."""
+        x = np.ascontiguousarray(x)
+        height, width = x.shape[:2]
+        y = self.buffers.take((height, width, prepared.K), x.dtype)
+        signs = self.buffers.take((height, width, -(-prepared.K // 32)), np.uint32)
+
+        def finish(tiles: np.ndarray, first_row: int) -> None:
+            compiled.finish(tiles, prepared.bias, first_row, y, signs)
+
+        with self.session():
+            if prepared.pays(height, width):
+                self._winograd(x, signs, False, prepared.transformed, winograd.STRAIGHT, finish)
+            else:
+                self._columns_forward(x, prepared, finish)
+        return y, signs
+
+    def conv_relu_backward(self, dy: np.ndarray, prepared: Prepared, signs: np.ndarray) -> np.ndarray:
+        """Gradient (H, W, K) with respect to the response → gradient (H, W, C) with respect to the input."""
+        dy = np.ascontiguousarray(dy)
+        height, width = dy.shape[:2]
+        dx = self.buffers.take((height, width, prepared.C), dy.dtype)
+        with self.session():
+            if prepared.pays(height, width):
+                finish = lambda tiles, first_row: compiled.crop(tiles, first_row, dx)  # noqa: E731
+                self._winograd(dy, signs, True, prepared.transformed_back, winograd.ROTATED, finish)
+            else:
+                self._columns_backward(dy, signs, prepared, dx)
+        return dx
+
+    def _winograd(self, x, signs, masked: bool, kernels: np.ndarray, order: np.ndarray, finish) -> None:
+        """Convolve x, masked by `signs` or not, with transformed kernels (64, C, K); `finish` takes the results."""
+        height, width, C = x.shape
+        K, dtype = kernels.shape[2], x.dtype
+        tile_rows, columns = -(-height // 6), -(-width // 6)
+        if tile_rows * columns <= TILES_AT_ONCE:
+            V, M = self._planes(tile_rows * columns, C, dtype), self._planes(tile_rows * columns, K, dtype)
+
+            def transform_rows(indices: Iterator[int]) -> None:
+                padded = self.buffers.take((8, 6 * columns + 2, C), dtype)
+                for row in indices:
+                    compiled.gather(x, signs, masked, 6 * row - 1, padded)
+                    tiles = slice(row * columns, (row + 1) * columns)
+                    compiled.transform_input(padded, order, 1, columns, V[:, tiles])
+
+            def transform_back(indices: Iterator[int]) -> None:
+                out = self.buffers.take((6, 6 * columns, K), dtype)
+                for row in indices:
+                    tiles = slice(row * columns, (row + 1) * columns)
+                    compiled.transform_output(M[:, tiles], order, 1, columns, out)
+                    finish(out, 6 * row)
+
+            self.workers.share(tile_rows, transform_rows)
+            self.workers.each(64, lambda p: np.matmul(V[p], kernels[p], out=M[p]))
+            self.workers.share(tile_rows, transform_back)
+            return
+
+        rows = max(1, (TILES_PER_STRIP if C * K <= 2**15 else 3 * TILES_PER_STRIP) // columns)
+
+        def work(indices: Iterator[int]) -> None:
+            V, M = self._planes(rows * columns, C, dtype), self._planes(rows * columns, K, dtype)
+            padded = self.buffers.take((6 * rows + 2, 6 * columns + 2, C), dtype)
+            out = self.buffers.take((6 * rows, 6 * columns, K), dtype)
+            for strip in indices:
+                first = strip * rows
+                here = min(rows, tile_rows - first)
+                v, m = V[:, : here * columns], M[:, : here * columns]
+                compiled.gather(x, signs, masked, 6 * first - 1, padded)
+                compiled.transform_input(padded, order, here, columns, v)
+                np.matmul(v, kernels, out=m)
+                compiled.transform_output(m, order, here, columns, out)
+                finish(out[: 6 * here], 6 * first)
+
+        self.workers.share(-(-tile_rows // rows), work)
+
+    def _planes(self, tiles: int, channels: int, dtype: np.dtype) -> np.ndarray:
+        """64 matrices (tiles, channels), a little apart: at a distance of a power of 2 they would share cache lines."""
+        return self.buffers.take((64, tiles + 1, channels), dtype)[:, :tiles]
+
+    def _columns_forward(self, x: np.ndarray, prepared: Prepared, finish) -> None:
+        height, width, C = x.shape
+        rows = max(1, ROWS_OF_COLUMNS // width)
+
+        def work(indices: Iterator[int]) -> None:
+            padded = self.buffers.take((rows + 2, width + 2, C), x.dtype)
+            columns = self.buffers.take((rows, width, 9 * C), x.dtype)
+            out = self.buffers.take((rows * width, prepared.K), x.dtype)
+            for strip in indices:
+                here = min(rows, height - strip * rows)
+                compiled.gather(x, np.empty((0, 0, 0), np.uint32), False, strip * rows - 1, padded[: here + 2])
+                compiled.patches(padded, columns[:here])
+                m = here * width
+                np.matmul(columns.reshape(-1, 9 * C)[:m], prepared.columns, out=out[:m])
+                finish(out[:m].reshape(here, width, prepared.K), strip * rows)
+
+        self.workers.share(-(-height // rows), work)
+
+    def _columns_backward(self, dy: np.ndarray, signs: np.ndarray, prepared: Prepared, dx: np.ndarray) -> None:
+        height, width, K = dy.shape
+        rows = max(1, ROWS_OF_COLUMNS // width)
+
+        def work(indices: Iterator[int]) -> None:
+            padded = self.buffers.take((rows + 2, width + 2, K), dy.dtype)
+            columns = self.buffers.take((rows + 2, width + 2, 9 * prepared.C), dy.dtype)
+            for strip in indices:
+                here = min(rows, height - strip * rows) + 2
+                compiled.gather(dy, signs, True, strip * rows - 1, padded[:here])
+                flat = columns[:here].reshape(-1, 9 * prepared.C)
+                np.matmul(padded[:here].reshape(-1, K), prepared.columns.T, out=flat)
+                compiled.scatter(columns, dx[strip * rows : strip * rows + here - 2])
+
+        self.workers.share(-(-height // rows), work)
+
+    # Pooling, 2×2 with stride 2 ---------------------------------------------------------------------------------------
+
+    def pool_forward(self, x: np.ndarray, kind: str) -> tuple[np.ndarray, tuple]:
+        """The output; and for the backward pass the shape of x, and for max pooling which element won each window."""
+        x = np.ascontiguousarray(x)
+        shape = (x.shape[0] // 2, x.shape[1] // 2, x.shape[2])
+        y = self.buffers.take(shape, x.dtype)
+        winner = self.buffers.take(shape, np.uint8) if kind == "max" else None
+        if kind == "max":
+            self._by_rows(shape[0], lambda first, last: compiled.max_pool(x, first, last, y, winner))
+        else:
+            self._by_rows(shape[0], lambda first, last: compiled.average_pool(x, first, last, y))
+        return y, (x.shape, winner)
+
+    def pool_backward(self, dy: np.ndarray, kind: str, cache: tuple) -> np.ndarray:
+        """Gradient with respect to the pooled output → gradient with respect to the input."""
+        dy = np.ascontiguousarray(dy)
+        shape, winner = cache
+        dx = self.buffers.take(shape, dy.dtype)
+        if kind == "max":
+            self._by_rows(shape[0], lambda first, last: compiled.max_pool_backward(dy, winner, first, last, dx))
+        else:
+            self._by_rows(shape[0], lambda first, last: compiled.average_pool_backward(dy, first, last, dx))
+        return dx
+
+    def _by_rows(self, height: int, do) -> None:
+        rows = 8
+        self.workers.each(-(-height // rows), lambda k: do(k * rows, min((k + 1) * rows, height)))
+
+    # Gram matrices ----------------------------------------------------------------------------------------------------
+
+    def gram(self, a: np.ndarray) -> np.ndarray:
+        """G = F Fᵀ of a response (H, W, N): the sum of the Gram matrices of parts, always in the same order."""
+        flat = np.ascontiguousarray(a).reshape(-1, a.shape[-1])
+        rows = min(max(len(flat) // 8, 512), 4096)
+        parts = [flat[k : k + rows] for k in range(0, len(flat), rows)]
+        grams = [None] * len(parts)
+
+        def one(k: int) -> None:
+            grams[k] = np.matmul(parts[k].T, parts[k])  # one operand twice: BLAS computes half of it
+
+        with self.session():
+            self.workers.each(len(parts), one)
+        return sum(grams[1:], start=grams[0])
+
+    def gram_backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None) -> np.ndarray:
+        """`da` plus the gradient (dG + dGᵀ) F with respect to the response a (H, W, N), in place of `da`."""
+        S = (dG + dG.T).astype(a.dtype)
+        flat = np.ascontiguousarray(a).reshape(-1, a.shape[-1])
+        total = self.buffers.take(flat.shape, a.dtype) if da is None else da.reshape(flat.shape)
+
+        rows = min(max(len(flat) // 8, 128), 1024)
+
+        def work(indices: Iterator[int]) -> None:
+            part = self.buffers.take((rows, flat.shape[1]), a.dtype)
+            for k in indices:
+                here = slice(k * rows, min((k + 1) * rows, len(flat)))
+                if da is None:
+                    np.matmul(flat[here], S, out=total[here])
+                else:
+                    n = here.stop - here.start
+                    np.matmul(flat[here], S, out=part[:n])
+                    total[here] += part[:n]
+
+        with self.session():
+            self.workers.share(-(-len(flat) // rows), work)
+        return total.reshape(a.shape)

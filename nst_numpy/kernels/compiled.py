@@ -1,0 +1,310 @@
+"""The loops that NumPy has no fast words for, compiled by Numba.
+
+All take C-contiguous arrays, float32 or float64, channels last, and release the interpreter lock, so that several
+threads run them at once. Multiplication and addition may be contracted into one instruction, nothing else is relaxed:
+NaN and infinity behave as in NumPy.
+
+The compiler turns a loop into vector instructions only where it sees simple ones: innermost loops run over channels, on
+one-dimensional slices; the short transforms are written out.
+"""
+
+import numba
+import numpy as np
+
+OPTIONS = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+
+
+def compiled(function):
+    """Compile at first use, keep the result on disk if it can be written somewhere."""
+    try:
+        return numba.njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:  # no writable place for the cache
+        return numba.njit(**OPTIONS)(function)
+
+
+inlined = numba.njit(inline="always", **OPTIONS)
+
+BLOCK = 64  # channels that a transform works on at a time: what it keeps fits into the first cache
+
+
+# Winograd's transforms; the matrices Bᵀ and Aᵀ are in winograd.py
+# ------------------------------------------------------
+
+
+@inlined
+def _Bt(k, d0, d1, d2, d3, d4, d5, d6, d7):
+    """Bᵀ d. The points ±p share their even and odd parts."""
+    a, b = d2 + d6 - k(4.25) * d4, d1 + d5 - k(4.25) * d3
+    e, f = k(0.25) * d6 + k(0.0625) * d2 - k(0.3125) * d4, k(0.125) * d1 - k(0.625) * d3 + k(0.5) * d5
+    g, h = k(4) * d6 + k(16) * d2 - k(20) * d4, k(8) * d1 - k(10) * d3 + k(2) * d5
+    return d0 - d6 + k(5.25) * (d4 - d2), a + b, a - b, e + f, e - f, g + h, g - h, d7 - d1 + k(5.25) * (d3 - d5)
+
+
+@inlined
+def _At(k, m0, m1, m2, m3, m4, m5, m6, m7):
+    """Aᵀ m."""
+    s, d, p, q, u, v = m1 + m2, m1 - m2, m3 + m4, m3 - m4, m5 + m6, m5 - m6
+    return (
+        m0 + s + p + u,
+        d + k(2) * q + k(0.5) * v,
+        s + k(4) * p + k(0.25) * u,
+        d + k(8) * q + k(0.125) * v,
+        s + k(16) * p + k(0.0625) * u,
+        d + k(32) * q + k(0.03125) * v + m7,
+    )
+
+
+@compiled
+def transform_input(padded, order, rows, columns, V):
+    """V = Bᵀ d B for each 8×8 patch d of a strip; patches overlap by two.
+
+    `padded` is (6 rows + 2, 6 columns + 2, C); V is (64, rows · columns, C), where the element (i, j) of a transformed
+    patch goes to the plane 8 · order[i] + order[j].
+    """
+    k = padded.dtype.type
+    C = padded.shape[2]
+    t = np.empty((64, BLOCK), padded.dtype)
+    for row in range(rows):
+        for column in range(columns):
+            tile, y, x = row * columns + column, 6 * row, 6 * column
+            for c0 in range(0, C, BLOCK):
+                n = min(BLOCK, C - c0)
+                c1 = c0 + n
+                for j in range(8):
+                    s0, s1 = padded[y, x + j, c0:c1], padded[y + 1, x + j, c0:c1]
+                    s2, s3 = padded[y + 2, x + j, c0:c1], padded[y + 3, x + j, c0:c1]
+                    s4, s5 = padded[y + 4, x + j, c0:c1], padded[y + 5, x + j, c0:c1]
+                    s6, s7 = padded[y + 6, x + j, c0:c1], padded[y + 7, x + j, c0:c1]
+                    for c in range(n):
+                        v = _Bt(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c], s6[c], s7[c])
+                        t[j, c], t[8 + j, c], t[16 + j, c], t[24 + j, c] = v[0], v[1], v[2], v[3]
+                        t[32 + j, c], t[40 + j, c], t[48 + j, c], t[56 + j, c] = v[4], v[5], v[6], v[7]
+                for i in range(8):
+                    r, p = 8 * i, 8 * order[i]
+                    v0, v1 = V[p + order[0], tile, c0:c1], V[p + order[1], tile, c0:c1]
+                    v2, v3 = V[p + order[2], tile, c0:c1], V[p + order[3], tile, c0:c1]
+                    v4, v5 = V[p + order[4], tile, c0:c1], V[p + order[5], tile, c0:c1]
+                    v6, v7 = V[p + order[6], tile, c0:c1], V[p + order[7], tile, c0:c1]
+                    for c in range(n):
+                        v = _Bt(
+                            k,
+                            t[r, c],
+                            t[r + 1, c],
+                            t[r + 2, c],
+                            t[r + 3, c],
+                            t[r + 4, c],
+                            t[r + 5, c],
+                            t[r + 6, c],
+                            t[r + 7, c],
+                        )
+                        v0[c], v1[c], v2[c], v3[c] = v[0], v[1], v[2], v[3]
+                        v4[c], v5[c], v6[c], v7[c] = v[4], v[5], v[6], v[7]
+
+
+@compiled
+def transform_output(M, order, rows, columns, tiles):
+    """Aᵀ m A for each of the transformed tiles m of a strip: M (64, rows · columns, K), planes ordered as above.
+
+    `tiles` is (6 rows, 6 columns, K).
+    """
+    k = tiles.dtype.type
+    K = tiles.shape[2]
+    t = np.empty((48, BLOCK), tiles.dtype)
+    for row in range(rows):
+        for column in range(columns):
+            tile, x = row * columns + column, 6 * column
+            for c0 in range(0, K, BLOCK):
+                n = min(BLOCK, K - c0)
+                c1 = c0 + n
+                for j in range(8):
+                    p = order[j]
+                    m0, m1 = M[8 * order[0] + p, tile, c0:c1], M[8 * order[1] + p, tile, c0:c1]
+                    m2, m3 = M[8 * order[2] + p, tile, c0:c1], M[8 * order[3] + p, tile, c0:c1]
+                    m4, m5 = M[8 * order[4] + p, tile, c0:c1], M[8 * order[5] + p, tile, c0:c1]
+                    m6, m7 = M[8 * order[6] + p, tile, c0:c1], M[8 * order[7] + p, tile, c0:c1]
+                    for c in range(n):
+                        v = _At(k, m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c], m7[c])
+                        t[j, c], t[8 + j, c], t[16 + j, c] = v[0], v[1], v[2]
+                        t[24 + j, c], t[32 + j, c], t[40 + j, c] = v[3], v[4], v[5]
+                for i in range(6):
+                    r, y = 8 * i, 6 * row + i
+                    o0, o1, o2 = tiles[y, x, c0:c1], tiles[y, x + 1, c0:c1], tiles[y, x + 2, c0:c1]
+                    o3, o4, o5 = tiles[y, x + 3, c0:c1], tiles[y, x + 4, c0:c1], tiles[y, x + 5, c0:c1]
+                    for c in range(n):
+                        v = _At(
+                            k,
+                            t[r, c],
+                            t[r + 1, c],
+                            t[r + 2, c],
+                            t[r + 3, c],
+                            t[r + 4, c],
+                            t[r + 5, c],
+                            t[r + 6, c],
+                            t[r + 7, c],
+                        )
+                        o0[c], o1[c], o2[c], o3[c], o4[c], o5[c] = v[0], v[1], v[2], v[3], v[4], v[5]
+
+
+# Into and out of strips -----------------------------------------------------------------------------------------------
+
+
+@compiled
+def gather(x, signs, masked, y0, padded):
+    """Copy rows y0 … of x (H, W, C), from one column before the first, into `padded`; zero outside x.
+
+    With `masked`, elements whose bit in `signs` (H, W, ⌈C/32⌉) is 0 become 0: the backward pass of ReLU.
+    """
+    H, W, C = x.shape
+    k = x.dtype.type
+    for i in range(padded.shape[0]):
+        y = y0 + i
+        for j in range(padded.shape[1]):
+            to = padded[i, j]
+            if y < 0 or y >= H or j < 1 or j > W:
+                for c in range(C):
+                    to[c] = 0
+                continue
+            source = x[y, j - 1]
+            if not masked:
+                for c in range(C):
+                    to[c] = source[c]
+                continue
+            for w in range(C // 32):
+                word = np.int32(signs[y, j - 1, w])
+                some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
+                for c in range(32):
+                    # A product, not a choice: signs are random, and each wrong guess of a branch is dear.
+                    there[c] = some[c] * k(np.int32(word >> np.int32(c)) & np.int32(1))
+            for c in range(C // 32 * 32, C):
+                to[c] = source[c] * k((signs[y, j - 1, c >> 5] >> np.uint32(c & 31)) & np.uint32(1))
+
+
+@compiled
+def finish(tiles, bias, y0, y, signs):
+    """The response max(0, tiles + bias) in the rows of y from y0 on, and its `signs`; the rest is dropped."""
+    H, W, K = y.shape
+    zero = y.dtype.type(0)
+    for i in range(min(tiles.shape[0], H - y0)):
+        for j in range(W):
+            source, to = tiles[i, j], y[y0 + i, j]
+            for w in range(K // 32):
+                some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
+                b = bias[32 * w : 32 * w + 32]
+                word = np.uint32(0)
+                for c in range(32):
+                    v = some[c] + b[c]
+                    there[c] = zero if v <= zero else v
+                    word |= np.uint32(v > zero) << np.uint32(c)
+                signs[y0 + i, j, w] = word
+            if K % 32:
+                word = np.uint32(0)
+                for c in range(K // 32 * 32, K):
+                    v = source[c] + bias[c]
+                    to[c] = zero if v <= zero else v
+                    word |= np.uint32(v > zero) << np.uint32(c & 31)
+                signs[y0 + i, j, K // 32] = word
+
+
+@compiled
+def crop(tiles, y0, y):
+    """Copy `tiles` to the rows of y from y0 on; what reaches out of y is dropped."""
+    for i in range(min(tiles.shape[0], y.shape[0] - y0)):
+        for j in range(y.shape[1]):
+            source, to = tiles[i, j], y[y0 + i, j]
+            for c in range(y.shape[2]):
+                to[c] = source[c]
+
+
+@compiled
+def patches(padded, columns):
+    """The 3×3 neighbourhoods of a strip `padded` (rows + 2, W + 2, C) as rows of `columns` (rows, W, 9 C)."""
+    C = padded.shape[2]
+    for i in range(columns.shape[0]):
+        for j in range(columns.shape[1]):
+            to = columns[i, j]
+            for o in range(3):
+                for p in range(3):
+                    for c in range(C):
+                        to[(3 * o + p) * C + c] = padded[i + o, j + p, c]
+
+
+@compiled
+def scatter(columns, dx):
+    """The adjoint of `patches`: each dx (rows, W, C) collects its nine parts.
+
+    `columns` is (rows + 2, W + 2, 9 C), one row and one column of outputs more on each side.
+    """
+    C = dx.shape[2]
+    for i in range(dx.shape[0]):
+        for j in range(dx.shape[1]):
+            to = dx[i, j]
+            for c in range(C):
+                to[c] = 0
+            for o in range(3):
+                for p in range(3):
+                    source = columns[i + 2 - o, j + 2 - p]
+                    for c in range(C):
+                        to[c] += source[(3 * o + p) * C + c]
+
+
+# Pooling, 2×2 with stride 2 -------------------------------------------------------------------------------------------
+
+
+@compiled
+def average_pool(x, first, last, y):
+    """Rows first … last − 1 of the output."""
+    quarter = x.dtype.type(0.25)
+    for i in range(first, last):
+        for j in range(y.shape[1]):
+            a, b, to = x[2 * i, 2 * j], x[2 * i, 2 * j + 1], y[i, j]
+            d, e = x[2 * i + 1, 2 * j], x[2 * i + 1, 2 * j + 1]
+            for c in range(x.shape[2]):
+                to[c] = (a[c] + b[c] + d[c] + e[c]) * quarter
+
+
+@compiled
+def average_pool_backward(dy, first, last, dx):
+    """Rows first … last − 1 of dx."""
+    quarter = dx.dtype.type(0.25)
+    for i in range(first, last):
+        for j in range(dx.shape[1]):
+            to = dx[i, j]
+            if i // 2 < dy.shape[0] and j // 2 < dy.shape[1]:
+                source = dy[i // 2, j // 2]
+                for c in range(dx.shape[2]):
+                    to[c] = source[c] * quarter
+            else:
+                for c in range(dx.shape[2]):
+                    to[c] = 0
+
+
+@compiled
+def max_pool(x, first, last, y, winner):
+    """Rows first … last − 1 of the output, and which of its four elements won each window, the first at a tie."""
+    for i in range(first, last):
+        for j in range(y.shape[1]):
+            to, won = y[i, j], winner[i, j]
+            for c in range(x.shape[2]):
+                to[c] = x[2 * i, 2 * j, c]
+                won[c] = 0
+            for o in range(1, 4):
+                source = x[2 * i + o // 2, 2 * j + o % 2]
+                for c in range(x.shape[2]):
+                    if source[c] > to[c] or source[c] != source[c]:
+                        to[c] = source[c]
+                        won[c] = o
+
+
+@compiled
+def max_pool_backward(dy, winner, first, last, dx):
+    """Rows first … last − 1 of dx."""
+    for i in range(first, last):
+        for j in range(dx.shape[1]):
+            to = dx[i, j]
+            if i // 2 < dy.shape[0] and j // 2 < dy.shape[1]:
+                source, won, o = dy[i // 2, j // 2], winner[i // 2, j // 2], 2 * (i % 2) + j % 2
+                for c in range(dx.shape[2]):
+                    to[c] = source[c] if won[c] == o else 0
+            else:
+                for c in range(dx.shape[2]):
+                    to[c] = 0

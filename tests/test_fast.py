@@ -1,0 +1,280 @@
+"""The fast backend is held equal to the plain one; its threads, its memory, and the mathematics of its transforms."""
+
+import logging
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawing import like, maps, picture, small_vgg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_objective import objective
+from threadpoolctl import threadpool_info
+
+import nst_numpy
+from nst_numpy import fast, plain
+from nst_numpy.fast import Fast
+from nst_numpy.kernels import compiled, winograd
+from nst_numpy.kernels.parallel import Buffers, Workers, one_blas_thread
+
+BACKEND = Fast(3, np.float64)
+seeds = st.integers(0, 2**32 - 1)
+TOLERANCE = {np.float64: 1e-12, np.float32: 3e-5}
+
+
+def assert_close(fast_result, plain_result, dtype):
+    assert fast_result.dtype == plain_result.dtype == dtype and fast_result.shape == plain_result.shape
+    scale = max(np.abs(plain_result).max(), 1e-30)
+    assert np.abs(fast_result - plain_result).max() <= TOLERANCE[dtype] * scale
+
+
+# Winograd -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_algorithm_in_one_dimension():
+    rng = np.random.default_rng(0)
+    d, g = rng.standard_normal(8), rng.standard_normal(3)
+    direct = [d[i : i + 3] @ g for i in range(6)]
+    assert np.allclose(winograd.At @ ((winograd.G @ g) * (winograd.Bt @ d)), direct, rtol=1e-13)
+
+
+def test_a_rotated_kernel_is_the_kernel_with_its_points_in_another_order():
+    g = np.random.default_rng(0).standard_normal(3)
+    assert np.allclose(winograd.G @ g[::-1], (winograd.G @ g)[winograd.ROTATED], rtol=1e-15)
+
+
+@given(st.sampled_from([np.float32, np.float64]), seeds)
+def test_compiled_transforms_are_the_matrices(dtype, seed):
+    d, m = like(seed, (8, 8, 70), dtype), like(seed + 1, (64, 1, 70), dtype)
+    V, tile = np.empty((64, 2, 70), dtype)[:, :1], np.empty((6, 6, 70), dtype)
+    compiled.transform_input(d, winograd.STRAIGHT, 1, 1, V)
+    expected = np.einsum("ia,abc,jb->ijc", winograd.Bt, d, winograd.Bt).reshape(64, 1, 70)
+    assert np.allclose(V, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    compiled.transform_output(m[:, :1], winograd.STRAIGHT, 1, 1, tile)
+    expected = np.einsum("ia,abc,jb->ijc", winograd.At, m.reshape(8, 8, 70), winograd.At)
+    assert np.allclose(tile, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+# Twins ----------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def convolutions(draw):
+    """Inputs on both sides of the rules that choose a method, and with odd numbers of channels."""
+    dtype = draw(st.sampled_from([np.float64, np.float32]))
+    C, K = draw(st.sampled_from([(3, 9), (8, 8), (9, 33), (40, 70), (65, 10), (3, 64), (32, 3)]))
+    x = draw(maps(channels=C, most=draw(st.sampled_from([7, 40])), dtype=dtype))
+    return x, K, dtype
+
+
+@given(convolutions(), seeds)
+@settings(max_examples=60)
+def test_conv_relu(case, seed):
+    x, K, dtype = case
+    kernel, bias = like(seed, (3, 3, x.shape[2], K), dtype) / 10, like(seed + 1, (K,), dtype) / 10
+    dy = like(seed + 2, (*x.shape[:2], K), dtype)
+    prepared = BACKEND.prepare(kernel, bias)
+    y, signs = BACKEND.conv_relu_forward(x, prepared)
+    assert_close(y, plain.conv_relu_forward(x, (kernel, bias))[0], dtype)
+    bits = np.unpackbits(np.ascontiguousarray(signs).view(np.uint8), axis=-1, bitorder="little")[..., :K]
+    assert np.array_equal(bits, y > 0)
+    # With the same masks: those of the fast one.
+    assert_close(
+        BACKEND.conv_relu_backward(dy, prepared, signs), plain.conv_relu_backward(dy, (kernel, bias), y), dtype
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [(6, 6), (10, 10), (100, 31), (90, 94), (1, 200), (300, 2)])
+def test_conv_relu_in_strips_and_by_planes(size, dtype):
+    x, kernel, bias = like(0, (*size, 16), dtype), like(1, (3, 3, 16, 20), dtype), like(2, (20,), dtype)
+    prepared = BACKEND.prepare(kernel, bias)
+    y, signs = BACKEND.conv_relu_forward(x, prepared)
+    assert_close(y, plain.conv_relu_forward(x, (kernel, bias))[0], dtype)
+    dy = like(3, y.shape, dtype)
+    assert_close(
+        BACKEND.conv_relu_backward(dy, prepared, signs), plain.conv_relu_backward(dy, (kernel, bias), y), dtype
+    )
+
+
+@given(maps(least=2, most=20), st.sampled_from(["average", "max"]), st.sampled_from([np.float32, np.float64]), seeds)
+def test_pooling(x, kind, dtype, seed):
+    x = x.astype(dtype)
+    (y, cache), (expected, plain_cache) = BACKEND.pool_forward(x, kind), plain.pool_forward(x, kind)
+    assert_close(y, expected, dtype)
+    dy = like(seed, y.shape, dtype)
+    dx = BACKEND.pool_backward(dy, kind, cache)
+    assert_close(dx, plain.pool_backward(dy, kind, plain_cache), dtype)
+
+
+@given(seeds)
+def test_max_pooling_ties_go_to_the_first(seed):
+    x = np.random.default_rng(seed).integers(0, 2, (9, 12, 5)).astype(float)
+    (_, cache), (_, plain_cache) = BACKEND.pool_forward(x, "max"), plain.pool_forward(x, "max")
+    dy = like(seed, (4, 6, 5))
+    assert np.array_equal(BACKEND.pool_backward(dy, "max", cache), plain.pool_backward(dy, "max", plain_cache))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (70, 80)])
+def test_gram(size, dtype):
+    a, dG, da = like(0, (*size, 12), dtype), like(1, (12, 12), dtype), like(2, (*size, 12), dtype)
+    assert_close(BACKEND.gram(a), plain.gram(a), dtype)
+    assert_close(BACKEND.gram_backward(dG, a, None), plain.gram_backward(dG, a, None), dtype)
+    assert_close(BACKEND.gram_backward(dG, a, da.copy()), plain.gram_backward(dG, a, da), dtype)
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_the_whole_objective_in_float64(pooling):
+    x = picture(3, 33, 40)
+    (total, gradient, _), (plain_total, plain_gradient, _) = (
+        objective(small_vgg(widths=(9, 12, 16, 20, 24), pooling=pooling, backend=backend))(x)
+        for backend in ("fast", "plain")
+    )
+    assert abs(total - plain_total) <= 1e-12 * plain_total
+    assert np.linalg.norm(gradient - plain_gradient) <= 1e-12 * np.linalg.norm(plain_gradient)
+
+
+# Threads --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_bits_for_any_number_of_threads(dtype):
+    x, kernel, bias = like(0, (75, 90, 24), dtype), like(1, (3, 3, 24, 40), dtype), like(2, (40,), dtype)
+    dG = like(3, (40, 40), dtype)
+    results = []
+    for threads in (1, 2, 7):
+        backend = Fast(threads, dtype)
+        prepared = backend.prepare(kernel, bias)
+        y, signs = backend.conv_relu_forward(x, prepared)
+        dy = backend.gram_backward(dG, y, None)
+        results.append([y, signs, backend.gram(y), dy, backend.conv_relu_backward(dy, prepared, signs)])
+    for other in results[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_blas_gets_its_threads_back():
+    before = [library["num_threads"] for library in threadpool_info()]
+    with one_blas_thread():
+        with one_blas_thread():
+            pass
+        assert all(library["num_threads"] == 1 for library in threadpool_info() if library["user_api"] == "blas")
+    with pytest.raises(ZeroDivisionError), one_blas_thread():
+        raise ZeroDivisionError
+    assert [library["num_threads"] for library in threadpool_info()] == before
+
+
+def test_an_error_in_a_thread_is_raised_and_the_team_goes_on():
+    workers = Workers(3)
+
+    def fail(index):
+        if index == 7:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        workers.each(20, fail)
+    done = []
+    workers.each(20, done.append)
+    assert sorted(done) == list(range(20))
+
+
+def run_objective(_=None):
+    return objective(small_vgg(widths=(9, 12, 16, 20, 24), dtype=np.float32, threads=2))(picture(3, 33, 40, np.float32))
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_works_in_child_processes(start):
+    expected = run_objective()  # the parent has threads by now
+    with multiprocessing.get_context(start).Pool(2) as pool:
+        for total, gradient, _ in pool.map_async(run_objective, range(2)).get(timeout=120):
+            assert total == expected[0] and np.array_equal(gradient, expected[1])
+
+
+def test_several_at_once_in_threads():
+    """One network, one backend, four threads: each must get what it gets alone."""
+    network = small_vgg(widths=(9, 12, 16, 20, 24), dtype=np.float32, threads=2)
+    f = objective(network)
+    images = [picture(k, 33, 40, np.float32) for k in range(4)]
+    alone = [f(x)[1] for x in images]
+    together = [None] * 4
+
+    def run(k):
+        for _ in range(5):
+            together[k] = f(images[k])[1]
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+# Memory and cache -----------------------------------------------------------------------------------------------------
+
+
+def test_buffers_are_used_again_when_nobody_holds_them():
+    buffers = Buffers()
+    first = buffers.take((10, 10), np.float32)
+    address, view = first.ctypes.data, first[2:]
+    second = buffers.take((10, 10), np.float32)
+    assert second.ctypes.data != address
+    del first
+    assert buffers.take((10, 10), np.float32).ctypes.data != address, "a view still holds it"
+    del view
+    assert buffers.take((5, 20), np.float32).ctypes.data == address
+
+
+def test_results_are_not_overwritten_by_later_calls():
+    network, first = small_vgg(widths=(9, 12, 16, 20, 24)), picture(1)
+    features = network.features(first, ["conv1_1", "conv3_1"])
+    copies = {l: a.copy() for l, a in features.items()}
+    for seed in range(3):
+        network.features(picture(seed + 2), ["conv1_1", "conv3_1"])
+    assert all(np.array_equal(features[l], copies[l]) for l in features)
+
+
+def test_a_step_takes_no_new_memory_after_the_first():
+    f = objective()
+    x = picture(3, 33, 40)
+    for _ in range(2):
+        f(x)
+    owned = len(f.network.runs_on.buffers._owned)
+    for _ in range(3):
+        f(x)
+    assert len(f.network.runs_on.buffers._owned) == owned
+
+
+def test_works_where_the_cache_cannot_be_written(tmp_path):
+    """A copy of the package in a folder, and a home, that can't be written."""
+    shutil.copytree(
+        Path(nst_numpy.__file__).parent, tmp_path / "nst_numpy", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    code = (
+        "import numba.core.caching as c\n"
+        "c._CacheLocator.ensure_cache_path = lambda self: (_ for _ in ()).throw(OSError('read-only'))\n"
+        "from nst_numpy.kernels import compiled; import numpy as np\n"
+        "y = np.empty((1, 1, 1)); compiled.average_pool(np.ones((2, 2, 1)), 0, 1, y)\n"
+        "print(compiled.__file__, y[0, 0, 0])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == [str(tmp_path / "nst_numpy/kernels/compiled.py"), "1.0"]
+
+
+def test_the_first_call_says_that_it_compiles(caplog, tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    code = "from nst_numpy.fast import Fast; Fast(1); Fast(1)"
+    said = [
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stderr
+        for _ in range(2)
+    ]
+    assert said[0].count("compiling the fast kernels") == 1 and said[1] == ""
+    assert fast.logger.level == logging.NOTSET
