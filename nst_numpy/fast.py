@@ -9,7 +9,7 @@ few channels, and on maps of very few pixels.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,11 @@ TILES_PER_STRIP = 32  # what a strip needs stays in the second cache
 COPIED_KERNELS = 2**17  # C · K up to which the backward pass has transformed kernels of its own
 TILES_AT_ONCE = 150  # up to so many, cut the work by planes, not strips: each transformed kernel is read only once
 ROWS_OF_COLUMNS = 4096  # rows of a matrix product in im2col
+
+NO_SIGNS = np.empty((0, 0, 0), np.uint32)
+
+Gather = Callable[[int, np.ndarray], None]  # (first row, padded): fill `padded` with the image's rows from there on
+Finish = Callable[[np.ndarray, int], None]  # (tiles, first row): put the results of a strip where they belong
 
 
 class Prepared:
@@ -92,6 +97,8 @@ class Fast:
             prepared = self.prepare(np.zeros((3, 3, x.shape[2], 8), dtype), np.zeros(8, dtype))
             y, signs = self.conv_relu_forward(x, prepared)
             self.conv_relu_backward(y, prepared, signs)
+        y, cache = self.conv_relu_pool_forward(response, prepared, "average")
+        self.conv_relu_pool_backward(y, prepared, "average", cache)
         for kind in ("average", "max"):
             y, cache = self.pool_forward(response, kind)
             self.pool_backward(y, kind, cache)
@@ -113,30 +120,70 @@ class Fast:
         def finish(tiles: np.ndarray, first_row: int) -> None:
             compiled.finish(tiles, prepared.bias, first_row, y, signs)
 
-        with self.session():
-            if prepared.pays(height, width):
-                self._winograd(x, signs, False, prepared.transformed, winograd.STRAIGHT, finish)
-            else:
-                self._columns_forward(x, prepared, finish)
+        self._convolve(x, prepared, finish)
         return y, signs
 
     def conv_relu_backward(self, dy: np.ndarray, prepared: Prepared, signs: np.ndarray) -> np.ndarray:
         """Gradient (H, W, K) with respect to the response → gradient (H, W, C) with respect to the input."""
         dy = np.ascontiguousarray(dy)
-        height, width = dy.shape[:2]
-        dx = self.buffers.take((height, width, prepared.C), dy.dtype)
+
+        def gather(first_row: int, padded: np.ndarray) -> None:
+            compiled.gather(dy, signs, True, first_row, padded)
+
+        return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
+
+    def conv_relu_pool_forward(self, x: np.ndarray, prepared: Prepared, kind: str) -> tuple[np.ndarray, tuple]:
+        """(H, W, C) → the response after ReLU and 2×2 pooling. The response itself is never stored, only its signs."""
+        x = np.ascontiguousarray(x)
+        height, width = x.shape[:2]
+        shape = (height // 2, width // 2, prepared.K)
+        y = self.buffers.take(shape, x.dtype)
+        signs = self.buffers.take((2 * shape[0], 2 * shape[1], -(-prepared.K // 32)), np.uint32)
+        winner = self.buffers.take(shape if kind == "max" else (0, 0, 0), np.uint8)
+
+        def finish(tiles: np.ndarray, first_row: int) -> None:
+            compiled.finish_and_pool(tiles, prepared.bias, first_row, y, signs, winner)
+
+        self._convolve(x, prepared, finish)
+        return y, ((height, width), signs, winner)
+
+    def conv_relu_pool_backward(self, dy: np.ndarray, prepared: Prepared, kind: str, cache: tuple) -> np.ndarray:
+        """Gradient with respect to the pooled response → gradient (H, W, C) with respect to the input."""
+        dy = np.ascontiguousarray(dy)
+        size, signs, winner = cache
+
+        def gather(first_row: int, padded: np.ndarray) -> None:
+            compiled.gather_pooled(dy, signs, winner, first_row, padded)
+
+        return self._convolve_back(size, dy.dtype, prepared, gather)
+
+    def _convolve(self, x: np.ndarray, prepared: Prepared, finish: Finish) -> None:
+        def gather(first_row: int, padded: np.ndarray) -> None:
+            compiled.gather(x, NO_SIGNS, False, first_row, padded)
+
         with self.session():
-            if prepared.pays(height, width):
-                finish = lambda tiles, first_row: compiled.crop(tiles, first_row, dx)  # noqa: E731
-                self._winograd(dy, signs, True, prepared.transformed_back, winograd.ROTATED, finish)
+            if prepared.pays(*x.shape[:2]):
+                self._winograd(x.shape[:2], x.dtype, gather, prepared.transformed, winograd.STRAIGHT, finish)
             else:
-                self._columns_backward(dy, signs, prepared, dx)
+                self._columns(x.shape[:2], x.dtype, gather, prepared, finish)
+
+    def _convolve_back(self, size: tuple[int, int], dtype: np.dtype, prepared: Prepared, gather: Gather) -> np.ndarray:
+        dx = self.buffers.take((*size, prepared.C), dtype)
+
+        def finish(tiles: np.ndarray, first_row: int) -> None:
+            compiled.crop(tiles, first_row, dx)
+
+        with self.session():
+            if prepared.pays(*size):
+                self._winograd(size, dtype, gather, prepared.transformed_back, winograd.ROTATED, finish)
+            else:
+                self._columns_back(gather, prepared, dx)
         return dx
 
-    def _winograd(self, x, signs, masked: bool, kernels: np.ndarray, order: np.ndarray, finish) -> None:
-        """Convolve x, masked by `signs` or not, with transformed kernels (64, C, K); `finish` takes the results."""
-        height, width, C = x.shape
-        K, dtype = kernels.shape[2], x.dtype
+    def _winograd(self, size, dtype, gather: Gather, kernels: np.ndarray, order: np.ndarray, finish: Finish) -> None:
+        """Convolve what `gather` brings with transformed kernels (64, C, K); `finish` takes the results."""
+        height, width = size
+        C, K = kernels.shape[1:]
         tile_rows, columns = -(-height // 6), -(-width // 6)
         if tile_rows * columns <= TILES_AT_ONCE:
             V, M = self._planes(tile_rows * columns, C, dtype), self._planes(tile_rows * columns, K, dtype)
@@ -144,7 +191,7 @@ class Fast:
             def transform_rows(indices: Iterator[int]) -> None:
                 padded = self.buffers.take((8, 6 * columns + 2, C), dtype)
                 for row in indices:
-                    compiled.gather(x, signs, masked, 6 * row - 1, padded)
+                    gather(6 * row - 1, padded)
                     tiles = slice(row * columns, (row + 1) * columns)
                     compiled.transform_input(padded, order, 1, columns, V[:, tiles])
 
@@ -170,7 +217,7 @@ class Fast:
                 first = strip * rows
                 here = min(rows, tile_rows - first)
                 v, m = V[:, : here * columns], M[:, : here * columns]
-                compiled.gather(x, signs, masked, 6 * first - 1, padded)
+                gather(6 * first - 1, padded)
                 compiled.transform_input(padded, order, here, columns, v)
                 np.matmul(v, kernels, out=m)
                 compiled.transform_output(m, order, here, columns, out)
@@ -182,17 +229,17 @@ class Fast:
         """64 matrices (tiles, channels), a little apart: at a distance of a power of 2 they would share cache lines."""
         return self.buffers.take((64, tiles + 1, channels), dtype)[:, :tiles]
 
-    def _columns_forward(self, x: np.ndarray, prepared: Prepared, finish) -> None:
-        height, width, C = x.shape
-        rows = max(1, ROWS_OF_COLUMNS // width)
+    def _columns(self, size, dtype, gather: Gather, prepared: Prepared, finish: Finish) -> None:
+        (height, width), C = size, prepared.C
+        rows = 2 * max(1, ROWS_OF_COLUMNS // (2 * width))
 
         def work(indices: Iterator[int]) -> None:
-            padded = self.buffers.take((rows + 2, width + 2, C), x.dtype)
-            columns = self.buffers.take((rows, width, 9 * C), x.dtype)
-            out = self.buffers.take((rows * width, prepared.K), x.dtype)
+            padded = self.buffers.take((rows + 2, width + 2, C), dtype)
+            columns = self.buffers.take((rows, width, 9 * C), dtype)
+            out = self.buffers.take((rows * width, prepared.K), dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows)
-                compiled.gather(x, np.empty((0, 0, 0), np.uint32), False, strip * rows - 1, padded[: here + 2])
+                gather(strip * rows - 1, padded[: here + 2])
                 compiled.patches(padded, columns[:here])
                 m = here * width
                 np.matmul(columns.reshape(-1, 9 * C)[:m], prepared.columns, out=out[:m])
@@ -200,17 +247,17 @@ class Fast:
 
         self.workers.share(-(-height // rows), work)
 
-    def _columns_backward(self, dy: np.ndarray, signs: np.ndarray, prepared: Prepared, dx: np.ndarray) -> None:
-        height, width, K = dy.shape
+    def _columns_back(self, gather: Gather, prepared: Prepared, dx: np.ndarray) -> None:
+        (height, width, C), K = dx.shape, prepared.K
         rows = max(1, ROWS_OF_COLUMNS // width)
 
         def work(indices: Iterator[int]) -> None:
-            padded = self.buffers.take((rows + 2, width + 2, K), dy.dtype)
-            columns = self.buffers.take((rows + 2, width + 2, 9 * prepared.C), dy.dtype)
+            padded = self.buffers.take((rows + 2, width + 2, K), dx.dtype)
+            columns = self.buffers.take((rows + 2, width + 2, 9 * C), dx.dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows) + 2
-                compiled.gather(dy, signs, True, strip * rows - 1, padded[:here])
-                flat = columns[:here].reshape(-1, 9 * prepared.C)
+                gather(strip * rows - 1, padded[:here])
+                flat = columns[:here].reshape(-1, 9 * C)
                 np.matmul(padded[:here].reshape(-1, K), prepared.columns.T, out=flat)
                 compiled.scatter(columns, dx[strip * rows : strip * rows + here - 2])
 

@@ -7,7 +7,7 @@ pixels.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -141,7 +141,7 @@ class VGG:
         features : dict of str to ndarray, shape (H_l, W_l, N_l)
             The responses of `layers`.
         tape : list
-            What `backward` needs: each layer passed, in order, with its backend's cache.
+            What `backward` needs: each step, (convolution or None, pooling or None, the backend's cache), in order.
 
         Raises
         ------
@@ -159,17 +159,33 @@ class VGG:
         a = ((255 * image - self.mean) * self.scale).astype(self.dtype)
         features, tape = {}, []
         with self.runs_on.session():
-            for name in self.layers:
-                if wanted <= features.keys():
-                    break
-                if name.startswith("conv"):
-                    a, cache = self.runs_on.conv_relu_forward(a, self._prepared[name])
-                else:
+            for convolution, pool in self._stages(wanted):
+                if pool is None:
+                    a, cache = self.runs_on.conv_relu_forward(a, self._prepared[convolution])
+                elif convolution is None:
                     a, cache = self.runs_on.pool_forward(a, self.pooling)
-                tape.append((name, cache))
-                if name in wanted:
-                    features[name] = a
+                else:
+                    a, cache = self.runs_on.conv_relu_pool_forward(a, self._prepared[convolution], self.pooling)
+                tape.append((convolution, pool, cache))
+                if (pool or convolution) in wanted:
+                    features[pool or convolution] = a
         return features, tape
+
+    def _stages(self, wanted: set[str]) -> Iterator[tuple[str | None, str | None]]:
+        """The steps (convolution, pooling) to the deepest layer wanted; both in one if nothing between is wanted."""
+        deepest = max((self.layers.index(layer) for layer in wanted), default=-1)
+        convolution = None
+        for layer in self.layers[: deepest + 1]:
+            if layer.startswith("pool"):
+                yield convolution, layer
+                convolution = None
+                continue
+            if convolution is not None:
+                yield convolution, None
+            convolution = layer
+            if layer in wanted:
+                yield convolution, None
+                convolution = None
 
     def backward(self, gradients: Mapping[str, np.ndarray | Callable], tape: list) -> np.ndarray:
         """One sweep from the deepest loss layer to the pixels.
@@ -184,8 +200,8 @@ class VGG:
         Parameters
         ----------
         gradients : mapping of str to ndarray, shape (H_l, W_l, N_l), or to callable
-            The injected gradients, for layers that the forward sweep has passed. A callable gets the running gradient,
-            or None in the deepest layer, and returns it with its own added.
+            The injected gradients, for layers that the forward sweep was asked for. A callable gets the running
+            gradient, or None in the deepest layer, and returns it with its own added.
         tape : list
             From `forward`.
 
@@ -196,16 +212,18 @@ class VGG:
         """
         da = None
         with self.runs_on.session():
-            for name, cache in reversed(tape):
-                if name in gradients:
-                    g = gradients[name]
+            for convolution, pool, cache in reversed(tape):
+                g = gradients.get(pool or convolution)
+                if g is not None:
                     da = g(da) if callable(g) else g if da is None else da + g
                 if da is None:  # above the deepest layer that injects anything
                     continue
-                if name.startswith("conv"):
-                    da = self.runs_on.conv_relu_backward(da, self._prepared[name], cache)
-                else:
+                if pool is None:
+                    da = self.runs_on.conv_relu_backward(da, self._prepared[convolution], cache)
+                elif convolution is None:
                     da = self.runs_on.pool_backward(da, self.pooling, cache)
+                else:
+                    da = self.runs_on.conv_relu_pool_backward(da, self._prepared[convolution], self.pooling, cache)
         return da * (255 * self.scale)
 
     def features(self, image, layers: Iterable[str] | str) -> dict[str, np.ndarray]:

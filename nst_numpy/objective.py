@@ -75,7 +75,7 @@ class Objective:
         """
         content_features, _ = network.forward(content, content_layers)
         style_features, _ = network.forward(style, style_layers)
-        P = {l: feature_matrix(content_features[l]) for l in content_layers}
+        P = {l: feature_matrix(content_features[l].copy()) for l in content_layers}
         A = {}
         for l in style_layers:
             # The style image has M_a positions, the generated image M: equal textures shall have equal Gram matrices.
@@ -120,12 +120,13 @@ class Objective:
             dG[l] = self.style_weights[l] * losses.gram_loss_gradient(G, A, M)
 
         def inject(l: str, da: np.ndarray | None) -> np.ndarray:
+            a = features.pop(l)  # the sweep is past it then, and its memory free
             if l in dG:
-                da = backend.gram_backward(dG[l], features[l], da)
+                da = backend.gram_backward(dG[l], a, da)
             if l in self.P:
-                dF = self.content_weights[l] * losses.content_gradient(feature_matrix(features[l]), self.P[l])
-                gradient = dF.T.reshape(features[l].shape)
-                da = gradient if da is None else da + gradient
+                dF = losses.content_gradient(feature_matrix(a), self.P[l])
+                dF *= self.content_weights[l]
+                da = dF.T.reshape(a.shape) if da is None else np.add(da, dF.T.reshape(a.shape), out=da)
             return da
 
         gradient = self.network.backward({l: partial(inject, l) for l in features}, tape)

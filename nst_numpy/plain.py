@@ -48,6 +48,19 @@ def pool_backward(dy: np.ndarray, kind: str, cache: np.ndarray) -> np.ndarray:
     return backward(dy, cache)
 
 
+def conv_relu_pool_forward(x: np.ndarray, prepared: tuple, kind: str) -> tuple[np.ndarray, tuple]:
+    """Convolution, ReLU and pooling at once, for a response that nobody else wants to see."""
+    y, signs = conv_relu_forward(x, prepared)
+    pooled, shape = pool_forward(y, kind)
+    return pooled, (signs, shape)
+
+
+def conv_relu_pool_backward(dy: np.ndarray, prepared: tuple, kind: str, cache: tuple) -> np.ndarray:
+    """Gradient with respect to the pooled response → gradient with respect to the input of the convolution."""
+    signs, shape = cache
+    return conv_relu_backward(pool_backward(dy, kind, shape), prepared, signs)
+
+
 def gram(a: np.ndarray) -> np.ndarray:
     """Gram matrix (N, N) of a response (H, W, N)."""
     return losses.gram(losses.feature_matrix(a))

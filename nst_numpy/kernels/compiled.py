@@ -206,6 +206,85 @@ def finish(tiles, bias, y0, y, signs):
 
 
 @compiled
+def finish_and_pool(tiles, bias, y0, y, signs, winner):
+    """As `finish`, for rows that start at an even y0, and 2×2 pooling at once: only the pooled response is kept.
+
+    `signs` has a place for every element of the response that is pooled, (2 H', 2 W', ⌈K/32⌉) for an output y of
+    (H', W', K). Average pooling where `winner` is empty; else maximum pooling, and `winner` says which of the four won.
+    """
+    K = y.shape[2]
+    k = y.dtype.type
+    take_largest = winner.size > 0
+    r = np.empty((4, K), y.dtype)
+    for i in range(min(tiles.shape[0] // 2, y.shape[0] - y0 // 2)):
+        for j in range(y.shape[1]):
+            for o in range(4):
+                a, b = 2 * i + o // 2, 2 * j + o % 2
+                source, to = tiles[a, b], r[o]
+                for w in range(K // 32):
+                    some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
+                    bs = bias[32 * w : 32 * w + 32]
+                    word = np.uint32(0)
+                    for c in range(32):
+                        v = some[c] + bs[c]
+                        there[c] = k(0) if v <= k(0) else v
+                        word |= np.uint32(v > k(0)) << np.uint32(c)
+                    signs[y0 + a, b, w] = word
+                if K % 32:
+                    word = np.uint32(0)
+                    for c in range(K // 32 * 32, K):
+                        v = source[c] + bias[c]
+                        to[c] = k(0) if v <= k(0) else v
+                        word |= np.uint32(v > k(0)) << np.uint32(c & 31)
+                    signs[y0 + a, b, K // 32] = word
+            out = y[y0 // 2 + i, j]
+            r0, r1, r2, r3 = r[0], r[1], r[2], r[3]
+            if not take_largest:
+                for c in range(K):
+                    out[c] = (r0[c] + r1[c] + r2[c] + r3[c]) * k(0.25)
+                continue
+            won = winner[y0 // 2 + i, j]
+            for c in range(K):
+                best, index = r0[c], np.uint8(0)
+                best, index = (r1[c], np.uint8(1)) if r1[c] > best else (best, index)
+                best, index = (r2[c], np.uint8(2)) if r2[c] > best else (best, index)
+                best, index = (r3[c], np.uint8(3)) if r3[c] > best else (best, index)
+                out[c], won[c] = best, index
+
+
+@compiled
+def gather_pooled(dy, signs, winner, y0, padded):
+    """As `gather`, masked, for the gradient that `dy` (H', W', C), the gradient of the pooled response, makes of it."""
+    k = dy.dtype.type
+    H, W, C = dy.shape
+    take_largest = winner.size > 0
+    for i in range(padded.shape[0]):
+        y = y0 + i
+        for j in range(padded.shape[1]):
+            x = j - 1
+            to = padded[i, j]
+            if y < 0 or y >= 2 * H or x < 0 or x >= 2 * W:
+                for c in range(C):
+                    to[c] = 0
+                continue
+            source = dy[y // 2, x // 2]
+            for w in range(C // 32):
+                word = np.int32(signs[y, x, w])
+                some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
+                for c in range(32):
+                    there[c] = some[c] * k(np.int32(word >> np.int32(c)) & np.int32(1))
+            for c in range(C // 32 * 32, C):
+                to[c] = source[c] * k((signs[y, x, c >> 5] >> np.uint32(c & 31)) & np.uint32(1))
+            if take_largest:
+                won, o = winner[y // 2, x // 2], np.uint8(2 * (y % 2) + x % 2)
+                for c in range(C):
+                    to[c] *= k(won[c] == o)
+            else:
+                for c in range(C):
+                    to[c] *= k(0.25)
+
+
+@compiled
 def crop(tiles, y0, y):
     """Copy `tiles` to the rows of y from y0 on; what reaches out of y is dropped."""
     for i in range(min(tiles.shape[0], y.shape[0] - y0)):

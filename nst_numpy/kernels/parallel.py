@@ -96,28 +96,55 @@ one_blas_thread = _BlasLimit()
 
 
 class Buffers:
-    """Arrays for results, taken from memory that nobody uses any more.
+    """Arrays for results, in memory that is used again and again.
 
-    A large array costs more to get from the system, page by page, than to fill. So the memory is kept here. All arrays
-    that are views of a piece of memory refer to it; when only this class does, it is free to be handed out again.
+    A large array costs more to get from the system, page by page, than to fill. So memory is taken in large blocks (of
+    which the system hands out only the pages that are touched) and kept; arrays are pieces of a block, each at the
+    lowest place that is free. All views of a piece refer to it; when nobody but this class does, its place is free.
     """
 
+    BLOCK, ALIGNMENT = 2**30, 64  # bytes
+
     def __init__(self):
-        self._owned: list[np.ndarray] = []
+        self._blocks: list[tuple[np.ndarray, list[tuple[int, int, np.ndarray]]]] = []  # memory, (start, end, piece) …
         self._lock = threading.Lock()
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """An array of this shape and type with any content."""
         count = math.prod(shape) * np.dtype(dtype).itemsize
+        size = -(-max(count, 1) // self.ALIGNMENT) * self.ALIGNMENT
         with self._lock:
-            fitting = None
-            for index in range(len(self._owned)):
-                # References to a free one: the list, and the argument of getrefcount.
-                if sys.getrefcount(self._owned[index]) == 2:
-                    size = self._owned[index].nbytes
-                    if count <= size <= 2 * count and (fitting is None or size < self._owned[fitting].nbytes):
-                        fitting = index
-            if fitting is None:
-                self._owned.append(np.empty(count, np.uint8))
-                fitting = -1
-            return self._owned[fitting][:count].view(dtype).reshape(shape)
+            for memory, pieces in self._blocks:
+                start = self._place(memory.nbytes, pieces, size)
+                if start is not None:
+                    break
+            else:
+                try:
+                    memory = np.empty(max(size, self.BLOCK), np.uint8)
+                except MemoryError:
+                    memory = np.empty(size, np.uint8)
+                start, pieces = 0, []
+                self._blocks.append((memory, pieces))
+            # Made from a memoryview, the piece is the base of its views (an array's views refer to the array's base).
+            piece = np.frombuffer(memoryview(memory)[start : start + size], np.uint8)
+            pieces.append((start, start + size, piece))
+            pieces.sort(key=lambda p: p[0])
+            return piece[:count].view(dtype).reshape(shape)
+
+    @staticmethod
+    def _place(limit: int, pieces: list[tuple[int, int, np.ndarray]], size: int) -> int | None:
+        """Drop the pieces that are free, and find the lowest place for `size` bytes."""
+        for k in reversed(range(len(pieces))):
+            if sys.getrefcount(pieces[k][2]) == 2:  # the tuple, and the argument
+                del pieces[k]
+        start = 0
+        for first, end, _ in pieces:
+            if first - start >= size:
+                return start
+            start = end
+        return start if limit - start >= size else None
+
+    @property
+    def reserved(self) -> int:
+        """The bytes from the beginning of each block to the end of its last piece in use."""
+        return sum(pieces[-1][1] for _, pieces in self._blocks if pieces)
