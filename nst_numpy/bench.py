@@ -175,8 +175,7 @@ class _Ours:
 
     def kernels(self) -> int:
         """Bytes of transformed kernels; the backward pass shares some of them, as views."""
-        prepared = [vars(p) for p in self.network._prepared.values()]
-        arrays = [p[form] for p in prepared for form in ("transformed", "transformed_back") if form in p]
+        arrays = [form for prepared in self.network._prepared.values() for form in prepared.forms.values()]
         return sum({id(base): base.nbytes for a in arrays for base in [a if a.base is None else a.base]}.values())
 
     def rate(self) -> float:

@@ -10,7 +10,6 @@ few channels, and on maps of very few pixels.
 
 import logging
 from collections.abc import Callable, Iterator
-from functools import cached_property
 
 import numpy as np
 
@@ -22,6 +21,7 @@ logger = logging.getLogger(__name__)
 # Measured: with fewer channels on either side, the transforms cost more than they save; with fewer pixels, most of an
 # 8×8 patch is border, and reading 64 transformed kernels takes longer than the products.
 WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 8, 100
+F6_TILES = 64  # with fewer tiles of 6×6, F(4×4) is faster
 TILES_PER_STRIP = 32  # what a strip needs stays in the second cache
 COPIED_KERNELS = 2**17  # C · K up to which the backward pass has transformed kernels of its own
 TILES_AT_ONCE = 150  # up to so many, cut the work by planes, not strips: each transformed kernel is read only once
@@ -39,35 +39,46 @@ class Prepared:
     def __init__(self, kernel: np.ndarray, bias: np.ndarray, workers: Workers):
         self.kernel, self.bias, self._workers = np.ascontiguousarray(kernel), np.ascontiguousarray(bias), workers
         self.C, self.K = kernel.shape[2:]
+        self.forms: dict[tuple[winograd.Filtering, str], np.ndarray] = {}
 
-    @cached_property
-    def transformed(self) -> np.ndarray:
-        """The 64 planes of the kernel in Winograd's basis: (64, C, K)."""
-        planes = np.empty((64, self.C, self.K), self.kernel.dtype)
+    def method(self, height: int, width: int) -> winograd.Filtering | None:
+        """The fastest for a map of this size: one of Winograd's, or im2col."""
+        if min(self.C, self.K) < WINOGRAD_CHANNELS or height * width < WINOGRAD_PIXELS:
+            return None
+        return winograd.F6 if -(-height // 6) * -(-width // 6) >= F6_TILES else winograd.F4
+
+    def transformed(self, filtering: winograd.Filtering) -> np.ndarray:
+        """The n² planes of the kernel in Winograd's basis: (n², C, K)."""
+        if (filtering, "forward") not in self.forms:
+            self.forms[filtering, "forward"] = self._transform(self.kernel, filtering)
+        return self.forms[filtering, "forward"]
+
+    def transformed_back(self, filtering: winograd.Filtering) -> np.ndarray:
+        """The same for the backward pass: of the rotated kernel, C and K exchanged, (n², K, C)."""
+        if (filtering, "backward") not in self.forms:
+            if filtering.rotated is None:
+                planes = self._transform(self.kernel[::-1, ::-1].swapaxes(2, 3), filtering)
+            else:
+                planes = self.transformed(filtering).swapaxes(1, 2)
+                # BLAS is slow with a transposed operand where the products are small: there a copy is worth its memory.
+                if self.C * self.K <= COPIED_KERNELS:
+                    planes = np.ascontiguousarray(planes)
+            self.forms[filtering, "backward"] = planes
+        return self.forms[filtering, "backward"]
+
+    def _transform(self, kernel: np.ndarray, filtering: winograd.Filtering) -> np.ndarray:
+        planes = np.empty((filtering.n**2, *kernel.shape[2:]), kernel.dtype)
 
         def one(plane: int) -> None:
-            planes[plane] = winograd.transform_kernel_plane(self.kernel, plane)
+            planes[plane] = filtering.kernel_plane(kernel, plane)
 
-        self._workers.each(64, one)
+        self._workers.each(len(planes), one)
         return planes
-
-    @cached_property
-    def transformed_back(self) -> np.ndarray:
-        """The same for the backward pass, C and K exchanged: (64, K, C).
-
-        BLAS is slow with a transposed operand where the products are small. There a copy is worth its memory.
-        """
-        exchanged = self.transformed.swapaxes(1, 2)
-        return np.ascontiguousarray(exchanged) if self.C * self.K <= COPIED_KERNELS else exchanged
 
     @property
     def columns(self) -> np.ndarray:
         """The kernel as a matrix (9 C, K)."""
         return self.kernel.reshape(9 * self.C, self.K)
-
-    def pays(self, height: int, width: int) -> bool:
-        """Whether Winograd is the faster method for a map of this size."""
-        return min(self.C, self.K) >= WINOGRAD_CHANNELS and height * width >= WINOGRAD_PIXELS
 
 
 class Fast:
@@ -93,7 +104,8 @@ class Fast:
         self.pool_forward(response, "average")
         if compiled.average_pool.stats.cache_misses.total() > misses:
             logger.warning("nst_numpy: compiling the fast kernels, once on this machine; it takes about ten seconds")
-        for x in (image, response):
+        large = np.zeros((48, 48, 8), dtype)  # for all three methods
+        for x in (image, response, large):
             prepared = self.prepare(np.zeros((3, 3, x.shape[2], 8), dtype), np.zeros(8, dtype))
             y, signs = self.conv_relu_forward(x, prepared)
             self.conv_relu_backward(y, prepared, signs)
@@ -162,8 +174,9 @@ class Fast:
             compiled.gather(x, NO_SIGNS, False, first_row, padded)
 
         with self.session():
-            if prepared.pays(*x.shape[:2]):
-                self._winograd(x.shape[:2], x.dtype, gather, prepared.transformed, winograd.STRAIGHT, finish)
+            if filtering := prepared.method(*x.shape[:2]):
+                kernels = prepared.transformed(filtering)
+                self._winograd(x.shape[:2], x.dtype, gather, filtering, kernels, filtering.straight, finish)
             else:
                 self._columns(x.shape[:2], x.dtype, gather, prepared, finish)
 
@@ -174,60 +187,63 @@ class Fast:
             compiled.crop(tiles, first_row, dx)
 
         with self.session():
-            if prepared.pays(*size):
-                self._winograd(size, dtype, gather, prepared.transformed_back, winograd.ROTATED, finish)
+            if filtering := prepared.method(*size):
+                kernels = prepared.transformed_back(filtering)
+                order = filtering.straight if filtering.rotated is None else filtering.rotated
+                self._winograd(size, dtype, gather, filtering, kernels, order, finish)
             else:
                 self._columns_back(gather, prepared, dx)
         return dx
 
-    def _winograd(self, size, dtype, gather: Gather, kernels: np.ndarray, order: np.ndarray, finish: Finish) -> None:
-        """Convolve what `gather` brings with transformed kernels (64, C, K); `finish` takes the results."""
+    def _winograd(self, size, dtype, gather: Gather, filtering, kernels, order, finish: Finish) -> None:
+        """Convolve what `gather` brings with transformed kernels (n², C, K); `finish` takes the results."""
         height, width = size
-        C, K = kernels.shape[1:]
-        tile_rows, columns = -(-height // 6), -(-width // 6)
+        (points, C, K), m = kernels.shape, filtering.m
+        transform_input, transform_output = compiled.TRANSFORMS[m]
+        tile_rows, columns = -(-height // m), -(-width // m)
         if tile_rows * columns <= TILES_AT_ONCE:
-            V, M = self._planes(tile_rows * columns, C, dtype), self._planes(tile_rows * columns, K, dtype)
+            V, M = (self._planes(points, tile_rows * columns, channels, dtype) for channels in (C, K))
 
             def transform_rows(indices: Iterator[int]) -> None:
-                padded = self.buffers.take((8, 6 * columns + 2, C), dtype)
+                padded = self.buffers.take((m + 2, m * columns + 2, C), dtype)
                 for row in indices:
-                    gather(6 * row - 1, padded)
+                    gather(m * row - 1, padded)
                     tiles = slice(row * columns, (row + 1) * columns)
-                    compiled.transform_input(padded, order, 1, columns, V[:, tiles])
+                    transform_input(padded, order, 1, columns, V[:, tiles])
 
             def transform_back(indices: Iterator[int]) -> None:
-                out = self.buffers.take((6, 6 * columns, K), dtype)
+                out = self.buffers.take((m, m * columns, K), dtype)
                 for row in indices:
                     tiles = slice(row * columns, (row + 1) * columns)
-                    compiled.transform_output(M[:, tiles], order, 1, columns, out)
-                    finish(out, 6 * row)
+                    transform_output(M[:, tiles], order, 1, columns, out)
+                    finish(out, m * row)
 
             self.workers.share(tile_rows, transform_rows)
-            self.workers.each(64, lambda p: np.matmul(V[p], kernels[p], out=M[p]))
+            self.workers.each(points, lambda p: np.matmul(V[p], kernels[p], out=M[p]))
             self.workers.share(tile_rows, transform_back)
             return
 
         rows = max(1, (TILES_PER_STRIP if C * K <= 2**15 else 3 * TILES_PER_STRIP) // columns)
 
         def work(indices: Iterator[int]) -> None:
-            V, M = self._planes(rows * columns, C, dtype), self._planes(rows * columns, K, dtype)
-            padded = self.buffers.take((6 * rows + 2, 6 * columns + 2, C), dtype)
-            out = self.buffers.take((6 * rows, 6 * columns, K), dtype)
+            V, M = (self._planes(points, rows * columns, channels, dtype) for channels in (C, K))
+            padded = self.buffers.take((m * rows + 2, m * columns + 2, C), dtype)
+            out = self.buffers.take((m * rows, m * columns, K), dtype)
             for strip in indices:
                 first = strip * rows
                 here = min(rows, tile_rows - first)
-                v, m = V[:, : here * columns], M[:, : here * columns]
-                gather(6 * first - 1, padded)
-                compiled.transform_input(padded, order, here, columns, v)
-                np.matmul(v, kernels, out=m)
-                compiled.transform_output(m, order, here, columns, out)
-                finish(out[: 6 * here], 6 * first)
+                v, products = V[:, : here * columns], M[:, : here * columns]
+                gather(m * first - 1, padded)
+                transform_input(padded, order, here, columns, v)
+                np.matmul(v, kernels, out=products)
+                transform_output(products, order, here, columns, out)
+                finish(out[: m * here], m * first)
 
         self.workers.share(-(-tile_rows // rows), work)
 
-    def _planes(self, tiles: int, channels: int, dtype: np.dtype) -> np.ndarray:
-        """64 matrices (tiles, channels), a little apart: at a distance of a power of 2 they would share cache lines."""
-        return self.buffers.take((64, tiles + 1, channels), dtype)[:, :tiles]
+    def _planes(self, points: int, tiles: int, channels: int, dtype: np.dtype) -> np.ndarray:
+        """Matrices (tiles, channels), a little apart: at a distance of a power of 2 they would share cache lines."""
+        return self.buffers.take((points, tiles + 1, channels), dtype)[:, :tiles]
 
     def _columns(self, size, dtype, gather: Gather, prepared: Prepared, finish: Finish) -> None:
         (height, width), C = size, prepared.C
@@ -314,7 +330,7 @@ class Fast:
         flat = np.ascontiguousarray(a).reshape(-1, a.shape[-1])
         total = self.buffers.take(flat.shape, a.dtype) if da is None else da.reshape(flat.shape)
 
-        rows = min(max(len(flat) // 8, 128), 1024)
+        rows = min(max(len(flat) // 8, 128), 2048)
 
         def work(indices: Iterator[int]) -> None:
             part = self.buffers.take((rows, flat.shape[1]), a.dtype)

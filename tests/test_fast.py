@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawing import like, maps, picture, small_vgg
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_objective import objective
 from threadpoolctl import threadpool_info
@@ -37,27 +37,47 @@ def assert_close(fast_result, plain_result, dtype):
 # Winograd -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_algorithm_in_one_dimension():
+FILTERINGS = pytest.mark.parametrize("f", [winograd.F4, winograd.F6], ids=["F(4×4)", "F(6×6)"])
+
+
+@FILTERINGS
+def test_the_algorithm_in_one_dimension(f):
     rng = np.random.default_rng(0)
-    d, g = rng.standard_normal(8), rng.standard_normal(3)
-    direct = [d[i : i + 3] @ g for i in range(6)]
-    assert np.allclose(winograd.At @ ((winograd.G @ g) * (winograd.Bt @ d)), direct, rtol=1e-13)
+    d, g = rng.standard_normal(f.n), rng.standard_normal(3)
+    direct = [d[i : i + 3] @ g for i in range(f.m)]
+    assert np.allclose(f.At @ ((f.G @ g) * (f.Bt @ d)), direct, rtol=1e-12)
+
+
+@FILTERINGS
+def test_kernel_planes_are_the_two_transforms(f):
+    kernel = like(0, (3, 3, 5, 4))
+    expected = np.einsum("ia,abck,jb->ijck", f.G, kernel, f.G)
+    for plane in range(f.n**2):
+        assert np.allclose(f.kernel_plane(kernel, plane), expected[divmod(plane, f.n)], rtol=1e-12, atol=1e-14)
 
 
 def test_a_rotated_kernel_is_the_kernel_with_its_points_in_another_order():
     g = np.random.default_rng(0).standard_normal(3)
-    assert np.allclose(winograd.G @ g[::-1], (winograd.G @ g)[winograd.ROTATED], rtol=1e-15)
+    f = winograd.F6
+    assert np.allclose(f.G @ g[::-1], (f.G @ g)[f.rotated], rtol=1e-15)
 
 
+@FILTERINGS
 @given(st.sampled_from([np.float32, np.float64]), seeds)
-def test_compiled_transforms_are_the_matrices(dtype, seed):
-    d, m = like(seed, (8, 8, 70), dtype), like(seed + 1, (64, 1, 70), dtype)
-    V, tile = np.empty((64, 2, 70), dtype)[:, :1], np.empty((6, 6, 70), dtype)
-    compiled.transform_input(d, winograd.STRAIGHT, 1, 1, V)
-    expected = np.einsum("ia,abc,jb->ijc", winograd.Bt, d, winograd.Bt).reshape(64, 1, 70)
-    assert np.allclose(V, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-    compiled.transform_output(m[:, :1], winograd.STRAIGHT, 1, 1, tile)
-    expected = np.einsum("ia,abc,jb->ijc", winograd.At, m.reshape(8, 8, 70), winograd.At)
+def test_compiled_transforms_are_the_matrices(f, dtype, seed):
+    transform_input, transform_output = compiled.TRANSFORMS[f.m]
+    order = np.random.default_rng(seed).permutation(f.n)
+    d, m = like(seed, (f.n, f.n, 70), dtype), like(seed + 1, (f.n, f.n, 70), dtype)
+    V, tile = np.empty((f.n**2, 2, 70), dtype)[:, :1], np.empty((f.m, f.m, 70), dtype)
+    transform_input(d, order, 1, 1, V)
+    expected = np.einsum("ia,abc,jb->ijc", f.Bt, d, f.Bt)
+    found = V.reshape(f.n, f.n, 70)[np.ix_(order, order)]
+    assert np.allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    planes = np.empty((f.n, f.n, 70), dtype)
+    planes[np.ix_(order, order)] = m
+    V[:, 0] = planes.reshape(-1, 70)
+    transform_output(V, order, 1, 1, tile)
+    expected = np.einsum("ia,abc,jb->ijc", f.At, m, f.At)
     assert np.allclose(tile, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
@@ -90,9 +110,26 @@ def test_conv_relu(case, seed):
     )
 
 
+@given(convolutions(), st.sampled_from(["average", "max"]), seeds)
+@settings(max_examples=60)
+def test_conv_relu_pool(case, kind, seed):
+    x, K, dtype = case
+    assume(min(x.shape[:2]) >= 2)
+    kernel, bias = like(seed, (3, 3, x.shape[2], K), dtype) / 10, like(seed + 1, (K,), dtype) / 10
+    prepared = BACKEND.prepare(kernel, bias)
+    # In one step, and in the two that the tests above and below hold equal to the plain ones.
+    y, cache = BACKEND.conv_relu_pool_forward(x, prepared, kind)
+    response, signs = BACKEND.conv_relu_forward(x, prepared)
+    expected, pool_cache = BACKEND.pool_forward(response, kind)
+    assert_close(y, expected, dtype)
+    dy = like(seed + 2, y.shape, dtype)
+    dx = BACKEND.conv_relu_backward(BACKEND.pool_backward(dy, kind, pool_cache), prepared, signs)
+    assert_close(BACKEND.conv_relu_pool_backward(dy, prepared, kind, cache), dx, dtype)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [(6, 6), (10, 10), (100, 31), (90, 94), (1, 200), (300, 2)])
-def test_conv_relu_in_strips_and_by_planes(size, dtype):
+@pytest.mark.parametrize("size", [(6, 6), (10, 10), (30, 33), (60, 70), (100, 31), (90, 94), (1, 200), (300, 2)])
+def test_conv_relu_by_every_method(size, dtype):
     x, kernel, bias = like(0, (*size, 16), dtype), like(1, (3, 3, 16, 20), dtype), like(2, (20,), dtype)
     prepared = BACKEND.prepare(kernel, bias)
     y, signs = BACKEND.conv_relu_forward(x, prepared)
@@ -222,13 +259,45 @@ def test_several_at_once_in_threads():
 def test_buffers_are_used_again_when_nobody_holds_them():
     buffers = Buffers()
     first = buffers.take((10, 10), np.float32)
-    address, view = first.ctypes.data, first[2:]
+    address, view = first.ctypes.data, first[2:].T
     second = buffers.take((10, 10), np.float32)
-    assert second.ctypes.data != address
+    assert second.ctypes.data >= address + first.nbytes
     del first
     assert buffers.take((10, 10), np.float32).ctypes.data != address, "a view still holds it"
     del view
-    assert buffers.take((5, 20), np.float32).ctypes.data == address
+    assert buffers.take((5, 15), np.float32).ctypes.data == address
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.booleans()), max_size=40))
+def test_buffers_never_overlap(requests):
+    buffers, held = Buffers(), []
+    buffers.BLOCK = 5000
+    for value, (size, drop) in enumerate(requests):
+        if drop and held:
+            del held[len(held) // 2]
+        array = buffers.take((size,), np.uint8)
+        array[:] = value % 256
+        held.append((value, array))
+        del array
+    assert all((array == value % 256).all() for value, array in held)
+
+
+def test_buffers_in_several_threads():
+    buffers, wrong = Buffers(), []
+
+    def run(value):
+        for _ in range(300):
+            array = buffers.take((value * 100,), np.uint8)
+            array[:] = value
+            wrong.extend(array[array != value])
+            del array
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(1, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 def test_results_are_not_overwritten_by_later_calls():
@@ -243,12 +312,14 @@ def test_results_are_not_overwritten_by_later_calls():
 def test_a_step_takes_no_new_memory_after_the_first():
     f = objective()
     x = picture(3, 33, 40)
-    for _ in range(2):
+    buffers = f.network.runs_on.buffers
+    buffers.BLOCK = 1  # each piece in a block of its own: whatever is new is a new block
+    for _ in range(5):
         f(x)
-    owned = len(f.network.runs_on.buffers._owned)
+    blocks = len(buffers._blocks)
     for _ in range(3):
         f(x)
-    assert len(f.network.runs_on.buffers._owned) == owned
+    assert len(buffers._blocks) == blocks
 
 
 def test_works_where_the_cache_cannot_be_written(tmp_path):

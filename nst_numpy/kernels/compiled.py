@@ -32,7 +32,7 @@ BLOCK = 64  # channels that a transform works on at a time: what it keeps fits i
 
 
 @inlined
-def _Bt(k, d0, d1, d2, d3, d4, d5, d6, d7):
+def _Bt6(k, d0, d1, d2, d3, d4, d5, d6, d7):
     """Bᵀ d. The points ±p share their even and odd parts."""
     a, b = d2 + d6 - k(4.25) * d4, d1 + d5 - k(4.25) * d3
     e, f = k(0.25) * d6 + k(0.0625) * d2 - k(0.3125) * d4, k(0.125) * d1 - k(0.625) * d3 + k(0.5) * d5
@@ -41,7 +41,7 @@ def _Bt(k, d0, d1, d2, d3, d4, d5, d6, d7):
 
 
 @inlined
-def _At(k, m0, m1, m2, m3, m4, m5, m6, m7):
+def _At6(k, m0, m1, m2, m3, m4, m5, m6, m7):
     """Aᵀ m."""
     s, d, p, q, u, v = m1 + m2, m1 - m2, m3 + m4, m3 - m4, m5 + m6, m5 - m6
     return (
@@ -55,7 +55,7 @@ def _At(k, m0, m1, m2, m3, m4, m5, m6, m7):
 
 
 @compiled
-def transform_input(padded, order, rows, columns, V):
+def transform_input_6(padded, order, rows, columns, V):
     """V = Bᵀ d B for each 8×8 patch d of a strip; patches overlap by two.
 
     `padded` is (6 rows + 2, 6 columns + 2, C); V is (64, rows · columns, C), where the element (i, j) of a transformed
@@ -76,7 +76,7 @@ def transform_input(padded, order, rows, columns, V):
                     s4, s5 = padded[y + 4, x + j, c0:c1], padded[y + 5, x + j, c0:c1]
                     s6, s7 = padded[y + 6, x + j, c0:c1], padded[y + 7, x + j, c0:c1]
                     for c in range(n):
-                        v = _Bt(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c], s6[c], s7[c])
+                        v = _Bt6(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c], s6[c], s7[c])
                         t[j, c], t[8 + j, c], t[16 + j, c], t[24 + j, c] = v[0], v[1], v[2], v[3]
                         t[32 + j, c], t[40 + j, c], t[48 + j, c], t[56 + j, c] = v[4], v[5], v[6], v[7]
                 for i in range(8):
@@ -86,7 +86,7 @@ def transform_input(padded, order, rows, columns, V):
                     v4, v5 = V[p + order[4], tile, c0:c1], V[p + order[5], tile, c0:c1]
                     v6, v7 = V[p + order[6], tile, c0:c1], V[p + order[7], tile, c0:c1]
                     for c in range(n):
-                        v = _Bt(
+                        v = _Bt6(
                             k,
                             t[r, c],
                             t[r + 1, c],
@@ -102,7 +102,7 @@ def transform_input(padded, order, rows, columns, V):
 
 
 @compiled
-def transform_output(M, order, rows, columns, tiles):
+def transform_output_6(M, order, rows, columns, tiles):
     """Aᵀ m A for each of the transformed tiles m of a strip: M (64, rows · columns, K), planes ordered as above.
 
     `tiles` is (6 rows, 6 columns, K).
@@ -123,7 +123,7 @@ def transform_output(M, order, rows, columns, tiles):
                     m4, m5 = M[8 * order[4] + p, tile, c0:c1], M[8 * order[5] + p, tile, c0:c1]
                     m6, m7 = M[8 * order[6] + p, tile, c0:c1], M[8 * order[7] + p, tile, c0:c1]
                     for c in range(n):
-                        v = _At(k, m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c], m7[c])
+                        v = _At6(k, m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c], m7[c])
                         t[j, c], t[8 + j, c], t[16 + j, c] = v[0], v[1], v[2]
                         t[24 + j, c], t[32 + j, c], t[40 + j, c] = v[3], v[4], v[5]
                 for i in range(6):
@@ -131,7 +131,7 @@ def transform_output(M, order, rows, columns, tiles):
                     o0, o1, o2 = tiles[y, x, c0:c1], tiles[y, x + 1, c0:c1], tiles[y, x + 2, c0:c1]
                     o3, o4, o5 = tiles[y, x + 3, c0:c1], tiles[y, x + 4, c0:c1], tiles[y, x + 5, c0:c1]
                     for c in range(n):
-                        v = _At(
+                        v = _At6(
                             k,
                             t[r, c],
                             t[r + 1, c],
@@ -143,6 +143,81 @@ def transform_output(M, order, rows, columns, tiles):
                             t[r + 7, c],
                         )
                         o0[c], o1[c], o2[c], o3[c], o4[c], o5[c] = v[0], v[1], v[2], v[3], v[4], v[5]
+
+
+@inlined
+def _Bt4(k, d0, d1, d2, d3, d4, d5):
+    """Bᵀ d."""
+    a, b, e, f = d4 - k(4) * d2, d3 - k(4) * d1, d4 - d2, k(2) * (d3 - d1)
+    return k(4) * d0 - k(5) * d2 + d4, a + b, a - b, e + f, e - f, k(4) * d1 - k(5) * d3 + d5
+
+
+@inlined
+def _At4(k, m0, m1, m2, m3, m4, m5):
+    """Aᵀ m."""
+    s, d, p, q = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return m0 + s + p, d + k(2) * q, s + k(4) * p, d + k(8) * q + m5
+
+
+@compiled
+def transform_input_4(padded, order, rows, columns, V):
+    """As `transform_input_6`, for patches of 6×6: `padded` (4 rows + 2, 4 columns + 2, C), V (36, …)."""
+    k = padded.dtype.type
+    C = padded.shape[2]
+    t = np.empty((36, BLOCK), padded.dtype)
+    for row in range(rows):
+        for column in range(columns):
+            tile, y, x = row * columns + column, 4 * row, 4 * column
+            for c0 in range(0, C, BLOCK):
+                n = min(BLOCK, C - c0)
+                c1 = c0 + n
+                for j in range(6):
+                    s0, s1, s2 = padded[y, x + j, c0:c1], padded[y + 1, x + j, c0:c1], padded[y + 2, x + j, c0:c1]
+                    s3, s4, s5 = padded[y + 3, x + j, c0:c1], padded[y + 4, x + j, c0:c1], padded[y + 5, x + j, c0:c1]
+                    for c in range(n):
+                        v = _Bt4(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c])
+                        t[j, c], t[6 + j, c], t[12 + j, c] = v[0], v[1], v[2]
+                        t[18 + j, c], t[24 + j, c], t[30 + j, c] = v[3], v[4], v[5]
+                for i in range(6):
+                    r, p = 6 * i, 6 * order[i]
+                    v0, v1 = V[p + order[0], tile, c0:c1], V[p + order[1], tile, c0:c1]
+                    v2, v3 = V[p + order[2], tile, c0:c1], V[p + order[3], tile, c0:c1]
+                    v4, v5 = V[p + order[4], tile, c0:c1], V[p + order[5], tile, c0:c1]
+                    for c in range(n):
+                        v = _Bt4(k, t[r, c], t[r + 1, c], t[r + 2, c], t[r + 3, c], t[r + 4, c], t[r + 5, c])
+                        v0[c], v1[c], v2[c], v3[c], v4[c], v5[c] = v[0], v[1], v[2], v[3], v[4], v[5]
+
+
+@compiled
+def transform_output_4(M, order, rows, columns, tiles):
+    """As `transform_output_6`: M (36, rows · columns, K), `tiles` (4 rows, 4 columns, K)."""
+    k = tiles.dtype.type
+    K = tiles.shape[2]
+    t = np.empty((24, BLOCK), tiles.dtype)
+    for row in range(rows):
+        for column in range(columns):
+            tile, x = row * columns + column, 4 * column
+            for c0 in range(0, K, BLOCK):
+                n = min(BLOCK, K - c0)
+                c1 = c0 + n
+                for j in range(6):
+                    p = order[j]
+                    m0, m1 = M[6 * order[0] + p, tile, c0:c1], M[6 * order[1] + p, tile, c0:c1]
+                    m2, m3 = M[6 * order[2] + p, tile, c0:c1], M[6 * order[3] + p, tile, c0:c1]
+                    m4, m5 = M[6 * order[4] + p, tile, c0:c1], M[6 * order[5] + p, tile, c0:c1]
+                    for c in range(n):
+                        v = _At4(k, m0[c], m1[c], m2[c], m3[c], m4[c], m5[c])
+                        t[j, c], t[6 + j, c], t[12 + j, c], t[18 + j, c] = v[0], v[1], v[2], v[3]
+                for i in range(4):
+                    r, y = 6 * i, 4 * row + i
+                    o0, o1 = tiles[y, x, c0:c1], tiles[y, x + 1, c0:c1]
+                    o2, o3 = tiles[y, x + 2, c0:c1], tiles[y, x + 3, c0:c1]
+                    for c in range(n):
+                        v = _At4(k, t[r, c], t[r + 1, c], t[r + 2, c], t[r + 3, c], t[r + 4, c], t[r + 5, c])
+                        o0[c], o1[c], o2[c], o3[c] = v[0], v[1], v[2], v[3]
+
+
+TRANSFORMS = {4: (transform_input_4, transform_output_4), 6: (transform_input_6, transform_output_6)}
 
 
 # Into and out of strips -----------------------------------------------------------------------------------------------
