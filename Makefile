@@ -1,9 +1,10 @@
-# `make demo` paints a first picture, `make test` runs the tests. Both make the virtual environment .venv if need be.
+# `make demo` paints a first picture, `make test` runs the tests, `make bench` measures the speed against PyTorch. All make
+# the virtual environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format bench clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
@@ -19,6 +20,9 @@ format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: .venv/installed-oracle
+	$(BIN)/nst-numpy bench --against torch
+
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
@@ -26,6 +30,10 @@ format: .venv/installed-test
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+.venv/installed-oracle: .venv/installed-test
+	$(BIN)/python -m pip install --quiet --editable '.[oracle]'
 	touch $@
 
 clean:

@@ -6,12 +6,14 @@ best picture so far has been written, if there was one.
 
 import argparse
 import inspect
+import json
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import nst_numpy
-from nst_numpy import images, samples
+from nst_numpy import bench, images, samples
 from nst_numpy.optimize import INTERRUPTED, METHODS
 from nst_numpy.stylize import StyleTransfer, transfer
 
@@ -30,31 +32,47 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command `nst-numpy` with these arguments, by default those of the process; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if options.output == DEMO:
-            DEMO.parent.mkdir(exist_ok=True)
-        images.check_output(options.output)
-        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the message is printed below
-            result = options.run(options)
-        result.save(options.output)
+        return options.run(options)
     except (ValueError, OSError, MemoryError) as error:
         print(f"nst-numpy: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("nst-numpy: interrupted before the first step; nothing was written", file=sys.stderr)
+        print("nst-numpy: interrupted before there was anything to write", file=sys.stderr)
         return 130
-    print(f"wrote {options.output}")
+
+
+def _transfer(options: argparse.Namespace) -> int:
+    arguments = {name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)}
+    return _paint(options.output, lambda: transfer(**arguments))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    if options.output == DEMO:
+        DEMO.parent.mkdir(exist_ok=True)
+    portrait, painting = samples.portrait(), samples.swirling_night()
+    return _paint(options.output, lambda: transfer(portrait, painting, progress=options.progress))
+
+
+def _paint(output: Path, make: Callable[[], StyleTransfer]) -> int:
+    images.check_output(output)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the message is printed below
+        result = make()
+    result.save(output)
+    print(f"wrote {output}")
     if not result.complete:
         print(f"nst-numpy: {result.message}", file=sys.stderr)
         return 130 if result.message.startswith(INTERRUPTED) else 1
     return 0
 
 
-def _transfer(options: argparse.Namespace) -> StyleTransfer:
-    return transfer(**{name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)})
-
-
-def _demo(options: argparse.Namespace) -> StyleTransfer:
-    return transfer(samples.portrait(), samples.swirling_night(), steps=60, progress=options.progress)
+def _bench(options: argparse.Namespace) -> int:
+    for name, least in (("size", 16), ("threads", 1), ("rounds", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise ValueError(f"{name} must be at least {least}, found {value}")
+    measured = bench.bench(options.size, options.against, options.threads, options.rounds)
+    print(json.dumps(measured, indent=2) if options.json else bench.table(measured))
+    return 0
 
 
 def _names(text: str) -> list[str]:
@@ -105,6 +123,18 @@ def _parser() -> Parser:
     )
     demo.set_defaults(run=_demo)
     demo.add_argument("-o", "--output", metavar="OUT", type=Path, default=DEMO, help="image file to write")
+
+    measure = commands.add_parser(
+        "bench",
+        help="how fast one step is, layer by layer, and in how much memory",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    measure.set_defaults(run=_bench)
+    measure.add_argument("--against", choices=["torch"], help="measure PyTorch beside it, which must be installed")
+    measure.add_argument("--size", type=int, default=512, metavar="N", help="side of the square image in pixels")
+    measure.add_argument("--threads", type=int, metavar="N", help="for each; by default one for each core")
+    measure.add_argument("--rounds", type=int, default=7, metavar="N", help="steps of each; the best counts")
+    measure.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for each in (command, demo):
         each.add_argument("--quiet", dest="progress", action="store_false", default=True, help="no progress bar")
     return parser

@@ -1,5 +1,6 @@
 """The command line: pictures written, exit codes, and one line on standard error for bad input."""
 
+import json
 import re
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from drawing import small_vgg
 from PIL import Image
 
 import nst_numpy
-from nst_numpy import save_weights
+from nst_numpy import bench, save_weights
 from nst_numpy.cli import main
 
 
@@ -78,6 +79,17 @@ def test_demo_makes_its_folder(tmp_path, monkeypatch, capsys):
     assert Image.open("out/demo.png").size == (27, 32)
 
 
+def test_bench(capsys):
+    assert main(["bench", "--size", "32", "--rounds", "1", "--threads", "1", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["size"] == 32 and measured["threads"] == 1 and measured["contestants"]["nst_numpy"]["step"] > 0
+    assert set(measured["layers"]) >= {"conv1_1", "conv1_2 + pool1", "conv5_1"}
+    layer = measured["layers"]["conv2_1"]  # 16×16 pixels, 64 → 128
+    assert layer["operations"] == 2 * 9 * 64 * 128 * 16 * 16 and layer["forward"] > 0 < layer["backward"]
+    text = bench.table(measured)
+    assert "nst_numpy" in text and "conv3_4 + pool3" in text
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
@@ -106,6 +118,7 @@ def test_module_is_the_command():
         ([*TRANSFER, "--style-layers", "conv1_1,conv7_1"], "unknown layer 'conv7_1'; did you mean"),
         ([*TRANSFER, "--weights", "style.jpg"], "style.jpg is not a weight file"),
         ([*TRANSFER, "--optimizer", "adam"], "invalid choice: 'adam'"),
+        (["bench", "--size", "8"], "size must be at least 16, found 8"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(folder, capsys, arguments, message):

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/precision.py [SIZE]
 
-Rounding flips the masks of ReLU where a response is nearly zero, and each flip changes the gradient by a finite amount. So
+Rounding flips the masks of ReLU where a response is nearly zero; each flip changes the gradient by a finite amount. So
 the gradient is compared twice: freely, and with the masks of the float32 run replayed in float64.
 """
 
