@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 # 8×8 patch is border, and reading 64 transformed kernels takes longer than the products.
 WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 8, 100
 F6_TILES = 64  # with fewer tiles of 6×6, F(4×4) is faster
-TILES_PER_STRIP = 32  # what a strip needs stays in the second cache
+TILES_PER_STRIP = 32  # about: what a strip needs stays in the second cache
+TILES_PER_WIDE_STRIP = 96  # for the products of many channels, which want to be larger
 COPIED_KERNELS = 2**17  # C · K up to which the backward pass has transformed kernels of its own
 TILES_AT_ONCE = 150  # up to so many, cut the work by planes, not strips: each transformed kernel is read only once
 ROWS_OF_COLUMNS = 4096  # rows of a matrix product in im2col
@@ -223,15 +224,17 @@ class Fast:
             self.workers.share(tile_rows, transform_back)
             return
 
-        rows = max(1, (TILES_PER_STRIP if C * K <= 2**15 else 3 * TILES_PER_STRIP) // columns)
+        most = TILES_PER_STRIP if C * K <= 2**15 else TILES_PER_WIDE_STRIP
+        strips = -(-tile_rows // max(1, most // columns))
+        starts = [tile_rows * k // strips for k in range(strips + 1)]  # of equal height, give or take a row
+        rows = -(-tile_rows // strips)
 
         def work(indices: Iterator[int]) -> None:
             V, M = (self._planes(points, rows * columns, channels, dtype) for channels in (C, K))
             padded = self.buffers.take((m * rows + 2, m * columns + 2, C), dtype)
             out = self.buffers.take((m * rows, m * columns, K), dtype)
             for strip in indices:
-                first = strip * rows
-                here = min(rows, tile_rows - first)
+                first, here = starts[strip], starts[strip + 1] - starts[strip]
                 v, products = V[:, : here * columns], M[:, : here * columns]
                 gather(m * first - 1, padded)
                 transform_input(padded, order, here, columns, v)
@@ -239,7 +242,7 @@ class Fast:
                 transform_output(products, order, here, columns, out)
                 finish(out[: m * here], m * first)
 
-        self.workers.share(-(-tile_rows // rows), work)
+        self.workers.share(strips, work)
 
     def _planes(self, points: int, tiles: int, channels: int, dtype: np.dtype) -> np.ndarray:
         """Matrices (tiles, channels), a little apart: at a distance of a power of 2 they would share cache lines."""
