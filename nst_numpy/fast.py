@@ -202,25 +202,24 @@ class Fast:
         (points, C, K), m = kernels.shape, filtering.m
         transform_input, transform_output = compiled.TRANSFORMS[m]
         tile_rows, columns = -(-height // m), -(-width // m)
-        if tile_rows * columns <= TILES_AT_ONCE:
-            V, M = (self._planes(points, tile_rows * columns, channels, dtype) for channels in (C, K))
+        tiles = tile_rows * columns
+        if tiles <= TILES_AT_ONCE:
+            V, M = (self._planes(points, tiles, channels, dtype) for channels in (C, K))
 
             def transform_rows(indices: Iterator[int]) -> None:
                 padded = self.buffers.take((m + 2, m * columns + 2, C), dtype)
                 for row in indices:
                     gather(m * row - 1, padded)
-                    tiles = slice(row * columns, (row + 1) * columns)
-                    transform_input(padded, order, 1, columns, V[:, tiles])
+                    transform_input(padded, order, 1, columns, V, row * columns)
 
             def transform_back(indices: Iterator[int]) -> None:
                 out = self.buffers.take((m, m * columns, K), dtype)
                 for row in indices:
-                    tiles = slice(row * columns, (row + 1) * columns)
-                    transform_output(M[:, tiles], order, 1, columns, out)
+                    transform_output(M, row * columns, order, 1, columns, out)
                     finish(out, m * row)
 
             self.workers.share(tile_rows, transform_rows)
-            self.workers.each(points, lambda p: np.matmul(V[p], kernels[p], out=M[p]))
+            self.workers.each(points, lambda p: np.matmul(V[p, :tiles], kernels[p], out=M[p, :tiles]))
             self.workers.share(tile_rows, transform_back)
             return
 
@@ -235,18 +234,18 @@ class Fast:
             out = self.buffers.take((m * rows, m * columns, K), dtype)
             for strip in indices:
                 first, here = starts[strip], starts[strip + 1] - starts[strip]
-                v, products = V[:, : here * columns], M[:, : here * columns]
+                tiles = here * columns
                 gather(m * first - 1, padded)
-                transform_input(padded, order, here, columns, v)
-                np.matmul(v, kernels, out=products)
-                transform_output(products, order, here, columns, out)
+                transform_input(padded, order, here, columns, V, 0)
+                np.matmul(V[:, :tiles], kernels, out=M[:, :tiles])
+                transform_output(M, 0, order, here, columns, out)
                 finish(out[: m * here], m * first)
 
         self.workers.share(strips, work)
 
     def _planes(self, points: int, tiles: int, channels: int, dtype: np.dtype) -> np.ndarray:
-        """Matrices (tiles, channels), a little apart: at a distance of a power of 2 they would share cache lines."""
-        return self.buffers.take((points, tiles + 1, channels), dtype)[:, :tiles]
+        """Matrices of `tiles` rows, and one more: at a distance of a power of 2 they would share cache lines."""
+        return self.buffers.take((points, tiles + 1, channels), dtype)
 
     def _columns(self, size, dtype, gather: Gather, prepared: Prepared, finish: Finish) -> None:
         (height, width), C = size, prepared.C

@@ -68,15 +68,15 @@ def test_compiled_transforms_are_the_matrices(f, dtype, seed):
     transform_input, transform_output = compiled.TRANSFORMS[f.m]
     order = np.random.default_rng(seed).permutation(f.n)
     d, m = like(seed, (f.n, f.n, 70), dtype), like(seed + 1, (f.n, f.n, 70), dtype)
-    V, tile = np.empty((f.n**2, 2, 70), dtype)[:, :1], np.empty((f.m, f.m, 70), dtype)
-    transform_input(d, order, 1, 1, V)
+    V, tile = np.empty((f.n**2, 3, 70), dtype), np.empty((f.m, f.m, 70), dtype)
+    transform_input(d, order, 1, 1, V, 1)
     expected = np.einsum("ia,abc,jb->ijc", f.Bt, d, f.Bt)
-    found = V.reshape(f.n, f.n, 70)[np.ix_(order, order)]
+    found = V[:, 1].reshape(f.n, f.n, 70)[np.ix_(order, order)]
     assert np.allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     planes = np.empty((f.n, f.n, 70), dtype)
     planes[np.ix_(order, order)] = m
-    V[:, 0] = planes.reshape(-1, 70)
-    transform_output(V, order, 1, 1, tile)
+    V[:, 2] = planes.reshape(-1, 70)
+    transform_output(V, 2, order, 1, 1, tile)
     expected = np.einsum("ia,abc,jb->ijc", f.At, m, f.At)
     assert np.allclose(tile, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 

@@ -4,8 +4,9 @@ All take C-contiguous arrays, float32 or float64, channels last, and release the
 threads run them at once. Multiplication and addition may be contracted into one instruction, nothing else is relaxed:
 NaN and infinity behave as in NumPy.
 
-The compiler turns a loop into vector instructions only where it sees simple ones: innermost loops run over channels, on
-one-dimensional slices; the short transforms are written out.
+The compiler turns a loop into vector instructions only where it is simple, and pays only where it is long: innermost
+loops run over channels, or over channels of several pixels, on one-dimensional slices; the short transforms are written
+out.
 """
 
 import numba
@@ -24,7 +25,7 @@ def compiled(function):
 
 inlined = numba.njit(inline="always", **OPTIONS)
 
-BLOCK = 64  # channels that a transform works on at a time: what it keeps fits into the first cache
+GROUP = 4  # tiles side by side that are transformed together: longer loops, and what they keep stays in the cache
 
 
 # Winograd's transforms; the matrices Bᵀ and Aᵀ are in winograd.py
@@ -55,94 +56,101 @@ def _At6(k, m0, m1, m2, m3, m4, m5, m6, m7):
 
 
 @compiled
-def transform_input_6(padded, order, rows, columns, V):
+def transform_input_6(padded, order, rows, columns, V, first):
     """V = Bᵀ d B for each 8×8 patch d of a strip; patches overlap by two.
 
-    `padded` is (6 rows + 2, 6 columns + 2, C); V is (64, rows · columns, C), where the element (i, j) of a transformed
-    patch goes to the plane 8 · order[i] + order[j].
+    `padded` is (6 rows + 2, 6 columns + 2, C). V is (64, tiles, C); the strip begins at the tile `first`, and the
+    element (i, j) of a transformed patch goes to the plane 8 · order[i] + order[j].
     """
     k = padded.dtype.type
     C = padded.shape[2]
-    t = np.empty((64, BLOCK), padded.dtype)
+    lines = padded.reshape(padded.shape[0], -1)
+    t = np.empty((8, (6 * GROUP + 2) * C), padded.dtype)
+    t0, t1, t2, t3, t4, t5, t6, t7 = t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]
     for row in range(rows):
-        for column in range(columns):
-            tile, y, x = row * columns + column, 6 * row, 6 * column
-            for c0 in range(0, C, BLOCK):
-                n = min(BLOCK, C - c0)
-                c1 = c0 + n
-                for j in range(8):
-                    s0, s1 = padded[y, x + j, c0:c1], padded[y + 1, x + j, c0:c1]
-                    s2, s3 = padded[y + 2, x + j, c0:c1], padded[y + 3, x + j, c0:c1]
-                    s4, s5 = padded[y + 4, x + j, c0:c1], padded[y + 5, x + j, c0:c1]
-                    s6, s7 = padded[y + 6, x + j, c0:c1], padded[y + 7, x + j, c0:c1]
-                    for c in range(n):
-                        v = _Bt6(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c], s6[c], s7[c])
-                        t[j, c], t[8 + j, c], t[16 + j, c], t[24 + j, c] = v[0], v[1], v[2], v[3]
-                        t[32 + j, c], t[40 + j, c], t[48 + j, c], t[56 + j, c] = v[4], v[5], v[6], v[7]
+        for group in range(0, columns, GROUP):
+            here = min(GROUP, columns - group)
+            begin, count, y = 6 * group * C, (6 * here + 2) * C, 6 * row
+            s0, s1, s2, s3 = (
+                lines[y, begin : begin + count],
+                lines[y + 1, begin : begin + count],
+                lines[y + 2, begin : begin + count],
+                lines[y + 3, begin : begin + count],
+            )
+            s4, s5, s6, s7 = (
+                lines[y + 4, begin : begin + count],
+                lines[y + 5, begin : begin + count],
+                lines[y + 6, begin : begin + count],
+                lines[y + 7, begin : begin + count],
+            )
+            for c in range(count):
+                v = _Bt6(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c], s6[c], s7[c])
+                t0[c], t1[c], t2[c], t3[c] = v[0], v[1], v[2], v[3]
+                t4[c], t5[c], t6[c], t7[c] = v[4], v[5], v[6], v[7]
+            for column in range(here):
+                tile = first + row * columns + group + column
                 for i in range(8):
-                    r, p = 8 * i, 8 * order[i]
-                    v0, v1 = V[p + order[0], tile, c0:c1], V[p + order[1], tile, c0:c1]
-                    v2, v3 = V[p + order[2], tile, c0:c1], V[p + order[3], tile, c0:c1]
-                    v4, v5 = V[p + order[4], tile, c0:c1], V[p + order[5], tile, c0:c1]
-                    v6, v7 = V[p + order[6], tile, c0:c1], V[p + order[7], tile, c0:c1]
-                    for c in range(n):
-                        v = _Bt6(
-                            k,
-                            t[r, c],
-                            t[r + 1, c],
-                            t[r + 2, c],
-                            t[r + 3, c],
-                            t[r + 4, c],
-                            t[r + 5, c],
-                            t[r + 6, c],
-                            t[r + 7, c],
-                        )
+                    p, at = 8 * order[i], 6 * column * C
+                    s0, s1 = t[i, at : at + C], t[i, at + C : at + 2 * C]
+                    s2, s3 = t[i, at + 2 * C : at + 3 * C], t[i, at + 3 * C : at + 4 * C]
+                    s4, s5 = t[i, at + 4 * C : at + 5 * C], t[i, at + 5 * C : at + 6 * C]
+                    s6, s7 = t[i, at + 6 * C : at + 7 * C], t[i, at + 7 * C : at + 8 * C]
+                    v0, v1, v2, v3 = (
+                        V[p + order[0], tile],
+                        V[p + order[1], tile],
+                        V[p + order[2], tile],
+                        V[p + order[3], tile],
+                    )
+                    v4, v5, v6, v7 = (
+                        V[p + order[4], tile],
+                        V[p + order[5], tile],
+                        V[p + order[6], tile],
+                        V[p + order[7], tile],
+                    )
+                    for c in range(C):
+                        v = _Bt6(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c], s6[c], s7[c])
                         v0[c], v1[c], v2[c], v3[c] = v[0], v[1], v[2], v[3]
                         v4[c], v5[c], v6[c], v7[c] = v[4], v[5], v[6], v[7]
 
 
 @compiled
-def transform_output_6(M, order, rows, columns, tiles):
-    """Aᵀ m A for each of the transformed tiles m of a strip: M (64, rows · columns, K), planes ordered as above.
+def transform_output_6(M, first, order, rows, columns, tiles):
+    """Aᵀ m A for each of the transformed tiles m of a strip: M (64, tiles, K), planes and `first` as above.
 
     `tiles` is (6 rows, 6 columns, K).
     """
     k = tiles.dtype.type
     K = tiles.shape[2]
-    t = np.empty((48, BLOCK), tiles.dtype)
+    planes = M.reshape(M.shape[0], -1)
+    t = np.empty((6, 8, GROUP * K), tiles.dtype)
     for row in range(rows):
-        for column in range(columns):
-            tile, x = row * columns + column, 6 * column
-            for c0 in range(0, K, BLOCK):
-                n = min(BLOCK, K - c0)
-                c1 = c0 + n
-                for j in range(8):
-                    p = order[j]
-                    m0, m1 = M[8 * order[0] + p, tile, c0:c1], M[8 * order[1] + p, tile, c0:c1]
-                    m2, m3 = M[8 * order[2] + p, tile, c0:c1], M[8 * order[3] + p, tile, c0:c1]
-                    m4, m5 = M[8 * order[4] + p, tile, c0:c1], M[8 * order[5] + p, tile, c0:c1]
-                    m6, m7 = M[8 * order[6] + p, tile, c0:c1], M[8 * order[7] + p, tile, c0:c1]
-                    for c in range(n):
-                        v = _At6(k, m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c], m7[c])
-                        t[j, c], t[8 + j, c], t[16 + j, c] = v[0], v[1], v[2]
-                        t[24 + j, c], t[32 + j, c], t[40 + j, c] = v[3], v[4], v[5]
+        for group in range(0, columns, GROUP):
+            here = min(GROUP, columns - group)
+            begin, count = (first + row * columns + group) * K, here * K
+            end = begin + count
+            for j in range(8):
+                p = order[j]
+                s0, s1 = planes[8 * order[0] + p, begin:end], planes[8 * order[1] + p, begin:end]
+                s2, s3 = planes[8 * order[2] + p, begin:end], planes[8 * order[3] + p, begin:end]
+                s4, s5 = planes[8 * order[4] + p, begin:end], planes[8 * order[5] + p, begin:end]
+                s6, s7 = planes[8 * order[6] + p, begin:end], planes[8 * order[7] + p, begin:end]
+                t0, t1, t2, t3, t4, t5 = t[0, j], t[1, j], t[2, j], t[3, j], t[4, j], t[5, j]
+                for c in range(count):
+                    v = _At6(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c], s6[c], s7[c])
+                    t0[c], t1[c], t2[c] = v[0], v[1], v[2]
+                    t3[c], t4[c], t5[c] = v[3], v[4], v[5]
+            for column in range(here):
+                x, at, to = 6 * (group + column), column * K, (column + 1) * K
                 for i in range(6):
-                    r, y = 8 * i, 6 * row + i
-                    o0, o1, o2 = tiles[y, x, c0:c1], tiles[y, x + 1, c0:c1], tiles[y, x + 2, c0:c1]
-                    o3, o4, o5 = tiles[y, x + 3, c0:c1], tiles[y, x + 4, c0:c1], tiles[y, x + 5, c0:c1]
-                    for c in range(n):
-                        v = _At6(
-                            k,
-                            t[r, c],
-                            t[r + 1, c],
-                            t[r + 2, c],
-                            t[r + 3, c],
-                            t[r + 4, c],
-                            t[r + 5, c],
-                            t[r + 6, c],
-                            t[r + 7, c],
-                        )
-                        o0[c], o1[c], o2[c], o3[c], o4[c], o5[c] = v[0], v[1], v[2], v[3], v[4], v[5]
+                    y = 6 * row + i
+                    s0, s1, s2, s3 = t[i, 0, at:to], t[i, 1, at:to], t[i, 2, at:to], t[i, 3, at:to]
+                    s4, s5, s6, s7 = t[i, 4, at:to], t[i, 5, at:to], t[i, 6, at:to], t[i, 7, at:to]
+                    o0, o1, o2 = tiles[y, x], tiles[y, x + 1], tiles[y, x + 2]
+                    o3, o4, o5 = tiles[y, x + 3], tiles[y, x + 4], tiles[y, x + 5]
+                    for c in range(K):
+                        v = _At6(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c], s6[c], s7[c])
+                        o0[c], o1[c], o2[c] = v[0], v[1], v[2]
+                        o3[c], o4[c], o5[c] = v[3], v[4], v[5]
 
 
 @inlined
@@ -160,61 +168,90 @@ def _At4(k, m0, m1, m2, m3, m4, m5):
 
 
 @compiled
-def transform_input_4(padded, order, rows, columns, V):
-    """As `transform_input_6`, for patches of 6×6: `padded` (4 rows + 2, 4 columns + 2, C), V (36, …)."""
+def transform_input_4(padded, order, rows, columns, V, first):
+    """As `transform_input_6`, for patches of 6×6: `padded` (4 rows + 2, 4 columns + 2, C), V (36, tiles, C)."""
     k = padded.dtype.type
     C = padded.shape[2]
-    t = np.empty((36, BLOCK), padded.dtype)
+    lines = padded.reshape(padded.shape[0], -1)
+    t = np.empty((6, (4 * GROUP + 2) * C), padded.dtype)
+    t0, t1, t2, t3, t4, t5 = t[0], t[1], t[2], t[3], t[4], t[5]
     for row in range(rows):
-        for column in range(columns):
-            tile, y, x = row * columns + column, 4 * row, 4 * column
-            for c0 in range(0, C, BLOCK):
-                n = min(BLOCK, C - c0)
-                c1 = c0 + n
-                for j in range(6):
-                    s0, s1, s2 = padded[y, x + j, c0:c1], padded[y + 1, x + j, c0:c1], padded[y + 2, x + j, c0:c1]
-                    s3, s4, s5 = padded[y + 3, x + j, c0:c1], padded[y + 4, x + j, c0:c1], padded[y + 5, x + j, c0:c1]
-                    for c in range(n):
-                        v = _Bt4(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c])
-                        t[j, c], t[6 + j, c], t[12 + j, c] = v[0], v[1], v[2]
-                        t[18 + j, c], t[24 + j, c], t[30 + j, c] = v[3], v[4], v[5]
+        for group in range(0, columns, GROUP):
+            here = min(GROUP, columns - group)
+            begin, count, y = 4 * group * C, (4 * here + 2) * C, 4 * row
+            s0, s1, s2 = (
+                lines[y, begin : begin + count],
+                lines[y + 1, begin : begin + count],
+                lines[y + 2, begin : begin + count],
+            )
+            s3, s4, s5 = (
+                lines[y + 3, begin : begin + count],
+                lines[y + 4, begin : begin + count],
+                lines[y + 5, begin : begin + count],
+            )
+            for c in range(count):
+                v = _Bt4(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c])
+                t0[c], t1[c], t2[c] = v[0], v[1], v[2]
+                t3[c], t4[c], t5[c] = v[3], v[4], v[5]
+            for column in range(here):
+                tile = first + row * columns + group + column
                 for i in range(6):
-                    r, p = 6 * i, 6 * order[i]
-                    v0, v1 = V[p + order[0], tile, c0:c1], V[p + order[1], tile, c0:c1]
-                    v2, v3 = V[p + order[2], tile, c0:c1], V[p + order[3], tile, c0:c1]
-                    v4, v5 = V[p + order[4], tile, c0:c1], V[p + order[5], tile, c0:c1]
-                    for c in range(n):
-                        v = _Bt4(k, t[r, c], t[r + 1, c], t[r + 2, c], t[r + 3, c], t[r + 4, c], t[r + 5, c])
-                        v0[c], v1[c], v2[c], v3[c], v4[c], v5[c] = v[0], v[1], v[2], v[3], v[4], v[5]
+                    p, at = 6 * order[i], 4 * column * C
+                    s0, s1, s2 = t[i, at : at + C], t[i, at + C : at + 2 * C], t[i, at + 2 * C : at + 3 * C]
+                    s3, s4, s5 = (
+                        t[i, at + 3 * C : at + 4 * C],
+                        t[i, at + 4 * C : at + 5 * C],
+                        t[i, at + 5 * C : at + 6 * C],
+                    )
+                    v0, v1, v2 = V[p + order[0], tile], V[p + order[1], tile], V[p + order[2], tile]
+                    v3, v4, v5 = V[p + order[3], tile], V[p + order[4], tile], V[p + order[5], tile]
+                    for c in range(C):
+                        v = _Bt4(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c])
+                        v0[c], v1[c], v2[c] = v[0], v[1], v[2]
+                        v3[c], v4[c], v5[c] = v[3], v[4], v[5]
 
 
 @compiled
-def transform_output_4(M, order, rows, columns, tiles):
-    """As `transform_output_6`: M (36, rows · columns, K), `tiles` (4 rows, 4 columns, K)."""
+def transform_output_4(M, first, order, rows, columns, tiles):
+    """As `transform_output_6`: M (36, tiles, K), `tiles` (4 rows, 4 columns, K)."""
     k = tiles.dtype.type
     K = tiles.shape[2]
-    t = np.empty((24, BLOCK), tiles.dtype)
+    planes = M.reshape(M.shape[0], -1)
+    t = np.empty((4, 6, GROUP * K), tiles.dtype)
     for row in range(rows):
-        for column in range(columns):
-            tile, x = row * columns + column, 4 * column
-            for c0 in range(0, K, BLOCK):
-                n = min(BLOCK, K - c0)
-                c1 = c0 + n
-                for j in range(6):
-                    p = order[j]
-                    m0, m1 = M[6 * order[0] + p, tile, c0:c1], M[6 * order[1] + p, tile, c0:c1]
-                    m2, m3 = M[6 * order[2] + p, tile, c0:c1], M[6 * order[3] + p, tile, c0:c1]
-                    m4, m5 = M[6 * order[4] + p, tile, c0:c1], M[6 * order[5] + p, tile, c0:c1]
-                    for c in range(n):
-                        v = _At4(k, m0[c], m1[c], m2[c], m3[c], m4[c], m5[c])
-                        t[j, c], t[6 + j, c], t[12 + j, c], t[18 + j, c] = v[0], v[1], v[2], v[3]
+        for group in range(0, columns, GROUP):
+            here = min(GROUP, columns - group)
+            begin, count = (first + row * columns + group) * K, here * K
+            end = begin + count
+            for j in range(6):
+                p = order[j]
+                s0, s1, s2 = (
+                    planes[6 * order[0] + p, begin:end],
+                    planes[6 * order[1] + p, begin:end],
+                    planes[6 * order[2] + p, begin:end],
+                )
+                s3, s4, s5 = (
+                    planes[6 * order[3] + p, begin:end],
+                    planes[6 * order[4] + p, begin:end],
+                    planes[6 * order[5] + p, begin:end],
+                )
+                t0, t1, t2, t3 = t[0, j], t[1, j], t[2, j], t[3, j]
+                for c in range(count):
+                    v = _At4(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c])
+                    t0[c], t1[c] = v[0], v[1]
+                    t2[c], t3[c] = v[2], v[3]
+            for column in range(here):
+                x, at, to = 4 * (group + column), column * K, (column + 1) * K
                 for i in range(4):
-                    r, y = 6 * i, 4 * row + i
-                    o0, o1 = tiles[y, x, c0:c1], tiles[y, x + 1, c0:c1]
-                    o2, o3 = tiles[y, x + 2, c0:c1], tiles[y, x + 3, c0:c1]
-                    for c in range(n):
-                        v = _At4(k, t[r, c], t[r + 1, c], t[r + 2, c], t[r + 3, c], t[r + 4, c], t[r + 5, c])
-                        o0[c], o1[c], o2[c], o3[c] = v[0], v[1], v[2], v[3]
+                    y = 4 * row + i
+                    s0, s1, s2 = t[i, 0, at:to], t[i, 1, at:to], t[i, 2, at:to]
+                    s3, s4, s5 = t[i, 3, at:to], t[i, 4, at:to], t[i, 5, at:to]
+                    o0, o1 = tiles[y, x], tiles[y, x + 1]
+                    o2, o3 = tiles[y, x + 2], tiles[y, x + 3]
+                    for c in range(K):
+                        v = _At4(k, s0[c], s1[c], s2[c], s3[c], s4[c], s5[c])
+                        o0[c], o1[c] = v[0], v[1]
+                        o2[c], o3[c] = v[2], v[3]
 
 
 TRANSFORMS = {4: (transform_input_4, transform_output_4), 6: (transform_input_6, transform_output_6)}
