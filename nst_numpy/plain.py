@@ -36,6 +36,12 @@ def conv_relu_backward(dy: np.ndarray, prepared: tuple, cache: np.ndarray) -> np
     return layers.conv_backward_input(layers.relu_backward(dy, cache), kernel)
 
 
+def conv_relu_backward_weights(dy: np.ndarray, x: np.ndarray, cache: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient (H, W, K) with respect to the response → gradients with respect to kernel and bias, for training."""
+    dz = layers.relu_backward(dy, cache)
+    return layers.conv_backward_kernel(dz, x), layers.conv_backward_bias(dz)
+
+
 def pool_forward(x: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """2×2 pooling with stride 2, `kind` "average" or "max": the output, and the cache: the input."""
     forward, _ = POOLS[kind]

@@ -75,8 +75,9 @@ def swirling_night(size: int = 512, seed: int = 3) -> Image.Image:
         )
         colour = np.clip(colour + rng.normal(0, 9, (count, 3)), 0, 255).astype(int)
         pixels = max(1, round(width * 2 * size / 1000))
+        joint = "curve" if pixels > 5 else None
         for stroke, c in zip((points * 2 * size).transpose(1, 0, 2), colour, strict=True):
-            draw.line([*map(tuple, stroke)], fill=tuple(c), width=pixels, joint="curve")
+            draw.line([*map(tuple, stroke)], fill=tuple(c), width=pixels, joint=joint)
             if width > 12:  # a ridge of light along the upper edge
                 ridge = stroke - [0, 0.3 * pixels]
                 draw.line([*map(tuple, ridge)], fill=tuple(np.minimum(c + 22, 255)), width=max(2, pixels // 6))

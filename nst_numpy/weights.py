@@ -138,7 +138,7 @@ def random_network(
     """
     rng = np.random.default_rng(seed)
     over = sample_images()
-    responses = [(255 * image - IMAGENET_MEAN).astype(np.float32) for image in over]
+    responses = [(255 * image[::2, ::2] - IMAGENET_MEAN).astype(np.float32) for image in over]
     names = layer_names("vgg19")
     convolutions, channels = {}, 3
     for layer in names[: names.index(LAST) + 1]:
