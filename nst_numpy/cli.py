@@ -50,7 +50,7 @@ def _demo(options: argparse.Namespace) -> int:
     if options.output == DEMO:
         DEMO.parent.mkdir(exist_ok=True)
     portrait, painting = samples.portrait(), samples.swirling_night()
-    return _paint(options.output, lambda: transfer(portrait, painting, progress=options.progress))
+    return _paint(options.output, lambda: transfer(portrait, painting, steps=100, progress=options.progress))
 
 
 def _paint(output: Path, make: Callable[[], StyleTransfer]) -> int:

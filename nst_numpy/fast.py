@@ -155,7 +155,7 @@ class Fast:
         """
         dy, x = np.ascontiguousarray(dy), np.ascontiguousarray(x)
         (height, width, C), K = x.shape, dy.shape[2]
-        rows = max(1, ROWS_OF_COLUMNS // (2 * width))
+        rows = max(1, min(height, ROWS_OF_COLUMNS // (2 * width)))
         parts = [None] * -(-height // rows)
 
         def work(indices: Iterator[int]) -> None:
@@ -280,7 +280,7 @@ class Fast:
 
     def _columns(self, size, dtype, gather: Gather, prepared: Prepared, finish: Finish) -> None:
         (height, width), C = size, prepared.C
-        rows = 2 * max(1, ROWS_OF_COLUMNS // (2 * width))
+        rows = 2 * max(1, min(height + 1, ROWS_OF_COLUMNS // width) // 2)  # even, for the pooling in `finish`
 
         def work(indices: Iterator[int]) -> None:
             padded = self.buffers.take((rows + 2, width + 2, C), dtype)
@@ -298,7 +298,7 @@ class Fast:
 
     def _columns_back(self, gather: Gather, prepared: Prepared, dx: np.ndarray) -> None:
         (height, width, C), K = dx.shape, prepared.K
-        rows = max(1, ROWS_OF_COLUMNS // width)
+        rows = max(1, min(height, ROWS_OF_COLUMNS // width))
 
         def work(indices: Iterator[int]) -> None:
             padded = self.buffers.take((rows + 2, width + 2, K), dx.dtype)
