@@ -10,7 +10,6 @@ operations, whatever the method.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -93,13 +92,14 @@ def table(result: dict) -> str:
         f"convolutions of nst_numpy, counted as direct: {total['rate']:.0f} GFLOP/s, "
         f"{total['rate'] / rate:.2f} times the rate of matrix products",
         "",
-        f"{'':16}{'forward':>11}{'':>14}{'backward':>11}",
+        f"{'':16}{'forward':>11}{'':>22}{'backward':>11}",
     ]
     for layer, t in result["layers"].items():
         line = f"{layer:16}"
         for sweep in ("forward", "backward"):
             line += f"{t[sweep] * 1e3:8.1f} ms"
-            line += f"{t['operations'] / t[sweep] / 1e9:7.0f} GFLOP/s"
+            layer_rate = t["operations"] / t[sweep] / 1e9
+            line += f"{layer_rate:7.0f} GFLOP/s{layer_rate / rate:6.2f}×"
         lines.append(line)
     return "\n".join(lines)
 
@@ -286,6 +286,8 @@ def _resident() -> int:
 
 def _peak() -> int:
     """The most bytes in memory until now."""
+    import resource  # Windows has none
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
