@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from nst_numpy.kernels import compiled, winograd
+from nst_numpy.kernels import compiled, transforms, winograd
 from nst_numpy.kernels.parallel import Buffers, Workers, one_blas_thread
 
 logger = logging.getLogger(__name__)
@@ -232,7 +232,7 @@ class Fast:
         """Convolve what `gather` brings with transformed kernels (n², C, K); `finish` takes the results."""
         height, width = size
         (points, C, K), m = kernels.shape, filtering.m
-        transform_input, transform_output = compiled.TRANSFORMS[m]
+        transform_input, transform_output = transforms.TRANSFORMS[m]
         tile_rows, columns = -(-height // m), -(-width // m)
         tiles = tile_rows * columns
         if tiles <= TILES_AT_ONCE:

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info
 import nst_numpy
 from nst_numpy import fast, plain
 from nst_numpy.fast import Fast
-from nst_numpy.kernels import compiled, winograd
+from nst_numpy.kernels import transforms, winograd
 from nst_numpy.kernels.parallel import Buffers, Workers, one_blas_thread
 
 BACKEND = Fast(3, np.float64)
@@ -65,7 +65,7 @@ def test_a_rotated_kernel_is_the_kernel_with_its_points_in_another_order():
 @FILTERINGS
 @given(st.sampled_from([np.float32, np.float64]), seeds)
 def test_compiled_transforms_are_the_matrices(f, dtype, seed):
-    transform_input, transform_output = compiled.TRANSFORMS[f.m]
+    transform_input, transform_output = transforms.TRANSFORMS[f.m]
     order = np.random.default_rng(seed).permutation(f.n)
     d, m = like(seed, (f.n, f.n, 70), dtype), like(seed + 1, (f.n, f.n, 70), dtype)
     V, tile = np.empty((f.n**2, 3, 70), dtype), np.empty((f.m, f.m, 70), dtype)
