@@ -19,6 +19,7 @@ import numpy as np
 
 from nst_numpy.network import VGG, layer_names
 from nst_numpy.objective import Objective
+from nst_numpy.weights import he_kernels
 
 WIDTHS = (64, 128, 256, 512, 512)
 CONTENT, STYLE = "conv4_2", ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -134,18 +135,8 @@ class _Child:
 
 
 def _weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    rng = np.random.default_rng(0)
-    convolutions, channels = {}, 3
-    names = layer_names("vgg19")
-    for layer in names[: names.index("conv5_1") + 1]:
-        if layer.startswith("conv"):
-            filters = WIDTHS[int(layer[4]) - 1]
-            kernel = rng.standard_normal((3, 3, channels, filters), np.float32) * np.float32(
-                np.sqrt(2 / (9 * channels))
-            )
-            convolutions[layer] = kernel, np.zeros(filters, np.float32)
-            channels = filters
-    return convolutions
+    kernels = he_kernels(np.random.default_rng(0), WIDTHS, "conv5_1")
+    return {layer: (kernel.astype(np.float32), np.zeros(kernel.shape[3], np.float32)) for layer, kernel in kernels}
 
 
 def _image(seed: int, size: int) -> np.ndarray:

@@ -141,16 +141,17 @@ def transfer(
         _check_number(f"{name}_weight", value)
     if optimizer not in METHODS:
         raise ValueError(f"unknown optimizer {optimizer!r}; there are {', '.join(METHODS)}")
-
     if threads is not None:
         _check_number("threads", threads, whole=True, least=1)
+
+    content_image, style_image = (_load(what, x, size) for what, x in (("content", content), ("style", style)))
+    start = _start(init, content_image, seed)
     runs = {"pooling": pooling, "backend": backend, "threads": threads}
     network = _network(weights, {name: value for name, value in runs.items() if value is not None})
     content_layers = _weighted_layers(network, content_layers, CONTENT_LAYERS, total=None)
     style_layers = _weighted_layers(network, style_layers, STYLE_LAYERS, total=1.0)
     if not content_layers and not style_layers:
         raise ValueError("at least one content layer or style layer is needed")
-    content_image, style_image = (_load(what, x, size) for what, x in (("content", content), ("style", style)))
     objective = Objective.of(
         network,
         content_image,
@@ -173,7 +174,6 @@ def transfer(
             if callback:
                 callback(state.nit, state.x, losses)
 
-        start = _start(init, content_image, seed)
         found = minimize(objective, start, optimizer, maxiter=steps, gtol=0, ftol=0, callback=after_step)
 
     message = found.message
@@ -200,7 +200,7 @@ def _network(weights, runs: dict) -> VGG:
     raise ValueError(f"weights must be a path or a VGG, found {type(weights).__name__}")
 
 
-def _load(what: str, source, size: int) -> np.ndarray:
+def _load(what: str, source, size: int | tuple[int, int]) -> np.ndarray:
     try:
         return images.load(source, size)
     except ValueError as error:
@@ -233,4 +233,4 @@ def _start(init, content: np.ndarray, seed: int) -> np.ndarray:
         return content
     if isinstance(init, str) and init == "noise":
         return np.random.default_rng(seed).random(content.shape, dtype=np.float32)
-    return images.load(init, content.shape[:2])
+    return _load("init", init, content.shape[:2])

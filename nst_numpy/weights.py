@@ -8,7 +8,7 @@ known, `conv1_1/mean_response` (K,), the constants of the normalisation.
 import dataclasses
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -64,12 +64,11 @@ def load(
         raise FileNotFoundError(f"there is no weight file {path}")
     try:
         with h5py.File(path) as file:
-            network, mean_responses = _read(file, np.dtype(dtype))
+            network, mean_responses = _read(file, np.dtype(dtype), pooling=pooling, backend=backend, threads=threads)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     except OSError:
         raise ValueError(f"{path} is not a weight file: expected HDF5 in the layout of {FORMAT}") from None
-    network = dataclasses.replace(network, pooling=pooling, backend=backend, threads=threads)
     if not normalize:
         return network
     return normalize_network(network, mean_responses or measure_mean_responses(network, sample_images()))
@@ -139,24 +138,33 @@ def random_network(
     rng = np.random.default_rng(seed)
     over = sample_images()
     responses = [(255 * image[::2, ::2] - IMAGENET_MEAN).astype(np.float32) for image in over]
-    names = layer_names("vgg19")
-    convolutions, channels = {}, 3
-    for layer in names[: names.index(LAST) + 1]:
-        if layer.startswith("pool"):
-            responses = [layers.average_pool_forward(a) for a in responses]
-            continue
-        filters = WIDTHS[int(layer[4]) - 1]
-        kernel = rng.standard_normal((9 * channels, filters)) * np.sqrt(2 / (9 * channels))
+    convolutions, block = {}, "1"
+    for layer, kernel in he_kernels(rng, WIDTHS, LAST):
+        if layer[4] != block:
+            responses, block = [layers.average_pool_forward(a) for a in responses], layer[4]
+        channels, filters = kernel.shape[2:]
         if filters <= 9 * channels:
-            kernel = np.linalg.qr(kernel)[0] * np.sqrt(2)
-        kernel = kernel.reshape(3, 3, channels, filters).astype(np.float32)
+            kernel = np.linalg.qr(kernel.reshape(9 * channels, filters))[0].reshape(kernel.shape) * np.sqrt(2)
+        kernel = kernel.astype(np.float32)
         inputs = [layers.conv_forward(a, kernel, np.zeros(filters, np.float32)) for a in responses]
         bias = -np.concatenate([z.reshape(-1, filters) for z in inputs]).mean(axis=0)
         responses = [layers.relu_forward(z + bias) for z in inputs]
         convolutions[layer] = kernel.astype(dtype), bias.astype(dtype)
-        channels = filters
     network = VGG(convolutions, IMAGENET_MEAN, 1.0, pooling, f"random-vgg19-{seed}", backend, threads)
     return normalize_network(network, measure_mean_responses(network, over))
+
+
+def he_kernels(rng: np.random.Generator, widths: tuple[int, ...], last: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and random kernels (3, 3, C, K) of VGG-19's convolutions up to `last`, with so many filters in each block.
+
+    He et al. 2015 (arXiv 1502.01852), equation 10: normal, with variance 2/(9 C).
+    """
+    channels, names = 3, layer_names("vgg19")
+    for layer in names[: names.index(last) + 1]:
+        if layer.startswith("conv"):
+            filters = widths[int(layer[4]) - 1]
+            yield layer, rng.standard_normal((3, 3, channels, filters)) * np.sqrt(2 / (9 * channels))
+            channels = filters
 
 
 def sample_images() -> list[np.ndarray]:
@@ -218,8 +226,8 @@ def normalize_network(network: VGG, mean_responses: Mapping[str, np.ndarray]) ->
     return dataclasses.replace(network, convolutions=convolutions)
 
 
-def _read(file: h5py.File, dtype: np.dtype) -> tuple[VGG, dict[str, np.ndarray]]:
-    """The network in a file, and the mean responses if the file holds them."""
+def _read(file: h5py.File, dtype: np.dtype, **runs) -> tuple[VGG, dict[str, np.ndarray]]:
+    """The network in a file, made with the options `runs`, and the mean responses if the file holds them."""
     attributes = dict(file.attrs)
     if attributes.get("format") != FORMAT:
         raise ValueError(f"expected the attribute format={FORMAT!r}, found {attributes.get('format', 'none')!r}")
@@ -236,7 +244,7 @@ def _read(file: h5py.File, dtype: np.dtype) -> tuple[VGG, dict[str, np.ndarray]]
             if m.shape != bias.shape or not (np.isfinite(m) & (m > 0)).all():
                 raise ValueError(f"{layer}/mean_response: expected {len(bias)} positive values, found shape {m.shape}")
             mean_responses[layer] = m
-    network = VGG(convolutions, mean, float(scale), name=str(attributes.get("name", "")))
+    network = VGG(convolutions, mean, float(scale), name=str(attributes.get("name", "")), **runs)
     if mean_responses and mean_responses.keys() != convolutions.keys():
         absent = next(layer for layer in convolutions if layer not in mean_responses)
         raise ValueError(f"{absent}/mean_response is missing, while other layers have theirs")

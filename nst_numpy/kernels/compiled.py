@@ -22,7 +22,45 @@ def compiled(function):
         return numba.njit(**OPTIONS)(function)
 
 
+inlined = numba.njit(inline="always", **OPTIONS)
+
+
 # Into and out of strips -----------------------------------------------------------------------------------------------
+
+
+@inlined
+def _mask(k, source, words, to):
+    """The backward pass of ReLU for one pixel: what has its bit set in `words`."""
+    C = len(source)
+    for w in range(C // 32):
+        word = np.int32(words[w])
+        some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
+        for c in range(32):
+            # A product, not a choice: signs are random, and each wrong guess of a branch is dear.
+            there[c] = some[c] * k(np.int32(word >> np.int32(c)) & np.int32(1))
+    for c in range(C // 32 * 32, C):
+        to[c] = source[c] * k((words[c >> 5] >> np.uint32(c & 31)) & np.uint32(1))
+
+
+@inlined
+def _respond(k, source, bias, to, words):
+    """Bias and ReLU for one pixel, and the signs of the result, 32 to a word."""
+    K = len(source)
+    for w in range(K // 32):
+        some, there, b = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32], bias[32 * w : 32 * w + 32]
+        word = np.uint32(0)
+        for c in range(32):
+            v = some[c] + b[c]
+            there[c] = k(0) if v <= k(0) else v
+            word |= np.uint32(v > k(0)) << np.uint32(c)
+        words[w] = word
+    if K % 32:
+        word = np.uint32(0)
+        for c in range(K // 32 * 32, K):
+            v = source[c] + bias[c]
+            to[c] = k(0) if v <= k(0) else v
+            word |= np.uint32(v > k(0)) << np.uint32(c & 31)
+        words[K // 32] = word
 
 
 @compiled
@@ -46,40 +84,15 @@ def gather(x, signs, masked, y0, padded):
                 for c in range(C):
                     to[c] = source[c]
                 continue
-            for w in range(C // 32):
-                word = np.int32(signs[y, j - 1, w])
-                some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
-                for c in range(32):
-                    # A product, not a choice: signs are random, and each wrong guess of a branch is dear.
-                    there[c] = some[c] * k(np.int32(word >> np.int32(c)) & np.int32(1))
-            for c in range(C // 32 * 32, C):
-                to[c] = source[c] * k((signs[y, j - 1, c >> 5] >> np.uint32(c & 31)) & np.uint32(1))
+            _mask(k, source, signs[y, j - 1], to)
 
 
 @compiled
 def finish(tiles, bias, y0, y, signs):
     """The response max(0, tiles + bias) in the rows of y from y0 on, and its `signs`; the rest is dropped."""
-    H, W, K = y.shape
-    zero = y.dtype.type(0)
-    for i in range(min(tiles.shape[0], H - y0)):
-        for j in range(W):
-            source, to = tiles[i, j], y[y0 + i, j]
-            for w in range(K // 32):
-                some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
-                b = bias[32 * w : 32 * w + 32]
-                word = np.uint32(0)
-                for c in range(32):
-                    v = some[c] + b[c]
-                    there[c] = zero if v <= zero else v
-                    word |= np.uint32(v > zero) << np.uint32(c)
-                signs[y0 + i, j, w] = word
-            if K % 32:
-                word = np.uint32(0)
-                for c in range(K // 32 * 32, K):
-                    v = source[c] + bias[c]
-                    to[c] = zero if v <= zero else v
-                    word |= np.uint32(v > zero) << np.uint32(c & 31)
-                signs[y0 + i, j, K // 32] = word
+    for i in range(min(tiles.shape[0], y.shape[0] - y0)):
+        for j in range(y.shape[1]):
+            _respond(y.dtype.type, tiles[i, j], bias, y[y0 + i, j], signs[y0 + i, j])
 
 
 @compiled
@@ -97,23 +110,7 @@ def finish_and_pool(tiles, bias, y0, y, signs, winner):
         for j in range(y.shape[1]):
             for o in range(4):
                 a, b = 2 * i + o // 2, 2 * j + o % 2
-                source, to = tiles[a, b], r[o]
-                for w in range(K // 32):
-                    some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
-                    bs = bias[32 * w : 32 * w + 32]
-                    word = np.uint32(0)
-                    for c in range(32):
-                        v = some[c] + bs[c]
-                        there[c] = k(0) if v <= k(0) else v
-                        word |= np.uint32(v > k(0)) << np.uint32(c)
-                    signs[y0 + a, b, w] = word
-                if K % 32:
-                    word = np.uint32(0)
-                    for c in range(K // 32 * 32, K):
-                        v = source[c] + bias[c]
-                        to[c] = k(0) if v <= k(0) else v
-                        word |= np.uint32(v > k(0)) << np.uint32(c & 31)
-                    signs[y0 + a, b, K // 32] = word
+                _respond(k, tiles[a, b], bias, r[o], signs[y0 + a, b])
             out = y[y0 // 2 + i, j]
             r0, r1, r2, r3 = r[0], r[1], r[2], r[3]
             if not take_largest:
@@ -145,13 +142,7 @@ def gather_pooled(dy, signs, winner, y0, padded):
                     to[c] = 0
                 continue
             source = dy[y // 2, x // 2]
-            for w in range(C // 32):
-                word = np.int32(signs[y, x, w])
-                some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
-                for c in range(32):
-                    there[c] = some[c] * k(np.int32(word >> np.int32(c)) & np.int32(1))
-            for c in range(C // 32 * 32, C):
-                to[c] = source[c] * k((signs[y, x, c >> 5] >> np.uint32(c & 31)) & np.uint32(1))
+            _mask(k, source, signs[y, x], to)
             if take_largest:
                 won, o = winner[y // 2, x // 2], np.uint8(2 * (y % 2) + x % 2)
                 for c in range(C):

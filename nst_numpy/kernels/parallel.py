@@ -143,8 +143,3 @@ class Buffers:
                 return start
             start = end
         return start if limit - start >= size else None
-
-    @property
-    def reserved(self) -> int:
-        """The bytes from the beginning of each block to the end of its last piece in use."""
-        return sum(pieces[-1][1] for _, pieces in self._blocks if pieces)

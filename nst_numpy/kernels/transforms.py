@@ -3,12 +3,9 @@
 A transform is written out, sum by sum, and runs over all channels of some pixels at once.
 """
 
-import numba
 import numpy as np
 
-from nst_numpy.kernels.compiled import OPTIONS, compiled
-
-inlined = numba.njit(inline="always", **OPTIONS)
+from nst_numpy.kernels.compiled import compiled, inlined
 
 GROUP = 4  # tiles side by side that are transformed together: longer loops, and what they keep stays in the cache
 
