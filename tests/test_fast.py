@@ -140,6 +140,16 @@ def test_conv_relu_pool(case, kind, seed):
     assert_close(BACKEND.conv_relu_pool_backward(dy, prepared, kind, cache), dx, dtype)
 
 
+@pytest.mark.parametrize("kind", ["average", "max"])
+def test_nan_is_passed_on_through_pooling(kind):
+    x = np.ones((8, 8, 3))
+    x[5, 2, 1] = np.nan
+    kernel, bias = np.ones((3, 3, 3, 4)), np.zeros(4)
+    y, _ = BACKEND.conv_relu_pool_forward(x, BACKEND.prepare(kernel, bias), kind)
+    expected, _ = plain.conv_relu_pool_forward(x, (kernel, bias), kind)
+    assert np.isnan(expected).any() and np.array_equal(np.isnan(y), np.isnan(expected))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [(6, 6), (10, 10), (30, 33), (60, 70), (100, 31), (90, 94), (1, 200), (300, 2)])
 def test_conv_relu_by_every_method(size, dtype):

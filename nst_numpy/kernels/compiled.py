@@ -120,9 +120,9 @@ def finish_and_pool(tiles, bias, y0, y, signs, winner):
             won = winner[y0 // 2 + i, j]
             for c in range(K):
                 best, index = r0[c], np.uint8(0)
-                best, index = (r1[c], np.uint8(1)) if r1[c] > best else (best, index)
-                best, index = (r2[c], np.uint8(2)) if r2[c] > best else (best, index)
-                best, index = (r3[c], np.uint8(3)) if r3[c] > best else (best, index)
+                best, index = (r1[c], np.uint8(1)) if r1[c] > best or r1[c] != r1[c] else (best, index)
+                best, index = (r2[c], np.uint8(2)) if r2[c] > best or r2[c] != r2[c] else (best, index)
+                best, index = (r3[c], np.uint8(3)) if r3[c] > best or r3[c] != r3[c] else (best, index)
                 out[c], won[c] = best, index
 
 
