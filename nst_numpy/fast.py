@@ -18,11 +18,9 @@ from nst_numpy.kernels.parallel import Buffers, Workers, one_blas_thread
 
 logger = logging.getLogger(__name__)
 
-# The rules that follow were measured, forward and backward together, in float32 on two cores of an AMD Zen 4.
-# Winograd against im2col: 3 channels → 64 at 128² 2.02 and 1.99 ms, 4: 2.05 and 2.13, 8: 2.4 and 3.1, 24: 3.1 and 6.5;
-# 128 → 128 at 4² 0.50 and 0.32 ms, at 8² 0.71 and 0.65, at 12² 0.80 and 1.16; 512 → 512 at 6² 5.6 and 6.9.
-WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 4, 50
-F6_TILES = 64  # with fewer tiles of 6×6, F(4×4) is faster: 512 → 512 at 40² 25 and 30 ms, at 48² 37 and 34
+# These rules were measured with tests/benchmarks/methods.py, in float32 on two cores of an AMD Zen 4.
+WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 4, 50  # with fewer, im2col: 2.0 ms of both at 3 → 64, 128²; 3.1 and 6.5 at 24 → 64
+F6_TILES = 64  # with fewer tiles of 6×6, F(4×4): 512 → 512 at 40² 25 and 30 ms, at 48² 37 and 34
 TILES_PER_STRIP = 32  # about: what a strip needs stays in the second cache
 TILES_PER_WIDE_STRIP = 96  # for the products of many channels, which want to be larger
 COPIED_KERNELS = 2**17  # C · K up to which the backward pass has transformed kernels of its own

@@ -1,0 +1,57 @@
+"""The rules by which the fast backend chooses a method for a convolution, and what precision each has.
+
+    python tests/benchmarks/methods.py
+
+Times are of one forward and one backward pass in float32, the best of seven; errors are of the forward pass, against
+float64, as a share of the largest value.
+"""
+
+import time
+
+import numpy as np
+
+from nst_numpy import fast, plain
+from nst_numpy.fast import Fast
+
+ANY, NEVER = 1, 10**6
+METHODS = {  # (least channels, least pixels, least tiles of 6×6)
+    "im2col": (NEVER, NEVER, ANY),
+    "F(4×4)": (ANY, ANY, NEVER),
+    "F(6×6)": (ANY, ANY, ANY),
+}
+
+
+def run(backend: Fast, method: str, size: int, C: int, K: int) -> tuple[float, float]:
+    """Milliseconds, and the relative error."""
+    fast.WINOGRAD_CHANNELS, fast.WINOGRAD_PIXELS, fast.F6_TILES = METHODS[method]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((size, size, C), np.float32)
+    kernel, bias = rng.standard_normal((3, 3, C, K), np.float32) / 10, np.zeros(K, np.float32)
+    prepared = backend.prepare(kernel, bias)
+    best = np.inf
+    for _ in range(7):
+        start = time.perf_counter()
+        y, signs = backend.conv_relu_forward(x, prepared)
+        backend.conv_relu_backward(y, prepared, signs)
+        best = min(best, time.perf_counter() - start)
+    exact, _ = plain.conv_relu_forward(x.astype(float), (kernel.astype(float), bias.astype(float)))
+    return best * 1e3, float(np.abs(y - exact).max() / exact.max())
+
+
+def main() -> None:
+    backend = Fast()
+    print(f"{'':24}" + "".join(f"{method:>22}" for method in METHODS))
+    for size, C, K in (
+        *((128, C, 64) for C in (3, 4, 8, 24)),
+        *((size, 128, 128) for size in (4, 8, 12, 32, 48, 64)),
+        *((size, 512, 512) for size in (4, 6, 8, 16, 32, 40, 48, 64)),
+    ):
+        line = f"{C:4} → {K:3} at {size:3}²       "
+        for method in METHODS:
+            milliseconds, error = run(backend, method, size, C, K)
+            line += f"{milliseconds:11.2f} ms {error:7.0e}"
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
