@@ -19,7 +19,8 @@ from nst_numpy.kernels.parallel import Buffers, Workers, one_blas_thread
 logger = logging.getLogger(__name__)
 
 # These rules were measured with tests/benchmarks/methods.py, in float32 on two cores of an AMD Zen 4.
-WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 4, 50  # with fewer, im2col: 2.0 ms of both at 3 → 64, 128²; 3.1 and 6.5 at 24 → 64
+# With less, im2col: about as fast at 3 → 64 channels and on 8² pixels, half as fast at 24 → 64.
+WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 4, 50
 F6_TILES = 64  # with fewer tiles of 6×6, F(4×4): 512 → 512 at 40² 25 and 30 ms, at 48² 37 and 34
 TILES_PER_STRIP = 32  # about: what a strip needs stays in the second cache
 TILES_PER_WIDE_STRIP = 96  # for the products of many channels, which want to be larger
