@@ -146,10 +146,29 @@ class Fast:
 
         return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
 
-    def conv_relu_backward_weights(
-        self, dy: np.ndarray, x: np.ndarray, signs: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient (H, W, K) with respect to the response → gradients with respect to kernel and bias, for training.
+    def conv_forward(self, x: np.ndarray, prepared: Prepared) -> np.ndarray:
+        """The convolution and its bias alone, without ReLU."""
+        x = np.ascontiguousarray(x)
+        y = self.buffers.take((*x.shape[:2], prepared.K), x.dtype)
+
+        def finish(tiles: np.ndarray, first_row: int) -> None:
+            tiles += prepared.bias
+            compiled.crop(tiles, first_row, y)
+
+        self._convolve(x, prepared, finish)
+        return y
+
+    def conv_backward(self, dy: np.ndarray, prepared: Prepared) -> np.ndarray:
+        """Gradient (H, W, K) with respect to the convolution's output → gradient (H, W, C) with respect to its input."""
+        dy = np.ascontiguousarray(dy)
+
+        def gather(first_row: int, padded: np.ndarray) -> None:
+            compiled.gather(dy, NO_SIGNS, False, first_row, padded)
+
+        return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
+
+    def conv_backward_weights(self, dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient (H, W, K) with respect to the convolution's output → gradients with respect to kernel and bias.
 
         A strip's neighbourhoods (9 C × positions) times its gradients (positions × K), summed over the strips in order.
         """
@@ -159,16 +178,13 @@ class Fast:
         parts = [None] * -(-height // rows)
 
         def work(indices: Iterator[int]) -> None:
-            padded = self.buffers.take((rows + 2, width + 2, max(C, K)), x.dtype)
+            padded = self.buffers.take((rows + 2, width + 2, C), x.dtype)
             columns = self.buffers.take((rows, width, 9 * C), x.dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows)
-                image = padded.reshape(-1)[: (here + 2) * (width + 2) * C].reshape(here + 2, width + 2, C)
-                compiled.gather(x, NO_SIGNS, False, strip * rows - 1, image)
-                compiled.patches(image, columns[:here])
-                gradient = padded.reshape(-1)[: here * (width + 2) * K].reshape(here, width + 2, K)
-                compiled.gather(dy, signs, True, strip * rows, gradient)
-                dz = gradient[:, 1:-1].reshape(-1, K)
+                compiled.gather(x, NO_SIGNS, False, strip * rows - 1, padded[: here + 2])
+                compiled.patches(padded[: here + 2], columns[:here])
+                dz = dy[strip * rows : strip * rows + here].reshape(-1, K)
                 parts[strip] = columns[:here].reshape(-1, 9 * C).T @ dz, dz.sum(axis=0)
 
         with self.session():

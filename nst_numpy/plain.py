@@ -36,10 +36,20 @@ def conv_relu_backward(dy: np.ndarray, prepared: tuple, cache: np.ndarray) -> np
     return layers.conv_backward_input(layers.relu_backward(dy, cache), kernel)
 
 
-def conv_relu_backward_weights(dy: np.ndarray, x: np.ndarray, cache: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient (H, W, K) with respect to the response → gradients with respect to kernel and bias, for training."""
-    dz = layers.relu_backward(dy, cache)
-    return layers.conv_backward_kernel(dz, x), layers.conv_backward_bias(dz)
+def conv_forward(x: np.ndarray, prepared: tuple) -> np.ndarray:
+    """The convolution and its bias alone, without ReLU: for training, where a normalisation comes between them."""
+    return layers.conv_forward(x, *prepared)
+
+
+def conv_backward(dy: np.ndarray, prepared: tuple) -> np.ndarray:
+    """Gradient (H, W, K) with respect to the convolution's output → gradient (H, W, C) with respect to its input."""
+    kernel, _ = prepared
+    return layers.conv_backward_input(dy, kernel)
+
+
+def conv_backward_weights(dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient (H, W, K) with respect to the convolution's output → gradients with respect to kernel and bias."""
+    return layers.conv_backward_kernel(dy, x), layers.conv_backward_bias(dy)
 
 
 def pool_forward(x: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:

@@ -112,15 +112,16 @@ def test_conv_relu(case, seed):
 
 @given(convolutions(), seeds)
 @settings(max_examples=40)
-def test_gradients_of_kernel_and_bias(case, seed):
+def test_conv_for_training(case, seed):
     x, K, dtype = case
-    dy, response = like(seed, (*x.shape[:2], K), dtype), like(seed + 1, (*x.shape[:2], K), dtype)
-    padded = np.zeros((*x.shape[:2], -(-K // 32) * 32), bool)
-    padded[..., :K] = response > 0
-    signs = np.packbits(padded, axis=-1, bitorder="little").view(np.uint32)
-    found = BACKEND.conv_relu_backward_weights(dy, x, signs)
-    for gradient, expected in zip(found, plain.conv_relu_backward_weights(dy, x, response), strict=True):
-        assert_close(gradient, expected, dtype)
+    kernel, bias = like(seed, (3, 3, x.shape[2], K), dtype) / 10, like(seed + 1, (K,), dtype) / 10
+    dy = like(seed + 2, (*x.shape[:2], K), dtype)
+    prepared = BACKEND.prepare(kernel, bias)
+    assert_close(BACKEND.conv_forward(x, prepared), plain.conv_forward(x, (kernel, bias)), dtype)
+    assert_close(BACKEND.conv_backward(dy, prepared), plain.conv_backward(dy, (kernel, bias)), dtype)
+    found, expected = BACKEND.conv_backward_weights(dy, x), plain.conv_backward_weights(dy, x)
+    for gradient, truth in zip(found, expected, strict=True):
+        assert_close(gradient, truth, dtype)
 
 
 @given(convolutions(), st.sampled_from(["average", "max"]), seeds)
