@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nst_numpy
-from nst_numpy import bench, images, samples
+from nst_numpy import bench, images, register, samples, weights
 from nst_numpy.optimize import INTERRUPTED, METHODS
 from nst_numpy.stylize import StyleTransfer, transfer
 
@@ -75,6 +75,41 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
+def _weights_list(options: argparse.Namespace) -> int:
+    print(register.table())
+    return 0
+
+
+def _weights_show(options: argparse.Namespace) -> int:
+    if options.output:
+        images.check_output(options.output)
+    print(weights.summary(options.file))
+    if options.output:
+        images.save(weights.first_filters(weights.load(options.file, normalize=False)), options.output)
+        print(f"wrote {options.output}: the filters of conv1_1")
+    return 0
+
+
+def _weights_verify(options: argparse.Namespace) -> int:
+    for file in options.files:
+        name = file if file in register.REGISTER else ""
+        path = register.location(name) if name else Path(file)
+        network = weights.load(path, normalize=False)  # reads it all, and refuses what is wrong
+        if name and (wrong := register.REGISTER[name].mismatch(path)):
+            raise ValueError(f"{path} is not {name}: {wrong}")
+        known = name or register.identify(path)
+        what = f"it is {known}, {register.REGISTER[known].hash or 'no hash'}" if known else "it is not in the register"
+        print(f"{path}: readable, conv1_1 to {list(network.convolutions)[-1]}; {what}")
+    return 0
+
+
+def _weights_convert(options: argparse.Namespace) -> int:
+    contents = weights.convert(options.file, options.output, over=options.images)
+    done = f", normalised on {len(options.images)} images" if options.images else ""
+    print(f"wrote {options.output}: {options.file} ({contents.layout}){done}")
+    return 0
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
@@ -100,7 +135,7 @@ def _parser() -> Parser:
         keywords = {"default": DEFAULTS[name], **keywords}
         command.add_argument("--" + name.replace("_", "-"), help=help, **keywords)
 
-    option("weights", "weight file; without one, the embedded network", metavar="FILE", default=argparse.SUPPRESS)
+    option("weights", "weight file, or a name such as vgg19 (see: nst-numpy weights list)", metavar="FILE")
     option("size", "longer side of the picture in pixels", type=int, metavar="N")
     option("steps", "iterations of the optimiser", type=int, metavar="N")
     layers = {"type": _names, "metavar": "LAYER,…", "default": argparse.SUPPRESS}
@@ -135,6 +170,27 @@ def _parser() -> Parser:
     measure.add_argument("--threads", type=int, metavar="N", help="for each; by default one for each core")
     measure.add_argument("--rounds", type=int, default=7, metavar="N", help="steps of each; the best counts")
     measure.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    files = commands.add_parser("weights", help="weight files: the official ones, and your own")
+    files = files.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = files.add_parser("list", help="the official files: where from, how large, which hash, which terms")
+    listing.set_defaults(run=_weights_list)
+    show = files.add_parser("show", help="what a file holds, layer by layer")
+    show.set_defaults(run=_weights_show)
+    show.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
+    show.add_argument("-o", "--output", metavar="OUT", type=Path, help="image file, for the filters of conv1_1")
+    verify = files.add_parser("verify", help="read a file, and say which of the official ones it is")
+    verify.set_defaults(run=_weights_verify)
+    verify.add_argument("files", metavar="FILE", nargs="+", help="a weight file, or a name from the list")
+    convert = files.add_parser("convert", help="write a file of any known layout in the library's own")
+    convert.set_defaults(run=_weights_convert, images=[])
+    convert.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
+    convert.add_argument("output", metavar="OUT", type=Path, help="HDF5 file to write")
+    normalize = files.add_parser("normalize", help="the same, with every filter's mean response over the images made 1")
+    normalize.set_defaults(run=_weights_convert)
+    normalize.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
+    normalize.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
+    normalize.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="HDF5 file to write")
+
     for each in (command, demo):
         each.add_argument("--quiet", dest="progress", action="store_false", default=True, help="no progress bar")
     return parser

@@ -28,6 +28,11 @@ def layer_names(topology: str) -> list[str]:
     return names
 
 
+def convolution_names(topology: str) -> list[str]:
+    """The convolutions of a topology in order."""
+    return [name for name in layer_names(topology) if name.startswith("conv")]
+
+
 @dataclass(frozen=True)
 class VGG:
     """A VGG network, or the first layers of one, with filters of any number.
@@ -80,7 +85,8 @@ class VGG:
             filters = kernel.shape[-1] if kernel.ndim else 0
             for what, array, expected in (("kernel", kernel, (3, 3, channels, filters)), ("bias", bias, (filters,))):
                 if array.shape != expected or filters == 0:
-                    raise ValueError(f"{layer}/{what}: expected shape {expected}, found {array.shape}")
+                    order = " (its axes in another order?)" if sorted(array.shape) == sorted(expected) else ""
+                    raise ValueError(f"{layer}/{what}: expected shape {expected}, found {array.shape}{order}")
                 if not np.isfinite(array).all():
                     raise ValueError(f"{layer}/{what} contains values that are not finite (NaN or infinity)")
             channels = filters
@@ -257,7 +263,7 @@ def _layers_of(convolutions: list[str]) -> tuple[str, ...]:
     agreed, following = [], ["conv1_1"]
     for topology in TOPOLOGIES:
         layers = layer_names(topology)
-        expected = [name for name in layers if name.startswith("conv")]
+        expected = convolution_names(topology)
         same = takewhile(lambda pair: pair[0] == pair[1], zip(convolutions, expected, strict=False))
         common = [name for name, _ in same]
         if common == convolutions != []:

@@ -61,7 +61,7 @@ def transfer(
     content,
     style,
     *,
-    weights: str | os.PathLike | VGG | None = None,
+    weights: str | os.PathLike | VGG = "vgg19-mini",
     size: int = 512,
     steps: int = 150,
     content_layers: Iterable[str] | Mapping[str, float] | None = None,
@@ -190,8 +190,6 @@ def _check_number(name: str, value, *, whole: bool = False, least: float = 0) ->
 
 
 def _network(weights, runs: dict) -> VGG:
-    if weights is None:
-        return weight_files.random_network(**runs)
     if isinstance(weights, VGG):
         same = all(getattr(weights, name) == value for name, value in runs.items())
         return weights if same else dataclasses.replace(weights, **runs)  # the same one keeps what it has prepared

@@ -1,6 +1,6 @@
-"""Weight files, the embedded network, and the normalisation that puts all networks on one scale.
+"""Networks from files and to files, random ones, and the normalisation that puts all networks on one scale.
 
-The library's own file is HDF5. Root attributes: `format` = "nst_numpy.vgg", `version`, `name`, `mean` (RGB, 0–255),
+`formats` reads the files, `register` knows the official ones. The library's own file is HDF5. Root attributes: `format` = "nst_numpy.vgg", `version`, `name`, `mean` (RGB, 0–255),
 `scale`, `source`, `licence`. One group per convolution: `conv1_1/kernel` (3, 3, C, K), `conv1_1/bias` (K,) and, if
 known, `conv1_1/mean_response` (K,), the constants of the normalisation.
 """
@@ -14,18 +14,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from nst_numpy import images, layers, samples
-from nst_numpy.network import VGG, layer_names
+from nst_numpy import formats, images, layers, register, samples
+from nst_numpy.formats import IMAGENET_MEAN
+from nst_numpy.network import VGG, convolution_names
 
-FORMAT, VERSION = "nst_numpy.vgg", 1
-IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])
-
-# Filters per block of the embedded network, and the last layer that it has.
+# Filters per block of the random network, and the last layer that it has.
 WIDTHS, LAST = (32, 64, 128, 128, 128), "conv5_1"
 
 
 def load(
-    path: str | os.PathLike,
+    source: str | os.PathLike,
     *,
     normalize: bool = True,
     pooling: str = "average",
@@ -33,11 +31,12 @@ def load(
     backend: str = "fast",
     threads: int | None = None,
 ) -> VGG:
-    """Read a network from a file in the library's own format.
+    """Read a network from a file, or by the name of an official one, which is downloaded at first use.
 
     Parameters
     ----------
-    path : path
+    source : path or str
+        A weight file of any layout in `formats`, or a name of the register, such as "vgg19-mini" or "vgg19".
     normalize : bool
         Scale every filter to mean response 1 (see `normalize_network`), with the constants that the file holds, or else
         with those measured on the library's sample images. False keeps the scale of the file.
@@ -56,22 +55,32 @@ def load(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not such a file, lacks something, or holds wrong shapes or values; the message names what was expected
-        and what was found.
+        If it is neither a known name nor a weight file, lacks something, or holds wrong shapes or values; the message
+        names what was expected and what was found.
+    OSError
+        If it can't be downloaded; see `register.fetch`.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no weight file {path}")
-    try:
-        with h5py.File(path) as file:
-            network, mean_responses = _read(file, np.dtype(dtype), pooling=pooling, backend=backend, threads=threads)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    except OSError:
-        raise ValueError(f"{path} is not a weight file: expected HDF5 in the layout of {FORMAT}") from None
+    path = find(source)
+    contents = formats.read(path)
+    network = _network(contents, path, dtype, pooling=pooling, backend=backend, threads=threads)
     if not normalize:
         return network
-    return normalize_network(network, mean_responses or measure_mean_responses(network, sample_images()))
+    return normalize_network(network, contents.mean_responses or measure_mean_responses(network, sample_images()))
+
+
+def find(source: str | os.PathLike) -> Path:
+    """The path of a weight file, given its path, or its name in the register (see `register.fetch`)."""
+    return register.fetch(source) if source in register.REGISTER else Path(source)
+
+
+def _network(contents: formats.Contents, path: Path, dtype: np.dtype = np.float32, **runs) -> VGG:
+    convolutions = {
+        layer: tuple(np.ascontiguousarray(a, dtype) for a in pair) for layer, pair in contents.convolutions.items()
+    }
+    try:
+        return VGG(convolutions, contents.mean, contents.scale, name=contents.name or path.stem, **runs)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def save(
@@ -81,6 +90,7 @@ def save(
     source: str,
     licence: str,
     mean_responses: Mapping[str, np.ndarray] | None = None,
+    dtype: np.dtype | None = None,
 ) -> None:
     """Write a network to a file in the library's own format, whole or not at all.
 
@@ -92,18 +102,106 @@ def save(
         Where the weights come from, and their terms.
     mean_responses : mapping of str to ndarray, optional
         Constants of the normalisation, for every convolution.
+    dtype : floating-point type, optional
+        Of the kernels and biases in the file; by default the network's own. float16 halves the file, and changes
+        responses by some parts in a thousand.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
     with tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=path.parent) as folder:
         part = Path(folder) / path.name
         with h5py.File(part, "w") as file:
-            file.attrs.update(format=FORMAT, version=VERSION, name=network.name, source=source, licence=licence)
+            file.attrs.update(format=formats.FORMAT, version=formats.VERSION, name=network.name, source=source, licence=licence)
             file.attrs.update(mean=network.mean, scale=network.scale)
             for layer, (kernel, bias) in network.convolutions.items():
-                file[f"{layer}/kernel"], file[f"{layer}/bias"] = kernel, bias
+                file[f"{layer}/kernel"] = kernel.astype(dtype or network.dtype)
+                file[f"{layer}/bias"] = bias.astype(dtype or network.dtype)
                 if mean_responses:
                     file[f"{layer}/mean_response"] = mean_responses[layer]
         os.replace(part, path)
+
+
+def convert(
+    source: str | os.PathLike, output: str | os.PathLike, *, over: Iterable[str | os.PathLike] = ()
+) -> formats.Contents:
+    """Read a weight file of any layout and write it in the library's own.
+
+    Parameters
+    ----------
+    source : path or str
+        As in `load`.
+    output : path
+    over : iterable of path
+        Images; if there are any, the network is normalised on them: every filter's mean response, over the positions of
+        all of them, becomes 1.
+
+    Returns
+    -------
+    Contents
+        What was read.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, OSError
+        As in `load` and `save`.
+    """
+    path = find(source)
+    contents = formats.read(path)
+    network, constants = _network(contents, path), contents.mean_responses
+    if over := [images.load(image) for image in over]:
+        network = normalize_network(network, measure_mean_responses(network, over))
+        constants = {layer: np.ones(len(bias)) for layer, (_, bias) in network.convolutions.items()}
+    name = register.identify(path)
+    known = register.REGISTER.get(name)
+    origin = contents.source or (known.url if known else f"converted from {path.name} ({contents.layout})")
+    licence = contents.licence or (known.licence if known else "as the file that it was converted from")
+    save(output, network, source=origin, licence=licence, mean_responses=constants)
+    return contents
+
+
+def summary(source: str | os.PathLike) -> str:
+    """What a weight file holds, layer by layer: shapes, norms, and mean responses to the library's sample images."""
+    path = find(source)
+    contents = formats.read(path)
+    network = _network(contents, path)
+    means = measure_mean_responses(network, sample_images(), floor=0)
+    colours = " ".join(f"{value:.3f}" for value in network.mean)
+    count = sum(a.size for pair in network.convolutions.values() for a in pair)
+    lines = [
+        f"{network.name}: {contents.layout}, {count:,} parameters, input (RGB − [{colours}]) · {network.scale:.4g}",
+        *(f"{what}: {text}" for what, text in (("source", contents.source), ("licence", contents.licence)) if text),
+        f"{'layer':8} {'kernel':>16} {'‖kernel‖':>10} {'biases':>21} {'mean responses':>31} {'dead':>5}",
+    ]
+    for layer, (kernel, bias) in network.convolutions.items():
+        m = means[layer]
+        lines.append(
+            f"{layer:8} {'×'.join(map(str, kernel.shape)):>16} {np.linalg.norm(kernel):10.4g} "
+            f"{bias.min():10.3g} …{bias.max():9.3g} {m.min():9.3g} …{np.median(m):9.3g} …{m.max():9.3g} "
+            f"{(m == 0).sum():5}"
+        )
+    return "\n".join(lines)
+
+
+def first_filters(network: VGG) -> np.ndarray:
+    """A picture of the filters of conv1_1, each stretched to the whole range of brightness, 24 pixels wide.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+    """
+    kernel = network.convolutions["conv1_1"][0]
+    kernel = (kernel / (2 * np.abs(kernel).max(axis=(0, 1, 2)) + 1e-12) + 0.5).transpose(3, 0, 1, 2)
+    columns = int(np.ceil(np.sqrt(len(kernel))))
+    tiles = np.ones((-(-len(kernel) // columns) * columns, 28, 28, 3))
+    tiles[: len(kernel), 2:-2, 2:-2] = kernel.repeat(8, axis=1).repeat(8, axis=2)
+    rows = tiles.reshape(-1, columns, 28, 28, 3).swapaxes(1, 2)
+    return images.to_uint8(rows.reshape(-1, 28 * columns, 3))
 
 
 def random_network(
@@ -114,7 +212,7 @@ def random_network(
     backend: str = "fast",
     threads: int | None = None,
 ) -> VGG:
-    """The embedded network: a narrow VGG-19 up to conv5_1 with random filters, normalised.
+    """A narrow VGG-19 up to conv5_1 with random filters, normalised: what a network can do that has learned nothing.
 
     The filters are drawn from a normal distribution with variance 2/(9 C), C the number of input channels (He et al.
     2015, arXiv 1502.01852, equation 10), and made orthogonal where there are no more of them than inputs, so that no
@@ -159,12 +257,11 @@ def he_kernels(rng: np.random.Generator, widths: tuple[int, ...], last: str) -> 
 
     He et al. 2015 (arXiv 1502.01852), equation 10: normal, with variance 2/(9 C).
     """
-    channels, names = 3, layer_names("vgg19")
+    channels, names = 3, convolution_names("vgg19")
     for layer in names[: names.index(last) + 1]:
-        if layer.startswith("conv"):
-            filters = widths[int(layer[4]) - 1]
-            yield layer, rng.standard_normal((3, 3, channels, filters)) * np.sqrt(2 / (9 * channels))
-            channels = filters
+        filters = widths[int(layer[4]) - 1]
+        yield layer, rng.standard_normal((3, 3, channels, filters)) * np.sqrt(2 / (9 * channels))
+        channels = filters
 
 
 def sample_images() -> list[np.ndarray]:
@@ -172,7 +269,9 @@ def sample_images() -> list[np.ndarray]:
     return [images.load(s, 256) for s in (samples.portrait(), samples.swirling_night(256), samples.woodcut_waves(256))]
 
 
-def measure_mean_responses(network: VGG, over: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+def measure_mean_responses(
+    network: VGG, over: Iterable[np.ndarray], floor: float = 0.01
+) -> dict[str, np.ndarray]:
     """Mean response of every filter, over images and positions.
 
     Parameters
@@ -180,12 +279,14 @@ def measure_mean_responses(network: VGG, over: Iterable[np.ndarray]) -> dict[str
     network : VGG
     over : iterable of ndarray, shape (H, W, 3)
         In 0–1.
+    floor : float
+        A filter that is dead on these images, or as good as dead, with a mean below this share of its layer's, gets the
+        mean of its layer. (Dividing by its own would let it shout on the first image that wakes it.) With 0 all means
+        are as measured; else they are positive.
 
     Returns
     -------
     dict of str to ndarray, shape (N_l,)
-        Positive: a filter that is dead on these images, or as good as dead, with a mean under a hundredth of its
-        layer's, gets the mean of its layer. (Dividing by its own would let it shout on the first image that wakes it.)
     """
     sums = {layer: 0.0 for layer in network.convolutions}
     positions = dict.fromkeys(sums, 0)
@@ -194,7 +295,9 @@ def measure_mean_responses(network: VGG, over: Iterable[np.ndarray]) -> dict[str
             sums[layer] = sums[layer] + a.sum(axis=(0, 1), dtype=np.float64)
             positions[layer] += a.shape[0] * a.shape[1]
     means = {layer: sums[layer] / positions[layer] for layer in sums}
-    return {layer: np.where(m <= 0.01 * m.mean(), m.mean() or 1.0, m) for layer, m in means.items()}
+    if floor == 0:
+        return means
+    return {layer: np.where(m <= floor * m.mean(), m.mean() or 1.0, m) for layer, m in means.items()}
 
 
 def normalize_network(network: VGG, mean_responses: Mapping[str, np.ndarray]) -> VGG:
@@ -224,44 +327,3 @@ def normalize_network(network: VGG, mean_responses: Mapping[str, np.ndarray]) ->
         convolutions[layer] = (kernel * (below[:, None] / m)).astype(kernel.dtype), (bias / m).astype(bias.dtype)
         below = m
     return dataclasses.replace(network, convolutions=convolutions)
-
-
-def _read(file: h5py.File, dtype: np.dtype, **runs) -> tuple[VGG, dict[str, np.ndarray]]:
-    """The network in a file, made with the options `runs`, and the mean responses if the file holds them."""
-    attributes = dict(file.attrs)
-    if attributes.get("format") != FORMAT:
-        raise ValueError(f"expected the attribute format={FORMAT!r}, found {attributes.get('format', 'none')!r}")
-    if attributes.get("version") != VERSION:
-        raise ValueError(f"expected version {VERSION}, found {attributes.get('version', 'none')}")
-    mean = _attribute(attributes, "mean", (3,))
-    scale = _attribute(attributes, "scale", ())
-    convolutions, mean_responses = {}, {}
-    for layer in sorted(file):
-        kernel, bias = (_dataset(file, f"{layer}/{what}", dtype) for what in ("kernel", "bias"))
-        convolutions[layer] = kernel, bias
-        if f"{layer}/mean_response" in file:
-            m = _dataset(file, f"{layer}/mean_response", np.dtype(np.float64))
-            if m.shape != bias.shape or not (np.isfinite(m) & (m > 0)).all():
-                raise ValueError(f"{layer}/mean_response: expected {len(bias)} positive values, found shape {m.shape}")
-            mean_responses[layer] = m
-    network = VGG(convolutions, mean, float(scale), name=str(attributes.get("name", "")), **runs)
-    if mean_responses and mean_responses.keys() != convolutions.keys():
-        absent = next(layer for layer in convolutions if layer not in mean_responses)
-        raise ValueError(f"{absent}/mean_response is missing, while other layers have theirs")
-    return network, mean_responses
-
-
-def _attribute(attributes: dict, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    value = np.asarray(attributes.get(name, np.nan))
-    if value.shape != shape or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-        raise ValueError(f"the attribute {name} is missing or wrong: expected {'3 numbers' if shape else 'a number'}")
-    return value.astype(np.float64)
-
-
-def _dataset(file: h5py.File, name: str, dtype: np.dtype) -> np.ndarray:
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset):
-        raise ValueError(f"the dataset {name} is missing")
-    if dataset.dtype.kind != "f":
-        raise ValueError(f"{name}: expected floating-point numbers, found {dataset.dtype}")
-    return dataset[()].astype(dtype)

@@ -28,6 +28,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
@@ -36,10 +37,10 @@ import nst_numpy
 from nst_numpy import layers, weights
 from nst_numpy.fast import Fast
 from nst_numpy.kernels.parallel import Workers
-from nst_numpy.network import VGG, layer_names
+from nst_numpy.network import VGG, convolution_names
 
 WIDTHS = (32, 96, 160, 160, 160)  # filters per block
-CONVOLUTIONS = [name for name in layer_names("vgg19") if name.startswith("conv")][:13]  # conv1_1 … conv5_1
+CONVOLUTIONS = convolution_names("vgg19")[:13]  # conv1_1 … conv5_1
 DISTILLED = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_4")
 FIRST_OF_CLASS = "conv4_1"  # from here on the network learns the class
 MEAN, SCALE = weights.IMAGENET_MEAN, 1 / 58  # the input then has a variance near 1
@@ -50,6 +51,10 @@ MOSAICS = 2  # per step
 RATE, DECAY = 3e-3, 1e-2
 RIDGE = 3e-4  # per position, for features with a variance near 1
 EPSILON = 1e-5
+
+
+SOURCE = "trained with weights/train.py; teacher: VGG-19 (Simonyan and Zisserman, CC BY 4.0)"
+LICENCE = "BSD-3-Clause; trained on ImageNet photographs, which are for research and education"
 
 
 # The layers that only training needs ----------------------------------------------------------------------------------
@@ -257,6 +262,12 @@ def backward(backend, prepared: dict, features: dict, tape: dict, injected: dict
     return gradients
 
 
+def crop_means(a: np.ndarray) -> np.ndarray:
+    """The mean over each crop's own positions in a response (H, W, K) to a mosaic: (SIDE², K)."""
+    rows = a.shape[0] // SIDE
+    return a.reshape(SIDE, rows, SIDE, rows, -1).mean(axis=(1, 3)).reshape(SIDE**2, -1)
+
+
 def losses_and_gradients(backend, parameters, prepared, teacher, variance, mosaic, labels) -> tuple[dict, dict, dict]:
     """The losses of one mosaic, the gradients of all parameters, and the batch statistics of every layer."""
     x = ((255 * mosaic - MEAN) * SCALE).astype(np.float32)
@@ -265,10 +276,9 @@ def losses_and_gradients(backend, parameters, prepared, teacher, variance, mosai
     for layer, T in teacher.features(mosaic, DISTILLED).items():
         found[layer], injected[layer] = linear_prediction(features[layer], T, variance[layer])
 
-    # Each crop's own positions in the last layer, and their mean: (SIDE, rows, SIDE, columns, K) → (SIDE², K).
     last = features[CONVOLUTIONS[-1]]
     rows = last.shape[0] // SIDE
-    means = last.reshape(SIDE, rows, SIDE, rows, -1).mean(axis=(1, 3)).reshape(SIDE**2, -1)
+    means = crop_means(last)
     scores = means @ parameters["class/kernel"] + parameters["class/bias"]
     found["class"], dscores = cross_entropy(scores, labels)
     found["accuracy"] = float((scores.argmax(axis=1) == labels)[labels >= 0].mean()) if (labels >= 0).any() else 0.0
@@ -365,6 +375,16 @@ def adamw(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, step: int,
     p -= rate * (update + decay * p)
 
 
+def part(state: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
+    """Those arrays of a state whose names begin with `kind`, by the rest of their names; the same arrays, no copies."""
+    return {name.removeprefix(f"{kind}/"): a for name, a in state.items() if name.startswith(f"{kind}/")}
+
+
+def checkpoint_of(output: Path) -> Path:
+    """Where a run that will write `output` keeps its state."""
+    return output.with_suffix(".checkpoint.npz")
+
+
 def train(images: Images, teacher: VGG, steps: int, seed: int, threads: int | None, checkpoint: Path) -> dict:
     """Train to the last step, from the checkpoint if there is one, and return the last state.
 
@@ -387,10 +407,9 @@ def train(images: Images, teacher: VGG, steps: int, seed: int, threads: int | No
         state |= {f"{moment}/{name}": np.zeros_like(p) for moment in "mv" for name, p in parameters.items()}
         state |= {"run": run, "log": np.empty((0, len(DISTILLED) + 2))}
 
-    def of(kind: str) -> dict[str, np.ndarray]:
-        return {name.removeprefix(f"{kind}/"): a for name, a in state.items() if name.startswith(f"{kind}/")}
-
-    parameters, first_moments, second_moments, statistics = of("parameter"), of("m"), of("v"), of("statistic")
+    parameters, first_moments, second_moments, statistics = (
+        part(state, kind) for kind in ("parameter", "m", "v", "statistic")
+    )
     log = list(state["log"])
     drawn = [images.mosaic(np.random.default_rng([seed, k]), images.training, vary=False)[0] for k in range(4)]
     variance = {layer: np.mean([teacher.features(x, layer)[layer].var(axis=(0, 1)) for x in drawn], 0) for layer in DISTILLED}
@@ -430,21 +449,78 @@ def train(images: Images, teacher: VGG, steps: int, seed: int, threads: int | No
     return state
 
 
+def figures(images: Images, teacher: VGG, network: VGG, parameters: dict, m: np.ndarray) -> dict[str, float]:
+    """The unexplained variances and the accuracy of the finished network, on images that it has not seen.
+
+    The linear maps are fitted to 128 images at once; m are the constants by which the last layer was divided.
+    """
+    kept = {layer: ([], []) for layer in DISTILLED}
+    right = total = 0
+    for k in range(len(images.validation) // SIDE**2):
+        mosaic, labels = images.mosaic(np.random.default_rng(k), images.validation, vary=False)
+        found = network.features(mosaic, [*DISTILLED, CONVOLUTIONS[-1]])
+        scores = crop_means(found[CONVOLUTIONS[-1]]) * m @ parameters["class/kernel"] + parameters["class/bias"]
+        right, total = right + (scores.argmax(axis=1) == labels).sum(), total + (labels >= 0).sum()
+        if k < 128 // SIDE**2:
+            for layer, T in teacher.features(mosaic, DISTILLED).items():
+                kept[layer][0].append(found[layer])
+                kept[layer][1].append(T)
+    result = {}
+    for layer, (F, T) in kept.items():
+        F, T = np.concatenate(F), np.concatenate(T)
+        variance = T.var(axis=(0, 1))
+        result[layer], _ = linear_prediction(F, T, np.maximum(variance, 1e-3 * variance.mean()))
+    return result | {"accuracy": right / max(total, 1)}
+
+
+def write_curve(log: np.ndarray, path: Path) -> None:
+    """The losses as a table, one row for 50 steps, and as a picture beside it."""
+    columns = (*DISTILLED, "class", "accuracy")
+    ends = np.arange(50, len(log) + 1, 50)
+    rows = [log[end - 50 : end].mean(axis=0) for end in ends]
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("step", *columns))
+        writer.writerows([end, *(f"{value:.4f}" for value in row)] for end, row in zip(ends, rows, strict=True))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for name, values in zip(columns, np.transpose(rows), strict=True):
+        (right if name == "accuracy" else left if name in DISTILLED else right.twinx()).plot(ends, values, label=name)
+    left.set(xlabel="step", ylabel="unexplained variance of the teacher's features", yscale="log")
+    right.set(xlabel="step", ylabel="accuracy, 100 classes, on crops in training")
+    left.legend()
+    figure.savefig(path.with_suffix(".png"), dpi=100)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("images", type=Path)
-    parser.add_argument("teacher", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("images", type=Path, help="a folder with a subfolder for each class, or an HDF5 file")
+    parser.add_argument("teacher", type=Path, help="a weight file of VGG-19")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="weight file to write")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=int, help="at most one for each mosaic of a step is used")
     options = parser.parse_args()
     images = Images(options.images)
     teacher = weights.load(options.teacher, normalize=False, threads=1)
-    checkpoint = options.output.with_suffix(".checkpoint.npz")
-    state = train(images, teacher, options.steps, options.seed, options.threads, checkpoint)
+    state = train(images, teacher, options.steps, options.seed, options.threads, checkpoint_of(options.output))
+
+    network = folded(part(state, "parameter"), part(state, "statistic"), options.output.stem)
+    over = (nst_numpy.images.load(images.open(i)) for i in images.training[:: max(len(images.training) // 256, 1)])
+    m = weights.measure_mean_responses(network, over)
+    network = weights.normalize_network(network, m)
+    ones = {layer: np.ones(len(m[layer])) for layer in m}
+    weights.save(options.output, network, source=SOURCE, licence=LICENCE, mean_responses=ones, dtype=np.float16)
+    write_curve(state["log"], options.output.with_suffix(".csv"))
+    network = weights.load(options.output)
+    found = figures(images, teacher, network, part(state, "parameter"), m[CONVOLUTIONS[-1]])
+    print(f"wrote {options.output}; on validation images: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (ValueError, OSError) as error:
+        sys.exit(f"train.py: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train.py: interrupted; start it again to go on from the last checkpoint")
