@@ -159,7 +159,7 @@ class Fast:
         return y
 
     def conv_backward(self, dy: np.ndarray, prepared: Prepared) -> np.ndarray:
-        """Gradient (H, W, K) with respect to the convolution's output → gradient (H, W, C) with respect to its input."""
+        """Gradient (H, W, K) with respect to the output → gradient (H, W, C) with respect to the input."""
         dy = np.ascontiguousarray(dy)
 
         def gather(first_row: int, padded: np.ndarray) -> None:

@@ -1,12 +1,12 @@
 """Reading VGG weight files of every common layout into one form.
 
-What differs between them: the container, the names of the layers, the order of a kernel's axes, the order of the colours,
-and what was done to the pixels in training. The layout is recognised from the content, never from the name of the file.
-Nothing here runs code that a file brings along.
+What differs between them: the container, the names of the layers, the order of a kernel's axes, the order of the
+colours, and what was done to the pixels in training. The layout is recognised from the content, never from the name of
+the file. Nothing here runs code that a file brings along.
 
 A convolution is linear. So colours in another order only permute the first kernel's input channels, and a division of
-the pixels by a standard deviation can as well be one of that kernel: after reading, every network takes RGB in 0–255 less
-a mean, as the library's own do.
+the pixels by a standard deviation can as well be one of that kernel: after reading, every network takes RGB in 0–255
+less a mean, as the library's own do.
 """
 
 import importlib
@@ -320,7 +320,9 @@ def _package(module: str, what: str, name: str):
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise ValueError(f"reading {what} needs the package {name}, which is not installed (pip install {name})") from None
+        raise ValueError(
+            f"reading {what} needs the package {name}, which is not installed (pip install {name})"
+        ) from None
 
 
 def _some(names: list[str]) -> str:

@@ -85,7 +85,7 @@ class VGG:
             filters = kernel.shape[-1] if kernel.ndim else 0
             for what, array, expected in (("kernel", kernel, (3, 3, channels, filters)), ("bias", bias, (filters,))):
                 if array.shape != expected or filters == 0:
-                    order = " (its axes in another order?)" if sorted(array.shape) == sorted(expected) else ""
+                    order = " (axes in the order of PyTorch?)" if array.shape[2:] == (3, 3) else ""
                     raise ValueError(f"{layer}/{what}: expected shape {expected}, found {array.shape}{order}")
                 if not np.isfinite(array).all():
                     raise ValueError(f"{layer}/{what} contains values that are not finite (NaN or infinity)")

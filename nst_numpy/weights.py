@@ -1,8 +1,9 @@
 """Networks from files and to files, random ones, and the normalisation that puts all networks on one scale.
 
-`formats` reads the files, `register` knows the official ones. The library's own file is HDF5. Root attributes: `format` = "nst_numpy.vgg", `version`, `name`, `mean` (RGB, 0–255),
-`scale`, `source`, `licence`. One group per convolution: `conv1_1/kernel` (3, 3, C, K), `conv1_1/bias` (K,) and, if
-known, `conv1_1/mean_response` (K,), the constants of the normalisation.
+`formats` reads the files, `register` knows the official ones. The library's own file is HDF5. Root attributes: `format`
+= "nst_numpy.vgg", `version`, `name`, `mean` (RGB, 0–255), `scale`, `source`, `licence`. One group per convolution:
+`conv1_1/kernel` (3, 3, C, K), `conv1_1/bias` (K,) and, if known, `conv1_1/mean_response` (K,), the constants of the
+normalisation.
 """
 
 import dataclasses
@@ -70,7 +71,9 @@ def load(
 
 def find(source: str | os.PathLike) -> Path:
     """The path of a weight file, given its path, or its name in the register (see `register.fetch`)."""
-    return register.fetch(source) if source in register.REGISTER else Path(source)
+    path = Path(source)
+    is_name = source in register.REGISTER or (isinstance(source, str) and not path.suffix and not path.exists())
+    return register.fetch(source) if is_name else path
 
 
 def _network(contents: formats.Contents, path: Path, dtype: np.dtype = np.float32, **runs) -> VGG:
@@ -117,8 +120,8 @@ def save(
     with tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=path.parent) as folder:
         part = Path(folder) / path.name
         with h5py.File(part, "w") as file:
-            file.attrs.update(format=formats.FORMAT, version=formats.VERSION, name=network.name, source=source, licence=licence)
-            file.attrs.update(mean=network.mean, scale=network.scale)
+            file.attrs.update(format=formats.FORMAT, version=formats.VERSION, name=network.name)
+            file.attrs.update(mean=network.mean, scale=network.scale, source=source, licence=licence)
             for layer, (kernel, bias) in network.convolutions.items():
                 file[f"{layer}/kernel"] = kernel.astype(dtype or network.dtype)
                 file[f"{layer}/bias"] = bias.astype(dtype or network.dtype)
@@ -269,9 +272,7 @@ def sample_images() -> list[np.ndarray]:
     return [images.load(s, 256) for s in (samples.portrait(), samples.swirling_night(256), samples.woodcut_waves(256))]
 
 
-def measure_mean_responses(
-    network: VGG, over: Iterable[np.ndarray], floor: float = 0.01
-) -> dict[str, np.ndarray]:
+def measure_mean_responses(network: VGG, over: Iterable[np.ndarray], floor: float = 0.01) -> dict[str, np.ndarray]:
     """Mean response of every filter, over images and positions.
 
     Parameters

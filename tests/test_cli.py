@@ -1,5 +1,7 @@
 """The command line: pictures written, exit codes, and one line on standard error for bad input."""
 
+import dataclasses
+import hashlib
 import json
 import re
 import signal
@@ -7,13 +9,14 @@ import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pytest
 from drawing import small_vgg
 from PIL import Image
 
 import nst_numpy
-from nst_numpy import bench, save_weights
+from nst_numpy import bench, register, save_weights
 from nst_numpy.cli import main
 
 
@@ -153,3 +156,84 @@ def test_ctrl_c_writes_the_best_picture_and_exits_130(folder):
     assert b"interrupted from the keyboard; this is the best picture so far, after step" in error
     assert b"Traceback" not in error
     assert Image.open("out.png").size == (64, 51)
+
+
+def test_weights_list(capsys):
+    assert main(["weights", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "vgg19  (80 MB, Keras HDF5; " in said and "md5:253f8cb515780f3b799900260a226db6" in said
+
+
+def test_weights_show(folder, capsys):
+    assert main(["weights", "show", "small.h5", "-o", "filters.png"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("small: nst_numpy, ") and "licence: none" in lines
+    first = next(line for line in lines if line.startswith("conv1_1"))
+    network = nst_numpy.load_weights("small.h5", normalize=False)
+    kernel, bias = network.convolutions["conv1_1"]
+    shape, norm, lowest, highest = re.match(r"conv1_1 +(\S+) +(\S+) +(\S+) +…\s*(\S+)", first).groups()
+    assert shape == "3×3×3×4" and np.isclose(float(norm), np.sqrt((kernel**2).sum()), rtol=1e-3)
+    assert np.allclose([float(lowest), float(highest)], [bias.min(), bias.max()], rtol=1e-2)
+    assert Image.open("filters.png").size == (56, 56)  # 2 × 2 filters, 24 pixels and a border each
+
+
+def test_weights_verify(folder, capsys, monkeypatch):
+    assert main(["weights", "verify", "small.h5"]) == 0
+    assert "small.h5: readable, conv1_1 to conv5_4; it is not in the register" in capsys.readouterr().out
+    digest = hashlib.sha256((folder / "small.h5").read_bytes()).hexdigest()
+    entry = dataclasses.replace(register.REGISTER["vgg19"], url="http://x/small.h5", size=0, hash=f"sha256:{digest}")
+    monkeypatch.setitem(register.REGISTER, "vgg19", entry)
+    monkeypatch.setenv(register.CACHE_VARIABLE, str(folder))
+    assert main(["weights", "verify", "small.h5", "vgg19"]) == 0
+    assert capsys.readouterr().out.count("it is vgg19, sha256:") == 2
+    monkeypatch.setitem(register.REGISTER, "vgg19", dataclasses.replace(entry, hash="md5:123"))
+    assert main(["weights", "verify", "vgg19"]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"nst-numpy: error: .*small\.h5 is not vgg19: expected md5 123, found \w{32}\n", error)
+
+
+def test_weights_convert_and_normalize(folder, capsys):
+    with h5py.File("keras.h5", "w") as file:
+        for layer, (kernel, bias) in small_vgg(dtype=np.float32).convolutions.items():
+            group = file.create_group(f"block{layer[4]}_conv{layer[6]}")
+            group["W"], group["b"] = kernel[:, :, ::-1] if layer == "conv1_1" else kernel, bias
+    assert main(["weights", "convert", "keras.h5", "own.h5"]) == 0
+    assert capsys.readouterr().out == "wrote own.h5: keras.h5 (Keras HDF5)\n"
+    image = np.random.default_rng(0).random((40, 50, 3))
+    plain = nst_numpy.load_weights("keras.h5", normalize=False, dtype=np.float64)
+    own = nst_numpy.load_weights("own.h5", normalize=False, dtype=np.float64)
+    layers = list(plain.convolutions)
+    expected = plain.features(image, layers)
+    for layer, a in own.features(image, layers).items():
+        assert np.array_equal(a, expected[layer]), layer
+
+    assert main(["weights", "normalize", "keras.h5", "content.png", "style.jpg", "-o", "normal.h5"]) == 0
+    assert capsys.readouterr().out == "wrote normal.h5: keras.h5 (Keras HDF5), normalised on 2 images\n"
+    normal = nst_numpy.load_weights("normal.h5", dtype=np.float64)  # no second normalisation
+    over = [normal.features(path, layers) for path in ("content.png", "style.jpg")]
+    for layer, a in normal.features(image, layers).items():
+        alive = expected[layer].max(axis=(0, 1)) > 0
+        ratio = a[..., alive].sum(axis=(0, 1)) / expected[layer][..., alive].sum(axis=(0, 1))
+        assert np.allclose(a[..., alive], ratio * expected[layer][..., alive], rtol=1e-3, atol=1e-4), layer
+        means = np.concatenate([found[layer].reshape(-1, a.shape[2]) for found in over]).mean(axis=0)
+        usual = (means > 0.5) & (means < 2)  # the others are dead, or as good as dead, on these images
+        assert usual.any() and np.allclose(means[usual], 1, rtol=1e-3), layer
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["show", "nowhere.h5"], "there is no weight file nowhere.h5"),
+        (["show", "vgg91"], "unknown weights 'vgg91'; expected a file, or one of vgg19-mini, vgg19, .*"),
+        (["show", "small.h5", "-o", "filters.txt"], ".*filters.txt.*"),
+        (["verify", "content.png"], "content.png is not a weight file: expected HDF5 .*"),
+        (["convert", "style.jpg", "own.h5"], "style.jpg is not a weight file: .*"),
+        (["convert", "small.h5", "nowhere/own.h5"], "there is no folder nowhere for own.h5"),
+        (["normalize", "small.h5", "small.h5", "-o", "own.h5"], ".*small.h5.*"),
+    ],
+)
+def test_weights_with_bad_input(folder, capsys, arguments, message):
+    assert main(["weights", *arguments]) == 2
+    said = capsys.readouterr()
+    assert re.fullmatch(f"nst-numpy: error: {message}\n", said.err) and said.out == ""
+    assert sorted(p.name for p in folder.iterdir()) == ["content.png", "small.h5", "style.jpg"]

@@ -4,7 +4,6 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
-import pytest
 from drawing import like, spread
 from hypothesis import given
 from hypothesis import strategies as st

@@ -2,9 +2,9 @@
 
     python weights/train.py IMAGES TEACHER -o weights/vgg19-mini.h5
 
-IMAGES is a folder of images with one subfolder per class (images outside subfolders have no class), or an HDF5 file with
-`webp` (encoded images, one after the other), `offset`, `label` and `split` (0 training, 1 validation). TEACHER is a
-weight file of the real VGG-19, of its first three blocks at least.
+IMAGES is a folder of images with one subfolder per class (images outside subfolders have no class), or an HDF5 file
+with `webp` (encoded images, one after the other), `offset`, `label` and `split` (0 training, 1 validation). TEACHER is
+a weight file of the real VGG-19, of its first three blocks at least.
 
 What is learned. The style loss compares Gram matrices G = F Fᵀ of features F. Suppose the features T of a large network
 are a linear map of those of a small one, T = Aᵀ F. Then T Tᵀ = Aᵀ G A: pictures whose small Gram matrices agree have
@@ -25,6 +25,7 @@ import csv
 import io
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -320,12 +321,13 @@ class Images:
             with h5py.File(path) as file:
                 self.blob, offset = file["webp"][()], file["offset"][()]
                 self.labels, validation = file["label"][()].astype(int), file["split"][()] == 1
-            self.files = list(zip(offset[:-1], offset[1:], strict=True))
+            self.files = list(pairwise(offset))
         self.training, self.validation = np.flatnonzero(~validation), np.flatnonzero(validation)
         self.classes = int(self.labels.max(initial=-1)) + 1
         if min(len(self.training), len(self.validation)) < SIDE**2 or self.classes < 2:
             raise ValueError(
-                f"{path}: expected at least 2 classes and {20 * SIDE**2} images, found {self.classes} and {len(self.files)}"
+                f"{path}: expected at least 2 classes and {20 * SIDE**2} images, "
+                f"found {self.classes} and {len(self.files)}"
             )
 
     def open(self, index: int) -> Image.Image:
@@ -412,7 +414,9 @@ def train(images: Images, teacher: VGG, steps: int, seed: int, threads: int | No
     )
     log = list(state["log"])
     drawn = [images.mosaic(np.random.default_rng([seed, k]), images.training, vary=False)[0] for k in range(4)]
-    variance = {layer: np.mean([teacher.features(x, layer)[layer].var(axis=(0, 1)) for x in drawn], 0) for layer in DISTILLED}
+    variance = {
+        layer: np.mean([teacher.features(x, layer)[layer].var(axis=(0, 1)) for x in drawn], 0) for layer in DISTILLED
+    }
     variance = {layer: np.maximum(v, 0.05 * v.mean()) for layer, v in variance.items()}
 
     progress = tqdm(range(len(log), steps), initial=len(log), total=steps, unit="step", smoothing=0.02)
@@ -492,6 +496,7 @@ def write_curve(log: np.ndarray, path: Path) -> None:
 
 
 def main() -> int:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("images", type=Path, help="a folder with a subfolder for each class, or an HDF5 file")
     parser.add_argument("teacher", type=Path, help="a weight file of VGG-19")
