@@ -1,14 +1,18 @@
 """The program that trains the embedded network: its layers, its whole gradient, and a short run."""
 
 import importlib.util
+import io
 from pathlib import Path
 
+import h5py
 import numpy as np
-from drawing import like, spread
+import pytest
+from drawing import like, small_vgg, spread
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from nst_numpy import gradcheck, plain
+from nst_numpy import gradcheck, load_weights, plain, save_weights
 
 PROGRAM = Path(__file__).parents[1] / "weights/train.py"
 spec = importlib.util.spec_from_file_location("train", PROGRAM)
@@ -90,3 +94,124 @@ def test_cross_entropy(n, classes, seed):
             expected -= (q * np.log(p)).sum() / (labels >= 0).sum()
     assert np.isclose(loss, expected, rtol=1e-12)
     assert gradcheck(lambda s: train.cross_entropy(s, labels)[0], gradient, scores)
+
+
+# A whole run, small ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Forty images in two classes, one bright and one dark, a narrow teacher, and a program that takes little steps."""
+    for name, value in {"SIDE": 2, "CROP": 16, "WIDTHS": (4, 5, 6, 7, 8), "KEEP_EVERY": 2, "RATE": 1e-2}.items():
+        monkeypatch.setattr(train, name, value)
+    rng = np.random.default_rng(0)
+    for k in range(80):
+        bright = k % 2
+        path = tmp_path / "images" / ("dark", "bright")[bright] / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(128 * bright, 128 + 128 * bright, (20, 24, 3)).astype(np.uint8)).save(path)
+    teacher = small_vgg(last="conv3_4", dtype=np.float32, bias=0.3)
+    save_weights(tmp_path / "teacher.h5", teacher, source="test", licence="none")
+    return tmp_path
+
+
+def run(folder, output, monkeypatch, *options):
+    arguments = ["train.py", str(folder / "images"), str(folder / "teacher.h5"), "-o", str(folder / output), *options]
+    monkeypatch.setattr("sys.argv", arguments)
+    return train.main()
+
+
+def test_a_run_learns_and_writes_a_normalised_network(small, monkeypatch, capsys):
+    assert run(small, "net.h5", monkeypatch, "--steps", "80") == 0
+    network = load_weights(small / "net.h5")
+    assert network.layers[-1] == "conv5_1" and network.name == "net"
+    with h5py.File(small / "net.h5") as file:
+        assert file["conv3_4/kernel"].dtype == np.float16 and (file["conv3_4/mean_response"][()] == 1).all()
+    rows = np.loadtxt(small / "net.csv", delimiter=",", skiprows=1, ndmin=2)
+    assert rows[0, 0] == 50 and (small / "net.png").stat().st_size > 1000
+    with np.load(small / "net.checkpoint.npz") as state:
+        log = state["log"]
+    start, end = log[:20].mean(axis=0), log[-20:].mean(axis=0)
+    assert len(log) == 80 and end[:-2].sum() < 0.9 * start[:-2].sum() and end[-1] > 0.8  # bright or dark
+    assert "net.h5; on validation images: conv1_1 0." in capsys.readouterr().out
+
+
+def test_the_same_seed_gives_the_same_network_also_in_parts_and_for_any_number_of_threads(small, monkeypatch):
+    run(small, "whole.h5", monkeypatch, "--steps", "5", "--threads", "2")
+    run(small, "other.h5", monkeypatch, "--steps", "5", "--seed", "1")
+    adamw, calls = train.adamw, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 150:  # in the middle of step 3: there are 41 parameters
+            raise KeyboardInterrupt
+        adamw(*arguments)
+
+    monkeypatch.setattr(train, "adamw", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(small, "parts.h5", monkeypatch, "--steps", "5", "--threads", "1")
+    monkeypatch.setattr(train, "adamw", adamw)
+    assert not (small / "parts.h5").exists()
+    run(small, "parts.h5", monkeypatch, "--steps", "5", "--threads", "1")
+    whole, other, parts = (load_weights(small / f"{name}.h5").convolutions for name in ("whole", "other", "parts"))
+    for layer, pair in whole.items():
+        assert all(np.array_equal(a, b) for a, b in zip(pair, parts[layer], strict=True)), layer
+    assert not np.allclose(whole["conv1_1"][0], other["conv1_1"][0])
+    with pytest.raises(ValueError, match="belongs to another run; delete it to start anew"):
+        run(small, "parts.h5", monkeypatch, "--steps", "6")
+
+
+def test_folding_changes_nothing(small):
+    rng = np.random.default_rng(0)
+    parameters = {k: p + 0.1 * rng.standard_normal(p.shape) for k, p in train.initial_parameters(rng, 2).items()}
+    image = rng.random((32, 32, 3))
+    x = (255 * image - train.MEAN) * train.SCALE
+    features, tape = train.forward(plain, parameters, train.prepare(plain, parameters), x)
+    statistics = {f"{l}/{what}": a for l, t in tape.items() for what, a in zip(("mean", "s"), t[2][2:], strict=True)}
+    network = train.folded(parameters, statistics, "test", backend="plain")
+    for layer, a in network.features(image, features).items():
+        assert np.allclose(a, features[layer], atol=1e-10), layer
+
+
+def test_images_from_a_file_and_from_a_folder(small):
+    folder = train.Images(small / "images")
+    assert folder.classes == 2 and len(folder.training) == 76 and len(folder.validation) == 4
+    encoded = []
+    for k in range(len(folder.labels)):
+        buffer = io.BytesIO()
+        folder.open(k).save(buffer, "WebP", lossless=True)
+        encoded.append(buffer.getvalue())
+    with h5py.File(small / "images.h5", "w") as file:
+        file["webp"] = np.frombuffer(b"".join(encoded), np.uint8)
+        file["offset"] = np.cumsum([0, *map(len, encoded)])
+        file["label"], file["split"] = folder.labels, np.isin(np.arange(80), folder.validation)
+    inside = train.Images(small / "images.h5")
+    for vary in (False, True):
+        one, two = (i.mosaic(np.random.default_rng(5), i.training, vary) for i in (folder, inside))
+        assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
+        assert one[0].shape == (32, 32, 3) and 0 <= one[0].min() and one[0].max() <= 1
+    means = train.crop_means(one[0].astype(np.float64))
+    assert np.allclose(means[1], one[0][:16, 16:].mean(axis=(0, 1)))  # the second crop is right of the first
+    with pytest.raises(ValueError, match=r"empty: expected at least 2 classes and 80 images, found 0 and 0"):
+        (small / "empty").mkdir()
+        train.Images(small / "empty")
+
+
+def test_the_rate_goes_up_and_down_to_nothing():
+    rates = np.array([train.rate(step, 100) for step in range(101)])
+    assert rates[0] == 0 and rates[10] == rates.max() == train.RATE and rates[100] < 1e-12
+    assert (np.diff(rates[:11]) > 0).all() and (np.diff(rates[10:]) < 0).all()
+
+
+def test_adamw_against_pytorch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (make .venv/installed-oracle)")
+    p, target = like(0, (5, 4)).copy(), like(1, (5, 4))
+    expected = torch.tensor(p.copy(), requires_grad=True)
+    optimiser = torch.optim.AdamW([expected], lr=0.01, weight_decay=0.1)
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    for step in range(20):
+        optimiser.zero_grad()
+        ((expected - torch.tensor(target)) ** 4).sum().backward()
+        train.adamw(p, 4 * (p - target) ** 3, m, v, step, 0.01, 0.1)
+        optimiser.step()
+    assert np.allclose(p, expected.detach().numpy(), rtol=1e-10, atol=1e-12)

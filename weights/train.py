@@ -49,6 +49,7 @@ MEAN, SCALE = weights.IMAGENET_MEAN, 1 / 58  # the input then has a variance nea
 CROP = 80  # pixels; a multiple of 16, so that each crop owns its positions in every block
 SIDE = 4  # a mosaic is SIDE × SIDE crops
 MOSAICS = 2  # per step
+KEEP_EVERY = 50  # steps, from one checkpoint to the next
 RATE, DECAY = 3e-3, 1e-2
 RIDGE = 3e-4  # per position, for features with a variance near 1
 EPSILON = 1e-5
@@ -439,17 +440,17 @@ def train(images: Images, teacher: VGG, steps: int, seed: int, threads: int | No
             for layer, values in measured.items():
                 for what, value in zip(("mean", "s"), values, strict=True):
                     running = statistics.setdefault(f"{layer}/{what}", value.copy())
-                    running += 0.01 * (value - running)
+                    running += max(0.01, 1 / (step + 1)) * (value - running)
         log.append(np.mean([[*found.values()] for found, _, _ in results], axis=0))
         if (step + 1) % 10 == 0:
             recent = dict(zip((*DISTILLED, "class", "accuracy"), np.mean(log[-50:], axis=0), strict=True))
             progress.set_postfix_str(" ".join(f"{name} {value:.3f}" for name, value in recent.items()))
-        if (step + 1) % 50 == 0 or step + 1 == steps:
+        if (step + 1) % KEEP_EVERY == 0 or step + 1 == steps:
             state |= {f"statistic/{name}": a for name, a in statistics.items()} | {"log": np.array(log)}
-            part = checkpoint.with_name("." + checkpoint.name)
-            with open(part, "wb") as file:
+            partial = checkpoint.with_name("." + checkpoint.name)
+            with open(partial, "wb") as file:
                 np.savez(file, **state)
-            os.replace(part, checkpoint)
+            os.replace(partial, checkpoint)
     return state
 
 
@@ -480,19 +481,20 @@ def figures(images: Images, teacher: VGG, network: VGG, parameters: dict, m: np.
 def write_curve(log: np.ndarray, path: Path) -> None:
     """The losses as a table, one row for 50 steps, and as a picture beside it."""
     columns = (*DISTILLED, "class", "accuracy")
-    ends = np.arange(50, len(log) + 1, 50)
-    rows = [log[end - 50 : end].mean(axis=0) for end in ends]
+    parts = [log[start : start + 50] for start in range(0, len(log), 50)]
+    ends, rows = np.cumsum([len(steps) for steps in parts]), np.array([steps.mean(axis=0) for steps in parts])
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("step", *columns))
         writer.writerows([end, *(f"{value:.4f}" for value in row)] for end, row in zip(ends, rows, strict=True))
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for name, values in zip(columns, np.transpose(rows), strict=True):
-        (right if name == "accuracy" else left if name in DISTILLED else right.twinx()).plot(ends, values, label=name)
+    left.plot(ends, rows[:, : len(DISTILLED)], label=DISTILLED)
     left.set(xlabel="step", ylabel="unexplained variance of the teacher's features", yscale="log")
-    right.set(xlabel="step", ylabel="accuracy, 100 classes, on crops in training")
     left.legend()
+    right.plot(ends, rows[:, -1])
+    right.set(xlabel="step", ylabel="share of the crops whose class is recognised")
     figure.savefig(path.with_suffix(".png"), dpi=100)
+    plt.close(figure)
 
 
 def main() -> int:
