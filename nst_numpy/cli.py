@@ -50,7 +50,7 @@ def _demo(options: argparse.Namespace) -> int:
     if options.output == DEMO:
         DEMO.parent.mkdir(exist_ok=True)
     portrait, painting = samples.portrait(), samples.swirling_night()
-    return _paint(options.output, lambda: transfer(portrait, painting, steps=100, progress=options.progress))
+    return _paint(options.output, lambda: transfer(portrait, painting, progress=options.progress))
 
 
 def _paint(output: Path, make: Callable[[], StyleTransfer]) -> int:
@@ -137,7 +137,8 @@ def _parser() -> Parser:
 
     option("weights", "weight file, or a name such as vgg19 (see: nst-numpy weights list)", metavar="FILE")
     option("size", "longer side of the picture in pixels", type=int, metavar="N")
-    option("steps", "iterations of the optimiser", type=int, metavar="N")
+    option("steps", "iterations of the optimiser for each size", type=int, metavar="N")
+    option("scales", "sizes from coarse to fine, each half of the next", type=int, metavar="N")
     layers = {"type": _names, "metavar": "LAYER,…", "default": argparse.SUPPRESS}
     option("content_layers", "such as conv4_2; by default that, or the nearest that the network has", **layers)
     option("style_layers", "such as conv1_1,conv2_1; by default conv1_1 … conv5_1, or the nearest", **layers)

@@ -255,7 +255,7 @@ def beyond(previous, last) -> float:
     return min(max(minimum, 2 * last[0]), 10 * last[0]) if minimum > last[0] else 10 * last[0]
 
 
-INTERRUPTED = "interrupted from the keyboard"
+INTERRUPTED, STOPPED = "interrupted from the keyboard", "stopped by the callback"
 
 METHODS = {"lbfgs": lbfgs, "gradient_descent": gradient_descent}
 
@@ -343,7 +343,7 @@ def minimize(
                 return result(best, "all iterations done")
             broken = False
     except StopIteration:
-        return result(best, "stopped by the callback")
+        return result(best, STOPPED)
     except KeyboardInterrupt:
         return result(best, INTERRUPTED, success=False)
     if broken:  # in the last iteration: that, and not the end of the way, is why it stops

@@ -14,11 +14,15 @@ from nst_numpy import images
 from nst_numpy import weights as weight_files
 from nst_numpy.network import VGG, layer_names
 from nst_numpy.objective import Objective
-from nst_numpy.optimize import METHODS, OptimizeResult, minimize
+from nst_numpy.optimize import METHODS, STOPPED, OptimizeResult, minimize
 
 # Where the paper takes content and style from (Gatys et al. 2015, figure 2 and section Methods).
 CONTENT_LAYERS = ("conv4_2",)
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+
+STARTS = ("content", "noise")
+
+COARSEST = 64  # pixels; a size whose shorter side is less is left out
 
 
 @dataclass
@@ -30,8 +34,9 @@ class StyleTransfer:
     image : ndarray of uint8, shape (H, W, 3)
         The best picture found.
     history : list of dict of str to float
-        The losses at the start (entry 0) and after every step: "total", "content", "style", "tv", and each style layer
-        by its name. They are weighted, and add up: total = content + style + tv, style = the sum over its layers.
+        For each size, the losses at its start and after every step: "total", "content", "style", "tv", and each style
+        layer by its name. They are weighted, and add up: total = content + style + tv, style = the sum over its layers.
+        Beside them the "size", the longer side in pixels.
     message : str
         Why the run ended.
     complete : bool
@@ -63,7 +68,8 @@ def transfer(
     *,
     weights: str | os.PathLike | VGG = "vgg19-mini",
     size: int = 512,
-    steps: int = 150,
+    steps: int = 100,
+    scales: int = 2,
     content_layers: Iterable[str] | Mapping[str, float] | None = None,
     style_layers: Iterable[str] | Mapping[str, float] | None = None,
     content_weight: float = 1.0,
@@ -92,11 +98,16 @@ def transfer(
     content, style : path, PIL image or ndarray
         Arrays are uint8 in 0–255 or floats in 0–1, (H, W, 3), (H, W, 4) or (H, W).
     weights : path or VGG, optional
-        The network: a weight file, or what `load_weights` returns. By default the embedded one, with random filters.
+        The network: a weight file, a name of the register such as "vgg19" (downloaded at first use), or what
+        `load_weights` returns. By default the one that the library brings along.
     size : int
         Longer side of the picture in pixels. The style image is scaled to the same longer side.
     steps : int
-        Iterations of the optimiser at most.
+        Iterations of the optimiser for each size at most.
+    scales : int
+        How many sizes, each half of the next, to work through from coarse to fine; each starts from the picture of the
+        one before. Large forms settle where steps are cheap. Sizes with less than 64 pixels in height or width are left
+        out, and an image as `init` is gone on from at full size.
     content_layers, style_layers : iterable of str, or mapping of str to float, optional
         Names of layers, or names with their weights. Without weights, v_l = 1 and w_l = 1/(number of style layers). By
         default those of the paper, conv4_2 and conv1_1 … conv5_1; in place of one that the network lacks, the nearest.
@@ -116,8 +127,9 @@ def transfer(
     seed : int
         For the noise. The same seed gives the same picture.
     callback : callable, optional
-        Called as `callback(step, image, losses)` at the start (step 0) and after every step, with the picture as floats
-        (H, W, 3), not clipped to 0–1, and the entry of the history. It may raise StopIteration to end the run.
+        Called as `callback(step, image, losses)` at the start of each size and after every step, with the number of
+        steps so far over all sizes, the picture as floats (H, W, 3), not clipped to 0–1, and the entry of the history.
+        It may raise StopIteration to end the run.
     progress : bool
         Show a progress bar with the losses on standard error.
 
@@ -136,6 +148,7 @@ def transfer(
     """
     _check_number("size", size, whole=True, least=1)
     _check_number("steps", steps, whole=True, least=0)
+    _check_number("scales", scales, whole=True, least=1)
     _check_number("seed", seed, whole=True, least=0)
     for name, value in (("content", content_weight), ("style", style_weight), ("tv", tv_weight)):
         _check_number(f"{name}_weight", value)
@@ -145,42 +158,60 @@ def transfer(
         _check_number("threads", threads, whole=True, least=1)
 
     content_image, style_image = (_load(what, x, size) for what, x in (("content", content), ("style", style)))
-    start = _start(init, content_image, seed)
+    pictures = _sizes(content_image, scales if isinstance(init, str) and init in STARTS else 1)
+    picture = _start(init, pictures[0], seed)
     runs = {"pooling": pooling, "backend": backend, "threads": threads}
     network = _network(weights, {name: value for name, value in runs.items() if value is not None})
     content_layers = _weighted_layers(network, content_layers, CONTENT_LAYERS, total=None)
     style_layers = _weighted_layers(network, style_layers, STYLE_LAYERS, total=1.0)
     if not content_layers and not style_layers:
         raise ValueError("at least one content layer or style layer is needed")
-    objective = Objective.of(
-        network,
-        content_image,
-        style_image,
-        content_layers=content_layers,
-        style_layers=style_layers,
-        content_weight=float(content_weight),
-        style_weight=float(style_weight),
-        tv_weight=float(tv_weight),
-    )
 
     history: list[dict[str, float]] = []
-    with tqdm(total=steps, disable=not progress, unit="step") as bar:
+    done = 0
+    with tqdm(total=steps * len(pictures), disable=not progress, unit="step") as bar:
 
         def after_step(state: OptimizeResult) -> None:
-            losses = state.info
+            losses = {**state.info, "size": max(state.x.shape)}
             history.append(losses)
             bar.set_postfix({k: f"{losses[k]:.3g}" for k in ("total", "content", "style", "tv")}, refresh=False)
-            bar.update(state.nit - bar.n)
+            bar.update(done + state.nit - bar.n)
             if callback:
-                callback(state.nit, state.x, losses)
+                callback(done + state.nit, state.x, losses)
 
-        found = minimize(objective, start, optimizer, maxiter=steps, gtol=0, ftol=0, callback=after_step)
+        for content_here in pictures:
+            if picture.shape != content_here.shape:
+                picture = images.load(picture.clip(0, 1), content_here.shape[:2])
+            objective = Objective.of(
+                network,
+                content_here,
+                images.load(style_image, max(content_here.shape)),
+                content_layers=content_layers,
+                style_layers=style_layers,
+                content_weight=float(content_weight),
+                style_weight=float(style_weight),
+                tv_weight=float(tv_weight),
+            )
+            found = minimize(objective, picture, optimizer, maxiter=steps, gtol=0, ftol=0, callback=after_step)
+            picture, done = found.x, done + found.nit
+            if not found.success or found.message == STOPPED:
+                break
 
     message = found.message
     if not found.success:
-        message += f"; this is the best picture so far, after step {found.nit} of {steps}"
+        message += f"; this is the best picture so far, after step {done} of {steps * len(pictures)}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
-    return StyleTransfer(images.to_uint8(found.x), history, message, found.success)
+    if picture.shape != content_image.shape:  # ended at a coarse size
+        picture = images.load(picture.clip(0, 1), content_image.shape[:2])
+    return StyleTransfer(images.to_uint8(picture), history, message, found.success)
+
+
+def _sizes(image: np.ndarray, scales: int) -> list[np.ndarray]:
+    """The image at up to so many sizes, each half of the next, the last its own."""
+    halves = [image]
+    while len(halves) < scales and min(halves[0].shape[:2]) >= 2 * COARSEST:
+        halves.insert(0, images.load(image, max(image.shape) // 2 ** len(halves)))
+    return halves
 
 
 def _check_number(name: str, value, *, whole: bool = False, least: float = 0) -> None:

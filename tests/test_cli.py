@@ -50,7 +50,7 @@ def test_options_reach_the_library(folder, monkeypatch):
     monkeypatch.setattr("nst_numpy.cli.transfer", transfer)
     options = "--content-layers conv3_1 --style-layers conv1_1,conv2_1 --content-weight 2 --style-weight 3"
     options += " --tv-weight 4 --init noise --optimizer gradient_descent --pooling max --seed 7 --quiet"
-    options += " --backend plain --threads 3"
+    options += " --backend plain --threads 3 --scales 1"
     assert main([*TRANSFER, *options.split()]) == 0
     assert seen == {
         "content": "content.png",
@@ -58,6 +58,7 @@ def test_options_reach_the_library(folder, monkeypatch):
         "weights": "small.h5",
         "size": 40,
         "steps": 3,
+        "scales": 1,
         "content_layers": ["conv3_1"],
         "style_layers": ["conv1_1", "conv2_1"],
         "content_weight": 2.0,

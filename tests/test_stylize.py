@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_result(tmp_path):
     assert len(result.history) == 7 and result.history[-1]["total"] < result.history[0]["total"]
     for losses in result.history:
         layers = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
-        assert list(losses) == ["total", "content", "style", "tv", *layers]
+        assert list(losses) == ["total", "content", "style", "tv", *layers, "size"] and losses["size"] == 40
         assert np.isclose(losses["total"], losses["content"] + losses["style"] + losses["tv"])
         assert np.isclose(losses["style"], sum(losses[l] for l in layers))
     result.save(tmp_path / "a.png")
@@ -106,7 +107,7 @@ def test_layers_with_and_without_weights():
 def test_a_smaller_network_takes_the_nearest_layers():
     network = small_vgg(last="conv3_2", dtype=np.float32)
     losses = transfer(CONTENT, STYLE, **{**QUICK, "weights": network, "steps": 0}).history[0]
-    assert list(losses)[4:] == ["conv1_1", "conv2_1", "conv3_1", "conv3_2"]
+    assert list(losses)[4:-1] == ["conv1_1", "conv2_1", "conv3_1", "conv3_2"]
 
 
 def test_backends_make_the_same_picture():
@@ -149,6 +150,40 @@ def test_a_loss_that_is_not_finite_keeps_the_best_picture():
     assert np.array_equal(result.image, transfer(CONTENT, STYLE, **{**QUICK, "steps": 0}).image)
 
 
+def test_coarse_to_fine():
+    keywords = {**QUICK, "size": 130, "steps": 4, "scales": 3}
+    content, seen = picture(3, 131, 262), []
+    result = transfer(content, STYLE, **keywords, callback=lambda step, image, _: seen.append((step, image.shape)))
+    # 130 → 65×130; its half, 32×65, would be too small.
+    assert seen == [(step, (65, 130, 3)) for step in range(5)] and result.image.shape == (65, 130, 3)
+    seen.clear()
+    keywords["size"], content, style = 300, picture(3, 150, 300), picture(4, 300, 200)
+    result = transfer(content, style, **keywords, callback=lambda step, image, _: seen.append((step, image.shape)))
+    assert seen == [(k, (75, 150, 3)) for k in range(5)] + [(k + 4, (150, 300, 3)) for k in range(5)]
+    assert [losses["size"] for losses in result.history] == [150] * 5 + [300] * 5
+    # The same in two calls: the second from the picture of the first, as the float that the callback sees.
+    keywords["scales"], last = 1, []
+    transfer(content, style, **{**keywords, "size": 150}, callback=lambda step, image, _: last.append(image))
+    again = transfer(content, style, **keywords, init=last[-1].clip(0, 1))
+    assert np.abs(again.image.astype(int) - result.image).max() <= 1
+    # An image as start is not made coarse first.
+    again = transfer(content, style, **{**keywords, "scales": 2}, init=last[-1].clip(0, 1))
+    assert len(again.history) == 5 and again.history[0]["size"] == 300
+
+
+def test_an_end_at_a_coarse_size_gives_a_picture_of_the_full_one():
+    def stop(step, image, losses):
+        if step == 2:
+            raise error
+
+    content, keywords = picture(3, 160, 140), {**QUICK, "size": 160}
+    for error in (StopIteration, KeyboardInterrupt):
+        with warnings.catch_warnings(action="ignore"):
+            result = transfer(content, STYLE, **keywords, callback=stop)
+        assert result.image.shape == (160, 140, 3) and result.history[-1]["size"] == 80
+        assert result.complete == (error is StopIteration)
+
+
 def test_progress_shows_the_losses(capfd):
     transfer(CONTENT, STYLE, **{**QUICK, "progress": True})
     bar = capfd.readouterr().err
@@ -166,6 +201,7 @@ def test_progress_shows_the_losses(capfd):
         ({"size": 0}, "size must be a whole number of at least 1, found 0"),
         ({"size": 2.5}, "size must be a whole number of at least 1, found 2.5"),
         ({"size": 12}, r"an image of 12×10 pixels is too small for conv5_1, which needs at least 16×16"),
+        ({"scales": 0}, "scales must be a whole number of at least 1, found 0"),
         ({"steps": -1}, "steps must be a whole number of at least 0, found -1"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"content_weight": -1.0}, "content_weight must be a number of at least 0, found -1.0"),

@@ -189,7 +189,7 @@ def test_images_from_a_file_and_from_a_folder(small):
     for vary in (False, True):
         one, two = (i.mosaic(np.random.default_rng(5), i.training, vary) for i in (folder, inside))
         assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
-        assert one[0].shape == (32, 32, 3) and 0 <= one[0].min() and one[0].max() <= 1
+        assert one[0].shape == (32, 32, 3) and one[0].min() >= 0 and one[0].max() <= 1
     means = train.crop_means(one[0].astype(np.float64))
     assert np.allclose(means[1], one[0][:16, 16:].mean(axis=(0, 1)))  # the second crop is right of the first
     with pytest.raises(ValueError, match=r"empty: expected at least 2 classes and 80 images, found 0 and 0"):
