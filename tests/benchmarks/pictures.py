@@ -1,4 +1,4 @@
-"""Pictures by random filters, the embedded network and the real VGG-19, side by side, and how near each comes to the style.
+"""Pictures by random filters, the embedded network and the real VGG-19 side by side, and how near each is to the style.
 
     python tests/benchmarks/pictures.py IMAGES REAL OUT
 
