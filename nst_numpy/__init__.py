@@ -8,7 +8,7 @@ To read how it works: `layers`, `losses`, `network`, `objective`, in this order.
 """
 
 from nst_numpy import layers, losses, samples
-from nst_numpy.checking import GradientCheck, gradcheck
+from nst_numpy.checking import GradientCheck, check_layers, check_network, gradcheck
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.optimize import OptimizeResult, minimize
@@ -25,6 +25,8 @@ __all__ = [
     "Objective",
     "OptimizeResult",
     "StyleTransfer",
+    "check_layers",
+    "check_network",
     "gradcheck",
     "layers",
     "load_weights",
