@@ -7,7 +7,7 @@
 To read how it works: `layers`, `losses`, `network`, `objective`, in this order.
 """
 
-from nst_numpy import layers, losses, samples
+from nst_numpy import exercises, layers, losses, samples
 from nst_numpy.checking import GradientCheck, check_layers, check_network, gradcheck
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
@@ -27,6 +27,7 @@ __all__ = [
     "StyleTransfer",
     "check_layers",
     "check_network",
+    "exercises",
     "gradcheck",
     "layers",
     "load_weights",

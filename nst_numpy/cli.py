@@ -5,15 +5,18 @@ best picture so far has been written, if there was one.
 """
 
 import argparse
+import csv
+import dataclasses
 import inspect
 import json
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import nst_numpy
-from nst_numpy import bench, images, register, samples, weights
+from nst_numpy import bench, exercises, images, register, samples, weights
 from nst_numpy.optimize import INTERRUPTED, METHODS
 from nst_numpy.stylize import StyleTransfer, transfer
 
@@ -110,6 +113,61 @@ def _weights_convert(options: argparse.Namespace) -> int:
     return 0
 
 
+def _exercise_list(options: argparse.Namespace) -> int:
+    for name in exercises.names():
+        print(f"{name:28} {exercises.start([name]).split(chr(34) * 3)[3].strip().splitlines()[0]}")
+    return 0
+
+
+def _exercise_start(options: argparse.Namespace) -> int:
+    text = exercises.start(options.names or None)
+    if options.output is None:
+        print(text, end="")
+        return 0
+    if options.output.exists():
+        raise ValueError(f"{options.output} exists already; choose another name, so that no work is lost")
+    options.output.write_text(text)
+    print(f"wrote {options.output}; check it with: nst-numpy exercise check {options.output}")
+    return 0
+
+
+def _exercise_hint(options: argparse.Namespace) -> int:
+    print(exercises.hint(options.name, options.step))
+    return 0
+
+
+def _exercise_check(options: argparse.Namespace) -> int:
+    files = [f for path in options.files for f in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+    if not files:
+        raise ValueError(f"no Python files in {', '.join(map(str, options.files))}")
+    reports = {str(file): exercises.check_file(file, options.only) for file in files}
+    if options.json:
+        print(json.dumps({f: [dataclasses.asdict(r) for r in found] for f, found in reports.items()}, indent=2))
+    elif options.csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(("file", "exercise", "result", "diagnosis"))
+        for file, found in reports.items():
+            writer.writerows((file, r.name, _verdict(r), " ".join(r.diagnosis)) for r in found)
+    elif len(files) == 1:
+        for report in reports[str(files[0])]:
+            if report.diagnosis:
+                print(f"{report.name}: FAILED ({', '.join(report.diagnosis)})")
+                print(textwrap.indent(textwrap.fill(report.message, 100), "    "))
+            else:
+                print(report)
+    else:
+        for file, found in reports.items():
+            wrong = [f"{r.name} ({', '.join(r.diagnosis)})" for r in found if r.diagnosis]
+            counts = f"{sum(r.passed for r in found)} passed, {sum(r.not_yet for r in found)} not yet"
+            print(f"{file}: {counts}, {len(wrong)} wrong" + (": " + "; ".join(wrong) if wrong else ""))
+    every = [report for found in reports.values() for report in found]
+    return 1 if any(r.diagnosis for r in every) or not any(r.passed for r in every) else 0
+
+
+def _verdict(report: exercises.Report) -> str:
+    return "passed" if report.passed else "not yet" if report.not_yet else "wrong"
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
@@ -191,6 +249,26 @@ def _parser() -> Parser:
     normalize.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
     normalize.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
     normalize.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="HDF5 file to write")
+
+    tasks = commands.add_parser("exercise", help="gradients to derive yourself, and what is wrong with them")
+    tasks = tasks.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = tasks.add_parser("list", help="the functions to write")
+    listing.set_defaults(run=_exercise_list)
+    begin = tasks.add_parser("start", help="a file to fill in")
+    begin.set_defaults(run=_exercise_start)
+    begin.add_argument("names", metavar="NAME", nargs="*", help="by default all")
+    begin.add_argument("-o", "--output", metavar="FILE", type=Path, help="by default standard output")
+    test = tasks.add_parser("check", help="check files; 0 if nothing is wrong, 1 otherwise")
+    test.set_defaults(run=_exercise_check)
+    test.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python file, or a folder of them")
+    test.add_argument("--only", type=_names, metavar="NAME,…", help="these exercises; by default all")
+    form = test.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="everything, as JSON")
+    form.add_argument("--csv", action="store_true", help="a row for each function, as CSV")
+    help_with = tasks.add_parser("hint", help="a question, a way, a derivation")
+    help_with.set_defaults(run=_exercise_hint)
+    help_with.add_argument("name", metavar="NAME")
+    help_with.add_argument("--step", type=int, default=1, choices=(1, 2, 3), help="how much help")
 
     for each in (command, demo):
         each.add_argument("--quiet", dest="progress", action="store_false", default=True, help="no progress bar")

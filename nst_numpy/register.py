@@ -8,8 +8,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-
 CACHE_VARIABLE = "NST_NUMPY_CACHE"
 KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 VLFEAT = "http://www.vlfeat.org/matconvnet/models"
@@ -159,6 +157,8 @@ def location(name: str) -> Path:
     if not REGISTER[name].url:
         inside, beside = (folder / f"{name}.h5" for folder in _PLACES)
         return inside if inside.exists() else beside
+    import pooch  # brings a whole web client along: only where it is needed
+
     return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("nst_numpy")) / REGISTER[name].url.rsplit("/", 1)[1]
 
 
@@ -195,6 +195,8 @@ def fetch(name: str, progress: bool = True) -> Path:
         return path
     if not known.url:
         raise FileNotFoundError(f"the network {name} is missing from this installation: expected {path}")
+
+    import pooch
 
     def download(url: str, to: str, manager) -> None:
         pooch.HTTPDownloader(progressbar=progress, timeout=30)(url, to, manager)

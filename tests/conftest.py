@@ -5,3 +5,8 @@ import hypothesis
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_addoption(parser):
+    """`--implementation FILE`: test the functions of a file instead of the library's own (tests/gradients)."""
+    parser.addoption("--implementation", help="a Python file whose gradients tests/gradients is to test")

@@ -1,0 +1,25 @@
+"""The gradients of this library as exercises, and a checker that says what is wrong.
+
+>>> from nst_numpy import exercises
+>>> def style_gradient(F, A):
+...     return (F @ F.T - A) @ F
+>>> report = exercises.check("style_gradient", style_gradient)
+>>> report.passed, report.diagnosis
+(False, ['missing-normaliser'])
+
+`start(names)` gives the text of a file to fill in, `check` checks one function, `check_file` a file in a process of its
+own, with limits, and `hint` helps in three steps. `bugs` has broken functions to judge.
+"""
+
+from nst_numpy.exercises.catalogue import EXERCISES
+from nst_numpy.exercises.checker import Report, check
+from nst_numpy.exercises.codes import CODES
+from nst_numpy.exercises.runner import check_file
+from nst_numpy.exercises.sheets import hint, start
+
+__all__ = ["CODES", "Report", "check", "check_file", "hint", "names", "start"]
+
+
+def names() -> list[str]:
+    """The names of all exercises, in the order of the way from a loss to the pixels."""
+    return list(EXERCISES)

@@ -1,0 +1,362 @@
+"""Checking a student's function, and finding what is wrong with it.
+
+The function runs on every input of its exercise. Its results are compared with those of the library's own function;
+then with what usual mistakes give. A cause is named only if it gives the student's numbers on every input, and at least
+two of these tell it from the right function.
+"""
+
+import contextlib
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import combinations
+
+import numpy as np
+
+from nst_numpy.checking import gradcheck
+from nst_numpy.exercises.catalogue import EXERCISES, Case, Exercise
+from nst_numpy.exercises.codes import CODES
+
+RTOL = 1e-5  # of the largest element; room for float32
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found. It is true if the function passed.
+
+    Attributes
+    ----------
+    name : str
+    passed : bool
+    diagnosis : list of str
+        Codes (see `CODES`); empty if it passed, or is not written yet.
+    message : str
+        For people: what is wrong, the evidence, and what to look at.
+    caught_by : list of str
+        Which checks saw it: "calls" (it raises, changes its arguments, returns no array of numbers, or not twice the
+        same), "formula" (results on drawn inputs), "finite differences", "invariance".
+    not_yet : bool
+        The function raises NotImplementedError.
+    """
+
+    name: str
+    passed: bool
+    diagnosis: list[str] = field(default_factory=list)
+    message: str = ""
+    caught_by: list[str] = field(default_factory=list)
+    not_yet: bool = False
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+
+@dataclass
+class _Run:
+    """One case: what came out, and what should have."""
+
+    case: Case
+    expected: np.ndarray
+    value: np.ndarray | None = None
+
+    @property
+    def right(self) -> bool:
+        if self.value is None:
+            return False
+        if self.case.valid is not None:
+            return self.value.shape == self.expected.shape and self.case.valid(self.value)
+        return _close(self.value, self.expected)
+
+
+def check(name: str, function: Callable) -> Report:
+    """Whether a function solves an exercise, and if not, what is wrong with it.
+
+    The function runs in this process: for files of strangers take `nst-numpy exercise check`, which has limits.
+
+    Parameters
+    ----------
+    name : str
+        One of `names()`.
+    function : callable
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    if name not in EXERCISES:
+        raise ValueError(f"there is no exercise {name!r}; there are {', '.join(EXERCISES)}")
+    exercise = EXERCISES[name]
+    with _quiet():
+        runs, findings, not_yet = _run_all(exercise, function)
+        if not_yet:
+            return Report(name, False, message="not yet written", not_yet=True)
+        wrong = [run for run in runs if not run.right]
+        if not wrong and not findings:
+            return Report(name, True, message="passed")
+        caught_by = (["calls"] if findings else []) + _caught_by(exercise, function, bool(wrong))
+        if any(run.value is not None for run in wrong):
+            ordinary = [run for run in wrong if run.case.valid is None]  # else it is about ties
+            compared = [run for run in runs if run.value is not None and (run.case.valid is None or not ordinary)]
+            explained = _explain(exercise, compared)
+            if not (findings and "unknown" in explained):
+                findings |= explained
+    words = [f"{words}. {CODES[code]}" for code, words in findings.items()]
+    return Report(name, False, list(findings), "\n".join(words), caught_by)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
+        yield
+
+
+def _run_all(exercise: Exercise, function: Callable) -> tuple[list[_Run], dict[str, str], bool]:
+    runs, findings, errors = [], {}, []
+    accepted = _keywords(function)
+    for case in exercise.cases:
+        if case.options and not (accepted is None or set(case.options) <= accepted):
+            continue
+        run = _Run(case, np.asarray(exercise.function(*case.arguments, **case.options)))
+        runs.append(run)
+        given = _copies(case)
+        try:
+            value = function(*given, **case.options)
+        except NotImplementedError:
+            return runs, {}, True
+        except Exception as error:
+            errors.append(f"{type(error).__name__}: {error} (for {case.label})")
+            continue
+        changed = [k for k, (a, b) in enumerate(zip(given, case.arguments, strict=True)) if not np.array_equal(a, b)]
+        if changed:
+            names = list(inspect.signature(exercise.function).parameters)
+            findings["mutates-input"] = f"It changes its argument {names[changed[0]]}"
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            kind = "None; is there a return?" if value is None else type(value).__name__
+            findings["wrong-shape"] = f"Expected an array of shape {run.expected.shape}, found {kind}"
+            continue
+        array = np.array(array, np.float64)
+        with contextlib.suppress(Exception):
+            again = np.asarray(function(*_copies(case), **case.options), np.float64)
+            if not np.array_equal(array, again, equal_nan=True):
+                findings["accumulates"] = f"A second call returns something else (for {case.label})"
+        if not np.isfinite(array).all():
+            where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+            findings["not-finite"] = f"The first value that is not finite is at {where} (for {case.label})"
+            continue
+        run.value = array
+    if errors:
+        findings["raises"] = f"{errors[0]}" + (f", and {len(errors) - 1} more like it" if len(errors) > 1 else "")
+    return runs, findings, False
+
+
+def _keywords(function: Callable) -> set[str] | None:
+    """The names of the arguments; None if it takes any, or nobody knows."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return None if any(p.kind == p.VAR_KEYWORD for p in parameters) else {p.name for p in parameters}
+
+
+def _copies(case: Case) -> tuple:
+    return tuple(a.copy() if isinstance(a, np.ndarray) else a for a in case.arguments)
+
+
+def _caught_by(exercise: Exercise, function: Callable, wrong: bool) -> list[str]:
+    caught = ["formula"] if wrong else []
+    case = exercise.cases[1]
+    if exercise.forward:
+        f, x = exercise.forward(*case.arguments)
+        with contextlib.suppress(Exception):
+            value = np.asarray(function(*_copies(case)), np.float64)
+            if not gradcheck(f, value, x, h=1e-4, rtol=1e-5):
+                caught.append("finite differences")
+    if exercise.invariance:
+        with contextlib.suppress(Exception):
+            if not exercise.invariance(function, *_copies(case)):
+                caught.append("invariance")
+    return caught
+
+
+# What explains the numbers --------------------------------------------------------------------------------------------
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= RTOL * np.abs(b).max(initial=0) + 1e-12)
+
+
+def _explain(exercise: Exercise, runs: list[_Run]) -> dict[str, str]:
+    """Code and words of what gives exactly these numbers; of shapes that are wrong; or of "unknown"."""
+    related = _relation(exercise, runs, [run.expected for run in runs])
+    if related:
+        return related
+    scaled = {}
+    for mistake in exercise.mistakes:
+        results = [_result(mistake.function, run.case) for run in runs]
+        if not _telling(runs, results):
+            continue
+        if all(m is None or _close(run.value, m) for run, m in zip(runs, results, strict=True)):
+            return {mistake.code: mistake.words[0].upper() + mistake.words[1:]}
+        if not scaled and (relation := _relation(exercise, runs, results)):
+            scaled = {mistake.code: mistake.words[0].upper() + mistake.words[1:], **relation}
+    if scaled:
+        return scaled
+    if shaped := _wrong_shapes(runs):
+        return shaped
+    return _structure(runs) or {"unknown": _where(runs)}
+
+
+def _result(function: Callable, case: Case) -> np.ndarray | None:
+    try:
+        return np.asarray(function(*_copies(case), **case.options), np.float64)
+    except Exception:  # the mistake can't be made on this input
+        return None
+
+
+def _telling(runs: list[_Run], results: list[np.ndarray | None]) -> bool:
+    """Whether at least two inputs, or all there are, tell the mistake from what is right."""
+    different = [m is not None and not _close(m, run.expected) for run, m in zip(runs, results, strict=True)]
+    return sum(different) >= min(2, len(runs))
+
+
+def _relation(exercise: Exercise, runs: list[_Run], results: list[np.ndarray | None]) -> dict[str, str]:
+    """If every value is a number times the result: what that number is, as a constant or as powers of the sizes."""
+    factors, sizes = [], []
+    for run, result in zip(runs, results, strict=True):
+        if result is None or not np.abs(result).max(initial=0) > 1e-12:
+            continue
+        if run.value.shape != result.shape:
+            return {}
+        factor = float(np.sum(run.value * result) / np.sum(result * result))
+        if not factor or not _close(run.value, factor * result):
+            return {}
+        factors.append(factor)
+        sizes.append(run.case.sizes)
+    if len(factors) < 2:
+        return {}
+    factors = np.array(factors)
+    if np.allclose(factors, factors[0], rtol=1e-4):
+        if np.isclose(factors[0], 1, rtol=1e-4):
+            return {}
+        if np.isclose(factors[0], -1, rtol=1e-4):
+            return {"sign": "The result is minus the right one"}
+        return {"constant-factor": f"The result is {_fraction(factors[0])} times the right one"}
+    if not (np.all(factors > 0) or np.all(factors < 0)):
+        return {}
+    powers = _powers(np.abs(factors), sizes)
+    if powers is None:
+        return {}
+    found = _normaliser(exercise, powers, sizes)
+    return found | ({"sign": "Moreover the sign is wrong"} if factors[0] < 0 else {})
+
+
+def _powers(factors: np.ndarray, sizes: list) -> dict[str, float] | None:
+    """Exponents with factor = constant · Π size^exponent, the constant under ""; None if there are none."""
+    names = list(sizes[0])
+    logs = np.array([[1.0, *(math.log(s[name]) for name in names)] for s in sizes])
+    solution, _, rank, _ = np.linalg.lstsq(logs, np.log(factors))
+    exponents = np.round(2 * solution[1:]) / 2
+    constant = np.exp(np.log(factors) - logs[:, 1:] @ exponents)
+    if rank < len(names) + 1 or not np.allclose(constant, constant[0], rtol=1e-4):
+        return None
+    return {"": float(constant[0]), **dict(zip(names, map(float, exponents), strict=True))}
+
+
+def _normaliser(exercise: Exercise, powers: dict[str, float], sizes: list) -> dict[str, str]:
+    """What powers of the sizes, by which the result is too large, say about its normaliser."""
+    constant = powers[""]
+    exponents = {name: p for name, p in powers.items() if name and p}
+    right = {name: p for name, p in exercise.normaliser.items() if name}
+    times = _product(powers)
+    words = f"The result is {times} times the right one"
+    if right and exponents == right:
+        found = {"missing-normaliser": words}
+        constant /= exercise.normaliser.get("", 1)
+        if not np.isclose(constant, 1, rtol=1e-4):
+            found["constant-factor"] = f"Beside that, it is {_fraction(constant)} times the right one"
+        return found
+    if exponents == dict.fromkeys(exercise.sums_over, -1.0) and np.isclose(constant, 1, rtol=1e-4):
+        return {"mean-for-sum": words}
+    for name, other in (("H", "W"), ("W", "H")):
+        if exponents == {other: right.get(other)} and {"H", "W"} <= set(right):
+            words += f", as if M were {name} instead of H · W"
+    return {"wrong-normaliser": words}
+
+
+def _product(powers: dict[str, float]) -> str:
+    above = [_power(name, p) for name, p in powers.items() if name and p > 0]
+    below = [_power(name, -p) for name, p in powers.items() if name and p < 0]
+    constant = [] if np.isclose(powers[""], 1, rtol=1e-4) else [_fraction(powers[""])]
+    return (" ".join(constant + above) or "1") + (f"/({' '.join(below)})" if below else "")
+
+
+def _power(name: str, p: float) -> str:
+    return name + {0.5: "^½", 1: "", 2: "²", 3: "³", 4: "⁴"}.get(p, f"^{p:g}")
+
+
+def _fraction(factor: float) -> str:
+    fraction = Fraction(factor).limit_denominator(200)
+    simple = fraction and abs(factor / float(fraction) - 1) < 1e-4 and abs(fraction.numerator) <= 2000
+    return str(fraction) if simple else f"{factor:.5g}"
+
+
+def _wrong_shapes(runs: list[_Run]) -> dict[str, str]:
+    for run in runs:
+        if run.value.shape != run.expected.shape:
+            turned = [r for r in runs if r.value.shape == r.expected.shape[::-1] and _close(r.value.T, r.expected)]
+            words = f"Expected shape {run.expected.shape}, found {run.value.shape} (for {run.case.label})"
+            return {"transposed" if len(turned) == len(runs) else "wrong-shape": words}
+    return {}
+
+
+def _structure(runs: list[_Run]) -> dict[str, str]:
+    """Mistakes that show in where the numbers are: axes exchanged, moved by a pixel, wrong at the border only."""
+    pairs = [(run.value, run.expected) for run in runs]
+    square = [(v, e) for v, e in pairs if v.ndim >= 2]
+    for i, j in combinations(range(min((v.ndim for v, _ in pairs), default=0)), 2):
+        exchanged = [(v.swapaxes(i, j), e) for v, e in square if v.shape[i] == v.shape[j]]
+        if len(exchanged) >= 2 and len(exchanged) == len(pairs) and all(_close(v, e) for v, e in exchanged):
+            return {"transposed": f"Axes {i} and {j} are exchanged"}
+    large = [(v, e) for v, e in pairs if v.ndim == 3 and min(v.shape[:2]) >= 3]
+    if len(large) < 2:
+        return {}
+    for di in (-1, 0, 1):
+        for dj in (-1, 0, 1):
+            if (di, dj) == (0, 0):
+                continue
+            if all(_close(*_overlap(v, e, di, dj)) for v, e in large):
+                return {"shifted": f"The result is moved by {di} rows and {dj} columns"}
+    if all(_close(v[1:-1, 1:-1], e[1:-1, 1:-1]) for v, e in large):
+        return {"edges-lost": "The result is right everywhere but in the first and last row and column"}
+    return {}
+
+
+def _overlap(v: np.ndarray, e: np.ndarray, di: int, dj: int) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of v and e that agree if v is e moved by (di, dj)."""
+    H, W = v.shape[:2]
+    moved = v[max(di, 0) : H + min(di, 0), max(dj, 0) : W + min(dj, 0)]
+    return moved, e[max(-di, 0) : H + min(-di, 0), max(-dj, 0) : W + min(-dj, 0)]
+
+
+def _where(runs: list[_Run]) -> str:
+    wrong = next(run for run in runs if not run.right)
+    right = [run.case.label for run in runs if run.right]
+    difference = np.abs(wrong.value - wrong.expected)
+    index = np.unravel_index(difference.argmax(), difference.shape)
+    where = f"at {tuple(map(int, index))} " if index else ""
+    words = (
+        f"For {wrong.case.label}, {np.mean(difference > RTOL * np.abs(wrong.expected).max()):.0%} of the values are "
+        f"wrong; the worst is {where}{wrong.value[index]:.6g}, expected {wrong.expected[index]:.6g}"
+    )
+    return words + (f". It is right for {'; '.join(right[:2])}" if right else "")

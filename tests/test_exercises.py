@@ -1,0 +1,352 @@
+"""The checker of the exercises: right functions pass, however they are written; broken ones are told what is wrong."""
+
+import csv
+import inspect
+import io
+import json
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nst_numpy import exercises, layers, losses
+from nst_numpy.cli import main
+from nst_numpy.exercises.bugs import BUGS
+from nst_numpy.exercises.catalogue import EXERCISES
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_the_librarys_own_functions_pass(name):
+    report = exercises.check(name, EXERCISES[name].function)
+    assert report and report.diagnosis == [] and report.caught_by == [] and report.message == "passed"
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_stub_and_the_librarys_body_pass(name, tmp_path):
+    """One source of truth: what a student is given, filled in with the library's own lines."""
+    function = EXERCISES[name].function
+    body = inspect.getsource(function).split('"""')[2]
+    stub = exercises.start([name])
+    assert stub.count("raise NotImplementedError") == 1
+    own = f"from {function.__module__} import *\nfrom nst_numpy import losses\n"
+    path = tmp_path / "mine.py"
+    path.write_text(own + stub.replace("    raise NotImplementedError", body))
+    (report,) = exercises.check_file(path, [name])
+    assert report.passed, report.message
+
+
+def test_stubs_do_not_give_the_derivation_away():
+    text = exercises.start()
+    assert all(f"def {name}(" in text for name in exercises.names())
+    for name in exercises.names():
+        derivation = exercises.hint(name, 3)
+        assert len(derivation) > 40
+        if "\n" in derivation:
+            assert derivation.splitlines()[0] not in text
+        assert len({exercises.hint(name, step) for step in (1, 2, 3)}) == 3
+
+
+# The broken ones ------------------------------------------------------------------------------------------------------
+
+
+def test_there_are_enough_bugs():
+    assert len(BUGS) >= 40 and {name for name, _, _ in BUGS} == set(exercises.names())
+    assert {code for *_, code in BUGS} <= set(exercises.CODES)
+    assert set(exercises.CODES) - {code for *_, code in BUGS} <= {"not-finite", "unknown", "channels-swapped"}
+
+
+@pytest.mark.parametrize(
+    "name, function, code", [pytest.param(*bug, id=getattr(bug[1], "__name__", "accumulating")) for bug in BUGS]
+)
+def test_every_bug_is_found_and_named(name, function, code):
+    report = exercises.check(name, function)
+    assert not report and report.caught_by
+    assert report.diagnosis[0] == code, report
+    assert "unknown" not in report.diagnosis and exercises.CODES[code] in report.message
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_every_mistake_of_the_catalogue_is_named(name):
+    """Each alone: no other mistake takes its place, none is taken for right."""
+    for mistake in EXERCISES[name].mistakes:
+        report = exercises.check(name, mistake.function)
+        assert not report and mistake.code in report.diagnosis, (mistake, report)
+
+
+@pytest.mark.parametrize(
+    "name, function, codes",
+    [
+        ("style_gradient", lambda F, A: -0.25 * losses.style_gradient(F, A), ["constant-factor"]),
+        ("style_gradient", lambda F, A: -(F @ F.T - A) @ F, ["missing-normaliser", "sign"]),
+        ("style_loss", lambda F, A: np.sum((F @ F.T - A) ** 2) / F.size**2, ["constant-factor"]),
+        ("style_loss", lambda F, A: np.sum((F @ F.T - A) ** 2) / 4, ["missing-normaliser", "constant-factor"]),
+        ("relu_backward", lambda dy, x: 2 * dy, ["missing-relu-mask", "constant-factor"]),
+        ("gram_backward", lambda dG, F: 0.5 * (dG + dG.T) @ F, ["constant-factor"]),
+        ("content_gradient", lambda F, P: (F - P) * np.nan, ["not-finite"]),
+        ("content_gradient", lambda F, P: F - P + 0.1 * F**3, ["unknown"]),
+        ("content_gradient", lambda F, P: None, ["wrong-shape"]),
+        ("content_gradient", lambda F, P: "F - P", ["wrong-shape"]),
+        ("content_gradient", lambda F: F, ["raises"]),
+        ("conv_backward_input", lambda dy, kernel: layers.conv_backward_input(dy, kernel)[1:-1, 1:-1], ["wrong-shape"]),
+    ],
+)
+def test_combinations_and_others(name, function, codes):
+    assert exercises.check(name, function).diagnosis == codes
+
+
+def test_evidence_in_words():
+    def as_if_M_were_H(a, A):
+        return a.shape[1] ** 2 * EXERCISES["style_gradient_of_map"].function(a, A)
+
+    message = exercises.check("style_gradient_of_map", as_if_M_were_H).message
+    assert "The result is W² times the right one, as if M were H instead of H · W" in message
+    message = exercises.check("style_gradient", lambda F, A: losses.style_gradient(F, A) / 4).message
+    assert "1/4 times the right one" in message and "product rule" in message
+    message = exercises.check(
+        "content_gradient", lambda F, P: F - P + (np.arange(F.size) == 2).reshape(F.shape)
+    ).message
+    assert "For N = 3 filters, M = 8 positions, 4% of the values are wrong; the worst is at (0, 2)" in message
+    square_only = exercises.check("gram", lambda F: F @ F.T + (len(F) != F.shape[1])).message
+    assert "It is right for N = 4 filters, M = 4 positions" in square_only
+
+
+def test_no_cause_is_claimed_that_was_not_tested():
+    """Noise of any kind gets "unknown", on every exercise."""
+    for name, exercise in EXERCISES.items():
+
+        def noisy(*arguments, exercise=exercise, **options):
+            value = np.asarray(exercise.function(*arguments, **options))
+            seed = np.random.default_rng(int(abs(value).sum() * 1e6) % 2**32)
+            return value + seed.standard_normal(value.shape)
+
+        assert exercises.check(name, noisy).diagnosis == ["unknown"], name
+
+
+# Right ones, written otherwise ----------------------------------------------------------------------------------------
+
+
+def last_of_the_largest(dy, x, window=2, stride=2):
+    dx = np.zeros_like(x)
+    for h, w, c in np.ndindex(dy.shape):
+        seen = x[h * stride : h * stride + window, w * stride : w * stride + window, c]
+        i, j = np.argwhere(seen == seen.max())[-1]
+        dx[h * stride + i, w * stride + j, c] += dy[h, w, c]
+    return dx
+
+
+def style_gradient_in_loops(F, A):
+    N, M = F.shape
+    dF = np.zeros((N, M))
+    for i in range(N):
+        for j in range(M):
+            dF[i, j] = sum((F[i] @ F[k] - A[i, k]) * F[k, j] for k in range(N)) / (N * M) ** 2
+    return dF
+
+
+def conv_in_loops(dy, kernel):
+    H, W, _ = dy.shape
+    dx = np.zeros((H, W, kernel.shape[2]))
+    for h, w in np.ndindex(H, W):
+        for i, j in np.ndindex(3, 3):
+            p, q = h - (i - 1), w - (j - 1)
+            if 0 <= p < H and 0 <= q < W:
+                dx[h, w] += kernel[i, j] @ dy[p, q]
+    return dx
+
+
+@pytest.mark.parametrize(
+    "name, function",
+    [
+        ("relu_backward", lambda dy, x: np.where(x >= 0, dy, 0)),
+        ("relu_backward", lambda dy, x: dy * (x > 0) * (x > 0)),
+        ("relu_backward", lambda dy, x: dy * np.heaviside(x, 0.5)),
+        ("max_pool_backward", last_of_the_largest),
+        ("max_pool_backward", lambda dy, x: layers.max_pool_backward(dy, x)),  # takes no window
+        ("content_gradient", lambda F, P: (F - P) * (F > 0)),
+        ("content_gradient", lambda F, P: np.float32(F) - np.float32(P)),
+        ("content_loss", lambda F, P: 0.5 * np.linalg.norm(F - P) ** 2),
+        ("content_loss", lambda F, P: [[0.5 * np.vdot(F - P, F - P)]][0][0]),
+        ("style_gradient", style_gradient_in_loops),
+        ("style_gradient", lambda F, A: (F.T @ (F @ F.T - A)).T / F.size**2),
+        ("style_gradient", lambda F, A: losses.style_gradient(F, A) * (F > 0)),
+        ("style_gradient", lambda F, A: np.einsum("ik,kj->ij", np.einsum("im,km->ik", F, F) - A, F) / F.size**2),
+        ("style_loss", lambda F, A: np.trace((F @ F.T - A) @ (F @ F.T - A).T) / (2 * F.size) ** 2),
+        ("gram", lambda F: sum(np.outer(f, f) for f in F.T)),
+        ("gram_backward", lambda dG, F: dG @ F + dG.T @ F),
+        ("feature_matrix", lambda a: a.transpose(2, 0, 1).reshape(a.shape[2], -1)),
+        ("conv_backward_input", conv_in_loops),
+        ("total_gradient", lambda F, P, A, alpha, beta: alpha * F - alpha * P + beta * style_gradient_in_loops(F, A)),
+    ],
+)
+def test_right_functions_written_otherwise_pass(name, function):
+    report = exercises.check(name, function)
+    assert report.passed, report
+
+
+def test_unknown_names():
+    for call in (exercises.hint, lambda name: exercises.start([name]), lambda name: exercises.check(name, len)):
+        with pytest.raises(ValueError, match="there is no exercise 'relu'; there are relu_backward, "):
+            call("relu")
+    with pytest.raises(ValueError, match="step must be 1, 2 or 3, found 4"):
+        exercises.hint("gram", 4)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+HOSTILE = """
+import os, sys
+print("at import")
+
+def gram(F):
+    print("noise" * 10**6)
+    sys.stderr.write("more noise")
+    return F @ F.T
+
+def relu_backward(dy, x):
+    while True:
+        pass
+
+def content_loss(F, P):
+    sys.exit(3)
+
+def content_gradient(F, P):
+    os._exit(0)
+
+def style_loss(F, A):
+    return [0.0] * 10**10
+
+def style_gradient(F, A):
+    def again():
+        return again()
+    return again()
+
+def gram_backward(dG, F):
+    with open({path!r}, "w") as file:
+        file.write("x" * 10**8)
+
+def feature_matrix(a):
+    return a.reshape(-1, a.shape[2]).T
+"""
+
+
+def test_hostile_files_are_reported_and_not_fatal(tmp_path):
+    path = tmp_path / "hostile.py"
+    path.write_text(HOSTILE.format(path=str(tmp_path / "flood")))
+    begin = time.perf_counter()
+    reports = {report.name: report for report in exercises.check_file(path, seconds=2, megabytes=3000)}
+    assert time.perf_counter() - begin < 60
+    assert list(reports) == exercises.names()
+    assert reports["gram"].passed and reports["feature_matrix"].passed
+    assert "did not come to an end within 2 seconds" in reports["relu_backward"].message
+    for name in ("content_loss", "content_gradient"):
+        assert reports[name].message.startswith("It ended the process")
+    for name in ("relu_backward", "content_loss", "style_loss", "style_gradient", "gram_backward"):
+        assert reports[name].diagnosis == ["raises"] and not reports[name].passed, reports[name]
+    assert reports["total_gradient"].not_yet
+    assert not (tmp_path / "flood").exists() or (tmp_path / "flood").stat().st_size < 2**21
+
+
+def test_files_that_do_not_load(tmp_path):
+    path = tmp_path / "broken.py"
+    for text, message in (
+        ("def gram(F)\n    return F", "The file can't be loaded: SyntaxError: .*, line 1"),
+        ("import nothing_of_that_name", "The file can't be loaded: ModuleNotFoundError"),
+        ("raise SystemExit(0)", "The file can't be loaded: SystemExit"),
+        ("while True: pass", "did not come to an end within 3 seconds"),
+    ):
+        path.write_text(text)
+        reports = exercises.check_file(path, ["gram", "content_loss"], seconds=3)
+        assert [report.diagnosis for report in reports] == [["raises"], ["raises"]]
+        with pytest.raises(AssertionError, match=message):
+            raise AssertionError(reports[0].message)
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        exercises.check_file(tmp_path / "nowhere.py")
+    with pytest.raises(ValueError, match="there is no exercise 'x'"):
+        exercises.check_file(path, ["x"])
+
+
+# The command line -----------------------------------------------------------------------------------------------------
+
+
+def test_a_students_session(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["exercise", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert [line.split()[0] for line in listed.splitlines()] == exercises.names()
+    assert main(["exercise", "start", "style_gradient", "gram", "-o", "mine.py"]) == 0
+    assert main(["exercise", "start", "gram", "-o", "mine.py"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["exercise", "check", "mine.py"]) == 1
+    assert capsys.readouterr().out.count("not yet written") == len(exercises.names())
+
+    file = Path("mine.py")
+    body = "    N, M = F.shape\n    return F.T @ (F @ F.T - A) / (N**2 * M**2)"
+    file.write_text(file.read_text().replace("    raise NotImplementedError", body, 1))
+    assert main(["exercise", "check", "mine.py"]) == 1
+    said = capsys.readouterr().out
+    assert "style_gradient: FAILED (transposed)" in said and "_ji belongs to F_ij" in " ".join(said.split())
+    assert (
+        main(["exercise", "hint", "style_gradient"]) == main(["exercise", "hint", "style_gradient", "--step", "3"]) == 0
+    )
+    assert "chain rule" in capsys.readouterr().out
+    file.write_text(file.read_text().replace("F.T @ (F @ F.T - A)", "(F @ F.T - A) @ F"))
+    assert main(["exercise", "check", "mine.py", "--only", "style_gradient"]) == 0
+    assert capsys.readouterr().out == "style_gradient: passed\n"
+    assert main(["exercise", "check", "mine.py"]) == 0  # the rest is not yet written, nothing is wrong
+
+
+def test_a_folder_of_submissions(tmp_path, capsys):
+    (tmp_path / "ada.py").write_text("def gram(F):\n    return F @ F.T\n")
+    (tmp_path / "bob.py").write_text("def gram(F):\n    return F.T @ F\n")
+    arguments = ["exercise", "check", str(tmp_path), "--only", "gram,content_loss"]
+    assert main(arguments) == 1
+    ada, bob = capsys.readouterr().out.splitlines()
+    assert ada.endswith("ada.py: 1 passed, 1 not yet, 0 wrong") and bob.endswith("1 wrong: gram (transposed)")
+    assert main([*arguments, "--csv"]) == 1
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["exercise"], row["result"], row["diagnosis"]) for row in rows] == [
+        ("gram", "passed", ""),
+        ("content_loss", "not yet", ""),
+        ("gram", "wrong", "transposed"),
+        ("content_loss", "not yet", ""),
+    ]
+    assert main([*arguments, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found[str(tmp_path / "bob.py")][0]["diagnosis"] == ["transposed"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["check", "nowhere.py"], "there is no file nowhere.py"),
+        (["check", "."], r"no Python files in \."),
+        (["start", "relu"], "there is no exercise 'relu'; there are "),
+        (["hint", "relu"], "there is no exercise 'relu'; there are "),
+    ],
+)
+def test_bad_arguments(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["exercise", *arguments]) == 2
+    assert message.replace("\\", "") in capsys.readouterr().err
+
+
+def test_the_projects_own_gradient_tests_take_a_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        textwrap.dedent("""
+        def gram(F):
+            return F @ F.T
+
+        def content_gradient(F, P):
+            return P - F
+    """)
+    )
+    tests = Path(__file__).parent / "gradients"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, "--implementation", path]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tests.parents[1])
+    assert "1 failed, 1 passed, 15 skipped" in found.stdout and "not yet" in found.stdout
+    assert "The result is minus the right one" in found.stdout
