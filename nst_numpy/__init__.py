@@ -13,6 +13,7 @@ from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.optimize import OptimizeResult, minimize
 from nst_numpy.stylize import StyleTransfer, transfer
+from nst_numpy.tracing import Trace, trace
 from nst_numpy.weights import load as load_weights
 from nst_numpy.weights import random_network
 from nst_numpy.weights import save as save_weights
@@ -25,6 +26,7 @@ __all__ = [
     "Objective",
     "OptimizeResult",
     "StyleTransfer",
+    "Trace",
     "check_layers",
     "check_network",
     "exercises",
@@ -36,5 +38,6 @@ __all__ = [
     "random_network",
     "samples",
     "save_weights",
+    "trace",
     "transfer",
 ]
