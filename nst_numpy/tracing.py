@@ -38,9 +38,8 @@ class Step:
     def cells(self) -> tuple[str, ...]:
         """The step as texts: sweep, layer, formula, shape, smallest, mean and largest value, check."""
         shape = "×".join(map(str, self.values.shape)) or "number"
-        numbers = (
-            (self.values.min(), self.values.mean(), self.values.max()) if self.values.ndim else ("", self.values, "")
-        )
+        v = self.values
+        numbers = (v.min(), v.mean(), v.max()) if v.ndim else ("", v, "")
         verdict = "" if self.check is None else "passed" if self.check else "FAILED"
         error = "" if self.check is None else f" {self.check.max_relative_error:.0e}"
         texts = (f"{n:.3g}" if n != "" else "" for n in numbers)
@@ -166,13 +165,11 @@ def trace(objective: Objective, x: np.ndarray, *, samples: int = 10, seed: int =
         F = losses.feature_matrix(a)
         injected = []
         if name in P:
-            injected.append(
-                ("injected: α v (F − P)", objective.content_weights[name] * losses.content_gradient(F, P[name]))
-            )
+            dF = objective.content_weights[name] * losses.content_gradient(F, P[name])
+            injected.append(("injected: α v (F − P)", dF))
         if name in A:
-            injected.append(
-                ("injected: β w (G − A) F / N²M²", objective.style_weights[name] * losses.style_gradient(F, A[name]))
-            )
+            dF = objective.style_weights[name] * losses.style_gradient(F, A[name])
+            injected.append(("injected: β w (G − A) F / N²M²", dF))
         for formula, dF in injected:
             steps.append(Step("backward", name, formula, dF))
             dF = dF.T.reshape(a.shape)
