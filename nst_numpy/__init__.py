@@ -9,6 +9,7 @@ To read how it works: `layers`, `losses`, `network`, `objective`, in this order.
 
 from nst_numpy import exercises, layers, losses, samples
 from nst_numpy.checking import GradientCheck, check_layers, check_network, gradcheck
+from nst_numpy.looking import Patch, receptive_field, top_patches
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.optimize import OptimizeResult, minimize
@@ -25,6 +26,7 @@ __all__ = [
     "GradientCheck",
     "Objective",
     "OptimizeResult",
+    "Patch",
     "StyleTransfer",
     "Trace",
     "check_layers",
@@ -36,8 +38,10 @@ __all__ = [
     "losses",
     "minimize",
     "random_network",
+    "receptive_field",
     "samples",
     "save_weights",
+    "top_patches",
     "trace",
     "transfer",
 ]
