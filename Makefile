@@ -1,16 +1,22 @@
-# `make demo` paints a first picture, `make test` runs the tests, `make bench` measures the speed against PyTorch. All make
-# the virtual environment .venv if need be.
+# `make demo` paints a first picture, `make test` runs the tests, `make notebooks` runs the notebooks and writes them to
+# out/notebooks, `make bench` measures the speed against PyTorch. All make the virtual environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test notebooks lint format bench clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
 
 test: .venv/installed-test
 	$(BIN)/pytest -q
+
+notebooks: $(patsubst notebooks/%.py,out/notebooks/%.ipynb,$(wildcard notebooks/*.py))
+
+out/notebooks/%.ipynb: notebooks/%.py .venv/installed-notebooks
+	mkdir -p out/notebooks
+	$(BIN)/jupytext --quiet --to ipynb --execute --output $@ $<
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
@@ -34,6 +40,10 @@ bench: .venv/installed-oracle
 
 .venv/installed-oracle: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --editable '.[oracle]'
+	touch $@
+
+.venv/installed-notebooks: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[notebooks]'
 	touch $@
 
 clean:

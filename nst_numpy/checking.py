@@ -284,17 +284,20 @@ def _without_kinks(value, x, analytic, numeric, indices, h, rtol) -> np.ndarray:
     """Which coordinates to compare; `numeric` becomes better where a kink is near, but not here.
 
     Only where the gradient disagrees. The slopes on either side are taken with smaller and smaller steps. If they come
-    together, their mean is the derivative. If they don't, x is at a kink, and what lies between them is right.
+    together (for a smooth function their distance shrinks with the step), their mean is the derivative. If they don't,
+    x is at a kink, and what lies between them is right.
     """
     size = max(np.abs(numeric).max(initial=0), np.abs(analytic[np.isfinite(analytic)]).max(initial=0))
     smooth = np.ones(len(indices), bool)
     here = value(x)
     for n in np.flatnonzero(~(np.abs(analytic - numeric) <= rtol * size)):
+        gaps = []
         for smaller in (h, h / 10, h / 100):
             step = next(_unit_steps(x, indices[n : n + 1], smaller))
             right, left = (value(x + step) - here) / smaller, (here - value(x - step)) / smaller
             tolerance = rtol * size + 1e-15 * abs(here) / smaller
-            if abs(right - left) <= tolerance:
+            gaps.append(abs(right - left))
+            if gaps[-1] <= max(tolerance, 0.2 * gaps[0]):
                 if abs((right + left) / 2 - numeric[n]) > 2 * tolerance:
                     numeric[n] = (right + left) / 2
                 break

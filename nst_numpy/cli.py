@@ -120,14 +120,20 @@ def _exercise_list(options: argparse.Namespace) -> int:
 
 
 def _exercise_start(options: argparse.Namespace) -> int:
-    text = exercises.start(options.names or None)
+    if options.output is not None and options.output.suffix == ".ipynb":
+        text = json.dumps(exercises.notebook(options.names or None, options.solutions), indent=1) + "\n"
+    elif options.solutions:
+        raise ValueError("solutions are for notebooks: give an output file ending in .ipynb")
+    else:
+        text = exercises.start(options.names or None)
     if options.output is None:
         print(text, end="")
         return 0
     if options.output.exists():
         raise ValueError(f"{options.output} exists already; choose another name, so that no work is lost")
     options.output.write_text(text)
-    print(f"wrote {options.output}; check it with: nst-numpy exercise check {options.output}")
+    python = options.output.suffix != ".ipynb"
+    print(f"wrote {options.output}" + f"; check it with: nst-numpy exercise check {options.output}" * python)
     return 0
 
 
@@ -257,7 +263,10 @@ def _parser() -> Parser:
     begin = tasks.add_parser("start", help="a file to fill in")
     begin.set_defaults(run=_exercise_start)
     begin.add_argument("names", metavar="NAME", nargs="*", help="by default all")
-    begin.add_argument("-o", "--output", metavar="FILE", type=Path, help="by default standard output")
+    begin.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="Python file or notebook; by default standard output"
+    )
+    begin.add_argument("--solutions", action="store_true", help="in a notebook, marked as nbgrader wants it")
     test = tasks.add_parser("check", help="check files; 0 if nothing is wrong, 1 otherwise")
     test.set_defaults(run=_exercise_check)
     test.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python file, or a folder of them")

@@ -208,6 +208,13 @@ def test_a_kink_nearby_is_no_kink_here():
     assert not gradcheck(lambda x: float(np.abs(x).sum()), lambda x: np.array([0.5, 1.0]), x)
 
 
+def test_curvature_is_no_kink():
+    x = np.array([0.3, 1.0])
+    for h in (1e-1, 1e-3):
+        check = gradcheck(lambda x: float(np.sum(np.exp(3 * x))), lambda x: 3.001 * np.exp(3 * x), x, h=h)
+        assert not check and check.kinks == 0, check
+
+
 def test_float32_functions_are_warned_about():
     def single(x):
         return np.float32(np.sum(x.astype(np.float32) ** 2))

@@ -50,6 +50,28 @@ def test_stubs_do_not_give_the_derivation_away():
         assert len({exercises.hint(name, step) for step in (1, 2, 3)}) == 3
 
 
+@pytest.mark.parametrize("solutions", [False, True])
+def test_notebooks(solutions, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["exercise", "start", "-o", "sheet.ipynb"]
+    assert main([*arguments, "--solutions"] if solutions else arguments) == 0
+    book = json.loads(Path("sheet.ipynb").read_text())
+    assert book["nbformat"] == 4 and len({cell["id"] for cell in book["cells"]}) == len(book["cells"])
+    names, namespace = exercises.names(), {}
+    for cell in book["cells"]:
+        grader = cell["metadata"].get("nbgrader", {})
+        if cell["cell_type"] == "code" and (solutions or not grader.get("grade")):
+            exec(cell["source"], namespace)
+        if grader.get("solution"):
+            assert ("### BEGIN SOLUTION" in cell["source"]) == solutions and grader["grade_id"] in names
+    assert sum(bool(cell["metadata"].get("nbgrader", {}).get("grade")) for cell in book["cells"]) == len(names)
+    if not solutions:
+        with pytest.raises(NotImplementedError):
+            namespace["gram"](np.ones((2, 3)))
+    assert main(["exercise", "start", "gram", "--solutions"]) == 2
+    assert "give an output file ending in .ipynb" in capsys.readouterr().err
+
+
 # The broken ones ------------------------------------------------------------------------------------------------------
 
 

@@ -7,17 +7,18 @@
 >>> report.passed, report.diagnosis
 (False, ['missing-normaliser'])
 
-`start(names)` gives the text of a file to fill in, `check` checks one function, `check_file` a file in a process of its
-own, with limits, and `hint` helps in three steps. `bugs` has broken functions to judge.
+`start(names)` gives the text of a file to fill in, `notebook(names)` a notebook, `check` checks one function,
+`check_file` a file in a process of its own, with limits, and `hint` helps in three steps. `bugs` has broken functions
+to judge.
 """
 
 from nst_numpy.exercises.catalogue import EXERCISES
 from nst_numpy.exercises.checker import Report, check
 from nst_numpy.exercises.codes import CODES
 from nst_numpy.exercises.runner import check_file
-from nst_numpy.exercises.sheets import hint, start
+from nst_numpy.exercises.sheets import hint, notebook, start
 
-__all__ = ["CODES", "Report", "check", "check_file", "hint", "names", "start"]
+__all__ = ["CODES", "Report", "check", "check_file", "hint", "names", "notebook", "start"]
 
 
 def names() -> list[str]:

@@ -1,8 +1,10 @@
-"""What a student gets: stubs to fill in, and hints. Both are made from the library's own functions."""
+"""What a student gets: stubs to fill in, as a file or a notebook, and hints; all from the library's own functions."""
 
+import hashlib
 import inspect
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from nst_numpy.exercises.catalogue import EXERCISES
 
@@ -113,19 +115,77 @@ def start(names: Iterable[str] | None = None) -> str:
     ValueError
         If there is no such exercise.
     """
-    functions = []
-    for name in EXERCISES if names is None else names:
-        first, _, sections = _parts(name)
-        signature = inspect.signature(EXERCISES[name].function)
-        body = re.sub("^(?=.)", "    ", f'"""{first}\n\n{sections}\n"""', flags=re.MULTILINE)
-        annotated = str(signature).replace("numpy.ndarray", "np.ndarray")
-        functions.append(f"def {name}{annotated}:\n{body}\n    raise NotImplementedError")
+    functions = [_stub(name) + "    raise NotImplementedError" for name in (EXERCISES if names is None else names)]
     header = (
         '"""Gradients to derive. Check them with: nst-numpy exercise check THIS_FILE\n\n'
         "F and P are N×M (filters × positions), maps are (H, W, channels), kernels (3, 3, C, K).\n"
         'No function may change its arguments.\n"""\n\nimport numpy as np\n'
     )
     return "\n\n\n".join([header.rstrip(), *functions]) + "\n"
+
+
+def _stub(name: str) -> str:
+    """Signature and docstring, the latter without the derivation."""
+    first, _, sections = _parts(name)
+    signature = str(inspect.signature(EXERCISES[name].function)).replace("numpy.ndarray", "np.ndarray")
+    docstring = re.sub("^(?=.)", "    ", f'"""{first}\n\n{sections}\n"""', flags=re.MULTILINE)
+    return f"def {name}{signature}:\n{docstring}\n"
+
+
+def notebook(names: Iterable[str] | None = None, solutions: bool = False) -> dict[str, Any]:
+    """A notebook of exercises, each followed by its check; what `json.dump` writes to an .ipynb file.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        By default all.
+    solutions : bool
+        With the library's own solutions, between `### BEGIN SOLUTION` and `### END SOLUTION`: nbgrader makes the
+        students' version of it.
+
+    Returns
+    -------
+    dict
+        In nbformat 4.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    imports = "import numpy as np\n\nfrom nst_numpy import exercises"
+    if solutions:
+        imports += (
+            "\n\n### BEGIN SOLUTION\nfrom nst_numpy import losses\nfrom nst_numpy.layers import *\n"
+            "from nst_numpy.losses import *\n### END SOLUTION"
+        )
+    cells = [
+        _cell("markdown", "# Gradients to derive\n\nNo function may change its arguments."),
+        _cell("code", imports),
+    ]
+    for name in EXERCISES if names is None else names:
+        body = "    raise NotImplementedError"
+        if solutions:
+            own = inspect.getsource(EXERCISES[name].function).split('"""')[2].strip("\n")
+            body = f"    ### BEGIN SOLUTION\n{own}\n    ### END SOLUTION"
+        grader = {"schema_version": 3, "locked": False, "task": False}
+        solution = {"grade_id": name, "solution": True, "grade": False, **grader}
+        grade = {"grade_id": f"{name}-check", "solution": False, "grade": True, "points": 1, **grader, "locked": True}
+        check = f'report = exercises.check("{name}", {name})\nassert report.passed, report.message'
+        cells += [
+            _cell("markdown", f"## {name}"),
+            _cell("code", _stub(name) + body, solution),
+            _cell("code", check, grade),
+        ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _cell(kind: str, text: str, nbgrader: dict | None = None) -> dict[str, Any]:
+    cell = {"cell_type": kind, "id": hashlib.sha256(text.encode()).hexdigest()[:12], "metadata": {}, "source": text}
+    if nbgrader:
+        cell["metadata"]["nbgrader"] = nbgrader
+    return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
 
 
 def hint(name: str, step: int = 1) -> str:

@@ -1,0 +1,80 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1. A first picture
+#
+# **You will** paint a portrait in the style of a painting, and watch the losses fall.
+# **You will learn** what goes in, what comes out, and which knobs there are.
+# **You need** nothing but this library; both images come with it.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import nst_numpy
+from nst_numpy import samples
+
+content, style = samples.portrait(), samples.swirling_night()
+figure, axes = plt.subplots(1, 2, figsize=(9, 5))
+for ax, image, title in zip(axes, (content, style), ("content", "style"), strict=True):
+    ax.imshow(image)
+    ax.set(title=title, xticks=[], yticks=[])
+
+# %% [markdown]
+# One call. `size` is the longer side in pixels; small here, so that it is quick. The result shows itself.
+
+# %%
+result = nst_numpy.transfer(content, style, size=192, steps=40, progress=False)
+result
+
+# %% [markdown]
+# ## What was minimised
+#
+# The pixels $x$ of the picture are the unknowns. They minimise
+#
+# $$L(x) = \alpha\, L_{\text{content}} + \beta \sum_l w_l E_l + \gamma\, TV$$
+#
+# - $L_{\text{content}}$: how much the features of $x$ in a deep layer differ from those of the content image;
+# - $E_l$: how much the statistics of the features of $x$ in layer $l$ differ from those of the style image;
+# - $TV$: how rough the picture is.
+#
+# A network, whose weights never change, computes the features. `history` has all terms, weighted, at every step.
+
+# %%
+figure, ax = plt.subplots()
+for name in ("total", "content", "style", "tv"):
+    ax.semilogy([losses[name] for losses in result.history], label=name)
+ax.set(xlabel="step", ylabel="loss")
+ax.legend()
+
+first, last = result.history[0], result.history[-1]
+assert last["total"] < 0.1 * first["total"]
+assert np.isclose(last["total"], last["content"] + last["style"] + last["tv"])
+{name: round(value, 4) for name, value in last.items()}
+
+# %% [markdown]
+# The content loss rises from 0, since the picture starts as the content image; the style loss falls by orders of
+# magnitude. Where they meet is a matter of $\alpha$ and $\beta$: only their ratio counts.
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(12, 5))
+for ax, weight in zip(axes, (10, 1000, 100000), strict=True):
+    ax.imshow(
+        nst_numpy.transfer(content, style, size=128, steps=30, style_weight=weight, scales=1, progress=False).image
+    )
+    ax.set(title=f"style_weight={weight}", xticks=[], yticks=[])
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Exchange content and style. What remains of the portrait?
+# 2. Start from noise (`init="noise"`, more `steps`). Is it the same picture? Why need it not be?
+# 3. Leave out layers: `style_layers=["conv1_1"]`, then `["conv4_1"]`. Which holds colours, which strokes?

@@ -1,0 +1,85 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3. The content loss and its gradient
+#
+# **You will** differentiate a sum of squares by one of its elements.
+# **You will learn** how free and bound indices differ, and what a missing square does.
+# **You need** notebook 2.
+#
+# $$L = \tfrac12 \sum_{k,l} (F_{kl} - P_{kl})^2$$
+#
+# We want $\partial L/\partial F_{ij}$. The sum has letters of its own, $k$ and $l$; $i$ and $j$ are fixed. Only the term with
+# $(k, l) = (i, j)$ contains $F_{ij}$, and its derivative is $\tfrac12 \cdot 2 (F_{ij} - P_{ij}) \cdot 1$:
+#
+# $$\frac{\partial L}{\partial F_{ij}} = F_{ij} - P_{ij}$$
+
+# %%
+import numpy as np
+
+from nst_numpy import gradcheck, losses
+
+F, P = np.array([[1.0, 3.0], [2.0, 0.5]]), np.array([[1.0, 1.0], [4.0, 0.5]])
+print("loss", losses.content_loss(F, P), "by hand", 0.5 * (0 + 4 + 4 + 0))
+print(losses.content_gradient(F, P))
+assert losses.content_loss(F, P) == 4 and gradcheck(lambda F: losses.content_loss(F, P), F - P, F)
+
+# %% [markdown]
+# ## Usual mistakes
+#
+# One number each; each is named from the numbers alone.
+
+# %%
+from nst_numpy import exercises
+
+for words, wrong in {
+    "2 (F − P)": lambda F, P: 2 * (F - P),
+    "P − F": lambda F, P: P - F,
+    "the mean": lambda F, P: (F - P) / F.size,
+    "F": lambda F, P: F,
+}.items():
+    report = exercises.check("content_gradient", wrong)
+    assert not report
+    print(f"{words:10} {report.diagnosis}  {report.message.split('. ')[0]}")
+
+# %% [markdown]
+# ## A formula without its square
+#
+# One much-read page prints $\tfrac12 \sum (F - P)$. Its gradient is $\tfrac12$ everywhere, whatever $F$: no image would
+# ever be good enough.
+
+# %%
+no_square = lambda F: 0.5 * np.sum(F - P)
+assert gradcheck(no_square, np.full_like(F, 0.5), F)
+assert not gradcheck(no_square, F - P, F)
+
+# %% [markdown]
+# ## Descending by it
+#
+# A step against the gradient, $F \leftarrow F - \eta (F - P)$, brings $F$ nearer to $P$ by a factor of $1 - \eta$:
+
+# %%
+trail = [F]
+for _ in range(10):
+    trail.append(trail[-1] - 0.3 * losses.content_gradient(trail[-1], P))
+distances = [np.sqrt(2 * losses.content_loss(f, P)) for f in trail]
+assert np.allclose(np.array(distances[1:]) / distances[:-1], 0.7)
+print(np.round(distances, 3))
+
+# %% [markdown]
+# In style transfer it is not $F$ that moves: features are functions of the pixels. So this gradient is only the
+# beginning: it is *injected* at its layer, and goes down through the network (notebook 7).
+#
+# ## Exercises
+#
+# 1. `nst-numpy exercise start content_loss content_gradient -o mine.py`
+# 2. What is the gradient of $\sum |F - P|$? Where does it have kinks, and what does `gradcheck` do there?
+# 3. For which $\eta$ does the descent above diverge? Find out on paper, then try.

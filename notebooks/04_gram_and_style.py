@@ -1,0 +1,130 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4. Gram matrix and style gradient, index by index
+#
+# **You will** derive the style gradient with indices, then see it as two matrix products.
+# **You will learn** what a Gram matrix keeps and forgets, why both halves of the product rule are needed, and which mistakes
+# no finite difference can see.
+# **You need** notebook 3.
+#
+# $F$ is $N \times M$: a row for each filter, a column for each position.
+#
+# $$G_{kl} = \sum_m F_{km} F_{lm} \qquad E = \frac{1}{4 N^2 M^2} \sum_{k,l} (G_{kl} - A_{kl})^2$$
+
+# %%
+import numpy as np
+
+from nst_numpy import exercises, gradcheck, losses
+
+rng = np.random.default_rng(0)
+N, M = 3, 8
+F, S = rng.random((N, M)), rng.random((N, M))
+G, A = losses.gram(F), losses.gram(S)
+
+loops = np.zeros((N, N))
+for k in range(N):
+    for l in range(N):
+        for m in range(M):
+            loops[k, l] += F[k, m] * F[l, m]
+assert np.allclose(G, loops) and np.allclose(G, F @ F.T)
+
+# %% [markdown]
+# What does it forget? Where things are: any order of the positions gives the same $G$. (Fᵀ F does not.)
+
+# %%
+order = rng.permutation(M)
+assert np.allclose(losses.gram(F[:, order]), G)
+assert not np.allclose(F[:, order].T @ F[:, order], F.T @ F)
+
+# %% [markdown]
+# ## Step one: from $E$ to $G$
+#
+# Each $G_{kl}$ stands in one square: $\;\partial E/\partial G_{kl} = 2 (G_{kl} - A_{kl}) / 4N^2M^2$.
+#
+# ## Step two: from $G$ to $F$
+#
+# $F_{ij}$ stands in $G_{kl} = \sum_m F_{km} F_{lm}$ where $k = i$ (factor $F_{lj}$) **and** where $l = i$ (factor $F_{kj}$):
+#
+# $$\frac{\partial G_{kl}}{\partial F_{ij}} = [k = i] F_{lj} + [l = i] F_{kj}$$
+#
+# So, with $dG = \partial E/\partial G$,
+#
+# $$\frac{\partial E}{\partial F_{ij}} = \sum_l dG_{il} F_{lj} + \sum_k dG_{ki} F_{kj} = ((dG + dG^T) F)_{ij}$$
+#
+# $dG$ is symmetric here, the halves are equal, and the factors 2 and 4 cancel:
+#
+# $$\frac{\partial E}{\partial F} = \frac{1}{N^2 M^2} (G - A) F$$
+
+# %%
+by_index = np.zeros((N, M))
+dG = 2 * (G - A) / (4 * N**2 * M**2)
+for i in range(N):
+    for j in range(M):
+        by_index[i, j] = sum(dG[i, l] * F[l, j] for l in range(N)) + sum(dG[k, i] * F[k, j] for k in range(N))
+as_matrices = (G - A) @ F / (N**2 * M**2)
+assert np.allclose(by_index, as_matrices)
+assert np.allclose(losses.style_gradient(F, A), as_matrices)
+assert gradcheck(lambda F: losses.style_loss(F, A), as_matrices, F)
+
+# %% [markdown]
+# The paper writes $((F^T (G - A))^T)_{ij}$, the same since $G - A$ is symmetric. Without the outer transposition, as some
+# print it, the product is $M \times N$ and its element $_{ji}$ is meant.
+#
+# ## Mistakes that let the loss fall all the same
+
+# %%
+for words, wrong in {
+    "the 4 kept": lambda F, A: (losses.gram(F) - A) @ F / (4 * F.size**2),
+    "half of the product rule": lambda F, A: (losses.gram(F) - A) @ F / (2 * F.size**2),
+    "no normaliser": lambda F, A: (losses.gram(F) - A) @ F,
+    "1/(N M)": lambda F, A: (losses.gram(F) - A) @ F / F.size,
+    "transposed": lambda F, A: F.T @ (losses.gram(F) - A) / F.size**2,
+}.items():
+    report = exercises.check("style_gradient", wrong)
+    assert not report and "finite differences" in report.caught_by
+    print(f"{words:26} {report.diagnosis}  {report.message.split('. ')[0]}")
+
+# %% [markdown]
+# ## Mistakes that finite differences can't see
+#
+# If loss and gradient share a mistake, they fit together. Two such: $M = H$ instead of $H \cdot W$ in both; and a reshape
+# that mixes positions and channels in both. With channels last, $F$ is `a.reshape(-1, N).T`; `a.reshape(N, -1)` has the
+# right shape and the wrong content.
+
+# %%
+a, H = rng.random((4, 2, N)), 4
+mixed = lambda a: a.reshape(N, -1)
+loss = lambda a: losses.style_loss(mixed(a), A)
+gradient = losses.style_gradient(mixed(a), A).reshape(a.shape)
+assert gradcheck(loss, gradient, a), "a perfect gradient of the wrong loss"
+
+assert np.allclose(losses.gram(losses.feature_matrix(a)), losses.gram(losses.feature_matrix(a.swapaxes(0, 1))))
+assert not np.allclose(losses.gram(mixed(a)), losses.gram(mixed(a.swapaxes(0, 1)))), "an invariance shows it"
+
+# %% [markdown]
+# ## Two images of different sizes
+#
+# $A$ of the style image is a sum over its own $M_a$ positions. The library takes $A = (M/M_a) F_a F_a^T$, so that equal
+# textures give $E = 0$ at any size:
+
+# %%
+twice = np.hstack([S, S])
+assert np.isclose(losses.style_loss(twice, losses.gram(S) * 2), 0)
+assert losses.style_loss(twice, losses.gram(S)) > 0
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. `nst-numpy exercise start gram gram_backward style_loss style_gradient style_gradient_of_map -o mine.py`
+# 2. Show that $E(cF, c^2 A) = c^4 E(F, A)$. Why does the range of the pixels, 0–1 or 0–255, shift the balance of content and
+#    style?
+# 3. $1^T (G - A)(G - A)^T 1$ has been printed for the sum of squares. What is it, and when do the two agree?

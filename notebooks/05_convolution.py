@@ -1,0 +1,131 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5. Convolution backward, derived from one pixel
+#
+# **You will** ask of one input pixel which outputs it touches, and get the backward pass from the answer.
+# **You will learn** why "gather" becomes "scatter", and what "rotated by 180°" means.
+# **You need** notebook 2.
+#
+# Forward, with a border of zeros and offsets $o$ from $(-1, -1)$ to $(1, 1)$:
+#
+# $$y[p, k] = b[k] + \sum_o \sum_c x[p + o, c]\, w[o, c, k]$$
+
+# %%
+import numpy as np
+
+from nst_numpy import exercises, gradcheck, layers
+
+rng = np.random.default_rng(0)
+H, W, C, K = 4, 5, 2, 3
+x, w, b = rng.standard_normal((H, W, C)), rng.standard_normal((3, 3, C, K)), rng.standard_normal(K)
+
+
+def forward_in_loops(x, w, b):
+    y = np.zeros((H, W, K)) + b
+    for h in range(H):
+        for v in range(W):
+            for i in (-1, 0, 1):
+                for j in (-1, 0, 1):
+                    if 0 <= h + i < H and 0 <= v + j < W:
+                        y[h, v] += x[h + i, v + j] @ w[i + 1, j + 1]
+    return y
+
+
+y = layers.conv_forward(x, w, b)
+assert np.allclose(y, forward_in_loops(x, w, b))
+
+# %% [markdown]
+# ## One pixel
+#
+# Which outputs does $x[q, c]$ touch? Those with $p + o = q$: the nine positions $p = q - o$, each with the factor
+# $w[o, c, k]$. Move one pixel and see:
+
+# %%
+q = (1, 2)
+moved = x.copy()
+moved[q][0] += 1
+change = layers.conv_forward(moved, w, b) - y
+rows, columns = np.nonzero(np.abs(change).sum(axis=2))
+print("touched:", sorted({(int(r), int(c)) for r, c in zip(rows, columns, strict=True)}))
+for i in (-1, 0, 1):
+    for j in (-1, 0, 1):
+        assert np.allclose(change[q[0] - i, q[1] - j], w[i + 1, j + 1, 0])
+
+# %% [markdown]
+# By the chain rule
+#
+# $$dx[q, c] = \sum_o \sum_k dy[q - o, k]\, w[o, c, k]$$
+#
+# The offset has changed its sign. Read it as a convolution of $dy$ with the kernel rotated by 180° and its channels
+# exchanged; or as a *scatter*: forward gathers $x[p + o]$ through $w[o]$, backward brings $dy[p]$ through $w[o]^T$ back to
+# $p + o$, and adds, since windows overlap.
+
+
+# %%
+def backward_by_scattering(dy, w):
+    dx = np.zeros((H + 2, W + 2, C))  # with the border; what lands there is dropped
+    for i in range(3):
+        for j in range(3):
+            dx[i : i + H, j : j + W] += dy @ w[i, j].T
+    return dx[1:-1, 1:-1]
+
+
+def backward_by_convolving(dy, w):
+    return layers.conv_forward(dy, w[::-1, ::-1].swapaxes(2, 3), np.zeros(C))
+
+
+dy = rng.standard_normal((H, W, K))
+assert np.allclose(backward_by_scattering(dy, w), backward_by_convolving(dy, w))
+assert gradcheck(lambda x: layers.conv_forward(x, w, b), lambda dy, x: backward_by_scattering(dy, w), x)
+
+# %% [markdown]
+# ## Kernel and bias
+#
+# One number $w[o, c, k]$ is used at every position: sum over positions.
+#
+# $$dw[o, c, k] = \sum_p x[p + o, c]\, dy[p, k] \qquad db[k] = \sum_p dy[p, k]$$
+
+# %%
+assert gradcheck(lambda w: layers.conv_forward(x, w, b), lambda dy, w: layers.conv_backward_kernel(dy, x), w)
+assert gradcheck(lambda b: layers.conv_forward(x, w, b), lambda dy, b: layers.conv_backward_bias(dy), b)
+
+# %% [markdown]
+# ## Mistakes, and what gives them away
+
+
+# %%
+def scatter(dy, kernel, assign=False, crop=np.s_[1:-1, 1:-1]):
+    H, W, _ = dy.shape
+    dx = np.zeros((H + 2, W + 2, kernel.shape[2]))
+    for i in range(3):
+        for j in range(3):
+            part = dy @ kernel[i, j].T
+            dx[i : i + H, j : j + W] = part if assign else dx[i : i + H, j : j + W] + part
+    return dx[crop]
+
+
+for wrong in (
+    lambda dy, kernel: scatter(dy, kernel[::-1, ::-1]),
+    lambda dy, kernel: scatter(dy, kernel, assign=True),
+    lambda dy, kernel: scatter(dy, kernel, crop=np.s_[:-2, :-2]),
+    lambda dy, kernel: scatter(dy, kernel.swapaxes(2, 3)),
+):
+    report = exercises.check("conv_backward_input", wrong)
+    assert not report
+    print(f"{report.diagnosis}  {report.message.splitlines()[0][:90]}")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. `nst-numpy exercise start conv_backward_input conv_backward_kernel conv_backward_bias -o mine.py`
+# 2. For a 1×1 image only one offset is left. Which? Check it.
+# 3. What changes with the border repeated instead of zero?

@@ -1,0 +1,90 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 6. Pooling, forward and backward
+#
+# **You will** derive both poolings, and meet ties and overlapping windows.
+# **You will learn** why assigning instead of adding passes most tests, and when a right gradient fails a check.
+# **You need** notebook 2.
+#
+# Max pooling passes on the largest element of each window. Near $x$, the output *is* that element: its slope is 1, that of
+# the others 0. Average pooling: every element has the slope $1/\text{window}^2$.
+
+# %%
+import numpy as np
+
+from nst_numpy import exercises, gradcheck, layers
+
+x = np.array([[1.0, 5, 2, 0], [3, 4, 1, 7], [8, 2, 6, 1], [0, 3, 2, 5]])[:, :, None]
+dy = np.array([[10.0, 20], [30, 40]])[:, :, None]
+print(layers.max_pool_forward(x)[:, :, 0])
+print(layers.max_pool_backward(dy, x)[:, :, 0])
+print(layers.average_pool_backward(dy, x)[:, :, 0])
+assert gradcheck(layers.max_pool_forward, layers.max_pool_backward, x)
+assert gradcheck(layers.average_pool_forward, layers.average_pool_backward, x)
+
+# %% [markdown]
+# ## Overlapping windows
+#
+# With a window of 3 and a stride of 2, one element can be the largest of several windows. Then it gets a part from each:
+# add. Where windows do not overlap, `=` and `+=` are the same, and a test with stride 2 and window 2 sees nothing:
+
+
+# %%
+def assigning(dy, x, window=2, stride=2):
+    dx = np.zeros_like(x)
+    for h, w, c in np.ndindex(dy.shape):
+        seen = x[h * stride : h * stride + window, w * stride : w * stride + window, c]
+        i, j = np.unravel_index(seen.argmax(), seen.shape)
+        dx[h * stride + i, w * stride + j, c] = dy[h, w, c]
+    return dx
+
+
+assert gradcheck(layers.max_pool_forward, assigning, x), "no overlap, no mistake to see"
+rng = np.random.default_rng(0)
+large = rng.standard_normal((7, 7, 2))
+overlapping = gradcheck(lambda x: layers.max_pool_forward(x, 3, 2), lambda dy, x: assigning(dy, x, 3, 2), large)
+assert not overlapping
+report = exercises.check("max_pool_backward", assigning)
+assert report.diagnosis == ["overlap-overwritten"]
+print(report.message)
+
+# %% [markdown]
+# ## Ties
+#
+# Flat areas of a photograph have windows whose elements are all equal. Any one of them may get $dy$, or all a share: each is
+# a right subgradient. Giving $dy$ to *each* is not: it multiplies the gradient. At such a kink a check by differences says
+# nothing; `gradcheck` leaves it out.
+
+# %%
+flat = np.ones((4, 4, 1))
+check = gradcheck(layers.max_pool_forward, layers.max_pool_backward, flat)
+assert check and check.kinks > 0
+print(check)
+assert np.isclose(layers.max_pool_backward(dy, flat).sum(), dy.sum())
+
+# %% [markdown]
+# ## Why average pooling for pictures?
+#
+# Max pooling sends the gradient to a quarter of the elements, average pooling to all of them, evenly. The paper found
+# average pooling to give "slightly more appealing results".
+
+# %%
+shares = [np.mean(f(rng.standard_normal((8, 8, 4)), rng.standard_normal((16, 16, 4))) != 0) for f in
+          (layers.max_pool_backward, layers.average_pool_backward)]  # fmt: skip
+assert shares == [0.25, 1.0]
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. `nst-numpy exercise start max_pool_backward average_pool_backward -o mine.py`
+# 2. A 5×5 image with 2×2 windows leaves a row and a column over. What is their gradient?
+# 3. Write $\ell_2$ pooling, the root of the mean of squares, and its backward function. Where is it not differentiable?

@@ -1,0 +1,150 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 12. The quiz
+#
+# **You will** answer the twelve questions of a Berkeley course's quiz on neural style transfer.
+# **You will learn** whether you could have.
+# **You need** notebooks 1 to 8.
+#
+# The questions are by Bordag, Brandon and Lei; the answers here are this library's. Those that derive something are
+# answered in code and checked.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import nst_numpy
+from nst_numpy import gradcheck, layers, losses, samples
+
+rng = np.random.default_rng(0)
+N, M = 4, 15
+F, P, S = (rng.random((N, M)) + 0.1 for _ in range(3))
+A = losses.gram(S)
+
+# %% [markdown]
+# **1. What is the content loss for?** It measures how far the features of the picture are from those of the content image,
+# at given layers. Minimising it over the *pixels* makes a picture in which the same things stand in the same places.
+#
+# **2. Its derivative with respect to $F_{ij}^l$?** One term of the sum contains $F_{ij}$: $F_{ij} - P_{ij}$.
+
+# %%
+assert gradcheck(lambda F: losses.content_loss(F, P), F - P, F)
+
+# %% [markdown]
+# **3. And of the content loss over several layers?** With respect to $F^l$ as layer $l$ *injects* it: the same, $F^l - P^l$.
+# But a deeper layer's features are functions of $F^l$. The derivative of the total has what comes back from them as well:
+
+# %%
+H, W = 3, 5
+w, a = rng.standard_normal((3, 3, N, N)) / 6, F.T.reshape(H, W, N)
+deeper = rng.random((H, W, N))
+
+
+def two_layers(a):
+    b = layers.relu_forward(layers.conv_forward(a, w, np.full(N, 0.5)))
+    return losses.content_loss(losses.feature_matrix(a), P) + 0.5 * np.sum((b - deeper) ** 2)
+
+
+b = layers.relu_forward(layers.conv_forward(a, w, np.full(N, 0.5)))
+injected = (F - P).T.reshape(a.shape)
+back = layers.conv_backward_input(layers.relu_backward(b - deeper, b), w)
+assert not gradcheck(two_layers, injected, a) and gradcheck(two_layers, injected + back, a)
+
+# %% [markdown]
+# **4. What is the style loss for?** It measures how far the Gram matrices of the picture are from those of the style image:
+# which filters respond together and how strongly, summed over all positions. So it compares texture and forgets
+# arrangement. ($E_l$ is the error of a layer; it is no expectation.)
+#
+# **5. Its derivative, given $\partial E_l/\partial F^l$?** $w_l$ times it, injected at layer $l$. The derivative itself is
+# $\frac{1}{N^2 M^2}(G - A)F$; what the quiz prints, $F^T(G - A)$, is that transposed.
+
+# %%
+w_l = 0.2
+right = w_l * (losses.gram(F) - A) @ F / (N**2 * M**2)
+assert gradcheck(lambda F: w_l * losses.style_loss(F, A), right, F)
+assert np.allclose(right.T, w_l * F.T @ (losses.gram(F) - A) / (N**2 * M**2))
+
+# %% [markdown]
+# **6. Of the total loss?** $\alpha (F - P) + \beta\, w_l \frac{1}{N^2 M^2}(G - A)F$, again as what layer $l$ injects. ($w_l$,
+# where the quiz has $w_1$.)
+
+# %%
+alpha, beta = 1.0, 900.0
+total = lambda F: alpha * losses.content_loss(F, P) + beta * w_l * losses.style_loss(F, A)
+gradient = alpha * (F - P) + beta * right
+assert gradcheck(total, gradient, F)
+
+# %% [markdown]
+# **7. The update step?** $F - \eta\,[\alpha(F - P) + \beta w_l \dots]$: the minus and $\eta$ belong to both terms. Without the
+# brackets, as printed, the style term is added, and the loss rises. And $F$ is not free: what is updated is the image, with
+# the gradient brought back to the pixels.
+
+# %%
+eta = 1e-3
+as_printed = F - eta * alpha * (F - P) + beta * right
+assert total(as_printed) > total(F) > total(F - eta * gradient)
+
+# %% [markdown]
+# **8. How are features extracted?** By running the network forward on the image; the responses of its layers, after ReLU,
+# are the features. Style is taken at all depths as Gram matrices, content at one deep layer as it is. ("Early layers for
+# style" contradicts question 12.)
+#
+# **9. Is a dataset of (content, style, result) needed?** No. The network is trained for something else, such as naming what
+# is in a photograph; then the pixels are optimised, with two images and no training.
+#
+# **10. A style not seen in training?** Yes: the style image enters only through its Gram matrices, computed once.
+#
+# **11. When is the content image used?** Its features $P$ are computed once, before the first step; every step compares with
+# them. It may also be the start, but need not be: white noise, the paper's start, works too.
+
+# %%
+content, style = samples.portrait(), samples.woodcut_waves()
+starts = {
+    init: nst_numpy.transfer(content, style, init=init, size=96, steps=60, scales=1, progress=False)
+    for init in ("content", "noise")
+}
+for init, result in starts.items():
+    print(init, {k: round(result.history[-1][k], 3) for k in ("content", "style")})
+    assert result.history[-1]["total"] < 0.2 * max(losses["total"] for losses in result.history)
+
+# %% [markdown]
+# **12. Which picture has style from 3 layers, which from 5?** An experiment. With the first three layers, only small texture
+# can be carried over; deeper layers see larger parts, so larger strokes come along. A measure: how much of the picture's
+# change lies in coarse structure?
+
+
+# %%
+def coarse_share(image, size):
+    """How much of the change of the picture survives when it is averaged over blocks of 8 pixels."""
+    change = image / 255 - nst_numpy.images.load(content, size)
+    change = change - change.mean(axis=(0, 1))
+    rows, columns = (side // 8 for side in change.shape[:2])
+    blocks = change[: 8 * rows, : 8 * columns].reshape(rows, 8, columns, 8, 3).mean(axis=(1, 3))
+    return blocks.var() / change.var()
+
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 6))
+shares = []
+for ax, depth in zip(axes, (3, 5), strict=True):
+    style_layers = [f"conv{block}_1" for block in range(1, depth + 1)]
+    result = nst_numpy.transfer(content, style, style_layers=style_layers, size=192, steps=60, progress=False)
+    shares.append(coarse_share(result.image, 192))
+    ax.imshow(result.image)
+    ax.set(title=f"{depth} style layers: coarse share {shares[-1]:.2f}", xticks=[], yticks=[])
+print("coarse share with 3 and with 5 layers:", np.round(shares, 3))
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. Write a thirteenth question.
+# 2. Repeat question 12 with your own photograph and painting. Does the measure still tell the two apart?
+# 3. Answer question 3 for style losses at two layers.
