@@ -17,6 +17,7 @@ from pathlib import Path
 
 import nst_numpy
 from nst_numpy import bench, exercises, images, register, samples, weights
+from nst_numpy.exercises.bugs import BUGS
 from nst_numpy.optimize import INTERRUPTED, METHODS
 from nst_numpy.stylize import StyleTransfer, transfer
 
@@ -139,6 +140,18 @@ def _exercise_start(options: argparse.Namespace) -> int:
 
 def _exercise_hint(options: argparse.Namespace) -> int:
     print(exercises.hint(options.name, options.step))
+    return 0
+
+
+def _exercise_bug(options: argparse.Namespace) -> int:
+    if not 1 <= options.number <= len(BUGS):
+        raise ValueError(f"there are {len(BUGS)} bugs, from 1 on; found {options.number}")
+    name, function, _ = BUGS[options.number - 1]
+    print(f"# {name}: what is wrong here?")
+    print("".join(inspect.getsourcelines(function)[0][1:]), end="")  # the first line names the mistake
+    if options.answer:
+        report = exercises.check(name, function)
+        print(f"\n# {', '.join(report.diagnosis)}\n" + textwrap.indent(textwrap.fill(report.message, 100), "# "))
     return 0
 
 
@@ -274,6 +287,10 @@ def _parser() -> Parser:
     form = test.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything, as JSON")
     form.add_argument("--csv", action="store_true", help="a row for each function, as CSV")
+    find = tasks.add_parser("bug", help="a broken function: what is wrong with it?")
+    find.set_defaults(run=_exercise_bug)
+    find.add_argument("number", metavar="N", type=int, help=f"1 to {len(BUGS)}")
+    find.add_argument("--answer", action="store_true", help="say what is wrong")
     help_with = tasks.add_parser("hint", help="a question, a way, a derivation")
     help_with.set_defaults(run=_exercise_hint)
     help_with.add_argument("name", metavar="NAME")

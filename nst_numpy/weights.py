@@ -19,8 +19,8 @@ from nst_numpy import formats, images, layers, register, samples
 from nst_numpy.formats import IMAGENET_MEAN
 from nst_numpy.network import VGG, convolution_names
 
-# Filters per block of the random network, and the last layer that it has.
-WIDTHS, LAST = (32, 64, 128, 128, 128), "conv5_1"
+# Filters per block of the library's own networks, trained and random, and the last layer that they have.
+WIDTHS, LAST = (32, 96, 160, 160, 160), "conv5_1"
 
 
 def load(

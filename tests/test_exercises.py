@@ -81,9 +81,7 @@ def test_there_are_enough_bugs():
     assert set(exercises.CODES) - {code for *_, code in BUGS} <= {"not-finite", "unknown", "channels-swapped"}
 
 
-@pytest.mark.parametrize(
-    "name, function, code", [pytest.param(*bug, id=getattr(bug[1], "__name__", "accumulating")) for bug in BUGS]
-)
+@pytest.mark.parametrize("name, function, code", [pytest.param(*bug, id=bug[1].__name__) for bug in BUGS])
 def test_every_bug_is_found_and_named(name, function, code):
     report = exercises.check(name, function)
     assert not report and report.caught_by
@@ -319,6 +317,17 @@ def test_a_students_session(tmp_path, monkeypatch, capsys):
     assert main(["exercise", "check", "mine.py", "--only", "style_gradient"]) == 0
     assert capsys.readouterr().out == "style_gradient: passed\n"
     assert main(["exercise", "check", "mine.py"]) == 0  # the rest is not yet written, nothing is wrong
+
+
+def test_find_the_bug(capsys):
+    for number, (name, function, code) in enumerate(BUGS, start=1):
+        assert main(["exercise", "bug", str(number)]) == 0
+        said = capsys.readouterr().out
+        assert said.startswith(f"# {name}: what is wrong here?\ndef {function.__name__}(") and code not in said
+    assert main(["exercise", "bug", "1", "--answer"]) == 0
+    assert "# missing-relu-mask" in capsys.readouterr().out
+    assert main(["exercise", "bug", "0"]) == 2
+    assert "there are 63 bugs, from 1 on; found 0" in capsys.readouterr().err
 
 
 def test_a_folder_of_submissions(tmp_path, capsys):

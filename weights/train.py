@@ -40,8 +40,7 @@ from nst_numpy.fast import Fast
 from nst_numpy.kernels.parallel import Workers
 from nst_numpy.network import VGG, convolution_names
 
-WIDTHS = (32, 96, 160, 160, 160)  # filters per block
-CONVOLUTIONS = convolution_names("vgg19")[:13]  # conv1_1 … conv5_1
+WIDTHS, CONVOLUTIONS = weights.WIDTHS, convolution_names("vgg19")[:13]  # conv1_1 … conv5_1
 DISTILLED = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_4")
 FIRST_OF_CLASS = "conv4_1"  # from here on the network learns the class
 MEAN, SCALE = weights.IMAGENET_MEAN, 1 / 58  # the input then has a variance near 1

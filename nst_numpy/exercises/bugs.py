@@ -1,7 +1,8 @@
 """Find the bug: broken gradient functions, most of them seen in public code, each with the mistake's code.
 
 Each is plausible, and the loss often falls all the same. `BUGS` lists them as (name of the exercise, function, code).
-For the game, read a function, say what is wrong, then ask `check(exercise, function)`.
+For the game, read a function (`nst-numpy exercise bug 7`), say what is wrong, then ask `check(exercise, function)` (or
+`--answer`).
 """
 
 import numpy as np
@@ -385,6 +386,13 @@ def style_gradient_7(F, A):
     return (F.T @ F - A) @ F / (N**2 * M**2)
 
 
+@bug("style_gradient", "accumulates")
+def style_gradient_8(F, A, gradients={}):  # noqa: B006
+    N, M = F.shape
+    gradients[N, M] = gradients.get((N, M), 0) + (F @ F.T - A) @ F / (N**2 * M**2)
+    return gradients[N, M]
+
+
 @bug("style_gradient_of_map", "wrong-reshape")
 def style_gradient_of_map_1(a, A):
     H, W, N = a.shape
@@ -466,15 +474,3 @@ def gradient_step_2(x, gradient, rate):
 @bug("gradient_step", "wrong-operand")
 def gradient_step_3(x, gradient, rate):
     return x - gradient
-
-
-class _Optimiser:
-    total = 0
-
-    def __call__(self, F, A):
-        N, M = F.shape
-        self.total = self.total + (F @ F.T - A) @ F / (N**2 * M**2) if np.shape(self.total) == F.shape else 0 * F
-        return self.total
-
-
-BUGS.append(("style_gradient", _Optimiser(), "accumulates"))
