@@ -217,8 +217,8 @@ def _parser() -> Parser:
     option("steps", "iterations of the optimiser for each size", type=int, metavar="N")
     option("scales", "sizes from coarse to fine, each half of the next", type=int, metavar="N")
     layers = {"type": _names, "metavar": "LAYER,…", "default": argparse.SUPPRESS}
-    option("content_layers", "such as conv4_2; by default that, or the nearest that the network has", **layers)
-    option("style_layers", "such as conv1_1,conv2_1; by default conv1_1 … conv5_1, or the nearest", **layers)
+    option("content_layers", "such as conv4_2; by default conv3_4, or the nearest that the network has", **layers)
+    option("style_layers", "such as conv1_1,conv2_1; by default conv1_1 … conv4_1, or the nearest", **layers)
     option("content_weight", "α", type=float, metavar="W")
     option("style_weight", "β", type=float, metavar="W")
     option("tv_weight", "γ, the weight of the total variation", type=float, metavar="W")
