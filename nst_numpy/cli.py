@@ -9,6 +9,7 @@ import csv
 import dataclasses
 import inspect
 import json
+import os
 import sys
 import textwrap
 import warnings
@@ -37,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
+    except BrokenPipeError:  # whoever read the output has gone, as in `nst-numpy weights list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError, MemoryError) as error:
         print(f"nst-numpy: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -60,8 +60,8 @@ class Known:
 REGISTER = {
     "vgg19-mini": Known(
         "",
-        0,
-        "",
+        4252624,
+        "sha256:9e794ca8b84ca414a2ca9a8fb175c0ad0213e2059998fa0c6005c8708ec955b2",
         "nst_numpy",
         RGB,
         "BSD-3-Clause, with the terms of its training data; see its model card",
@@ -191,7 +191,8 @@ def fetch(name: str, progress: bool = True) -> Path:
     path, known = location(name), REGISTER.get(name)
     if path.exists():
         if wrong := known.mismatch(path):
-            raise ValueError(f"{path} is not {name}: {wrong}; delete it, and it will be downloaded again")
+            mend = "delete it, and it will be downloaded again" if known.url else "install the library again"
+            raise ValueError(f"{path} is not {name}: {wrong}; {mend}")
         return path
     if not known.url:
         raise FileNotFoundError(f"the network {name} is missing from this installation: expected {path}")

@@ -159,6 +159,13 @@ def test_ctrl_c_writes_the_best_picture_and_exits_130(folder):
     assert Image.open("out.png").size == (64, 51)
 
 
+def test_output_that_nobody_reads_to_the_end():
+    program = "from nst_numpy.cli import main; import sys; sys.exit(main())"
+    command = f"{sys.executable} -c '{program}' weights list | head -1"
+    found = subprocess.run(["sh", "-c", command], capture_output=True)
+    assert found.stdout.startswith(b"vgg19-mini") and found.stderr == b""
+
+
 def test_weights_list(capsys):
     assert main(["weights", "list"]) == 0
     said = capsys.readouterr().out

@@ -87,6 +87,9 @@ def test_every_bug_is_found_and_named(name, function, code):
     assert not report and report.caught_by
     assert report.diagnosis[0] == code, report
     assert "unknown" not in report.diagnosis and exercises.CODES[code] in report.message
+    number = [bug[1] for bug in BUGS].index(function) + 1
+    page = (Path(__file__).parents[1] / "docs/exercises.md").read_text()
+    assert f"| {number} | `{name}` | `{code}`" in page, "the table of docs/exercises.md"
 
 
 @pytest.mark.parametrize("name", exercises.names())

@@ -122,6 +122,7 @@ def test_unknown_names_and_the_network_in_the_box(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="unknown weights 'vgg91'; expected a file, or one of vgg19-mini, vgg19, "):
         register.fetch("vgg91")
     assert register.fetch("vgg19-mini").name == "vgg19-mini.h5"
+    assert register.identify(register.fetch("vgg19-mini")) == "vgg19-mini"
     monkeypatch.setattr(register, "_PLACES", (tmp_path, tmp_path))
     with pytest.raises(FileNotFoundError, match="the network vgg19-mini is missing from this installation"):
         register.fetch("vgg19-mini")
