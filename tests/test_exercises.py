@@ -26,17 +26,17 @@ def test_the_librarys_own_functions_pass(name):
 
 
 @pytest.mark.parametrize("name", exercises.names())
-def test_stub_and_the_librarys_body_pass(name, tmp_path):
+def test_stub_and_the_librarys_body_pass(name):
     """One source of truth: what a student is given, filled in with the library's own lines."""
     function = EXERCISES[name].function
     body = inspect.getsource(function).split('"""')[2]
     stub = exercises.start([name])
     assert stub.count("raise NotImplementedError") == 1
+    namespace = {}
     own = f"from {function.__module__} import *\nfrom nst_numpy import losses\n"
-    path = tmp_path / "mine.py"
-    path.write_text(own + stub.replace("    raise NotImplementedError", body))
-    (report,) = exercises.check_file(path, [name])
-    assert report.passed, report.message
+    exec(own + stub.replace("    raise NotImplementedError", body), namespace)
+    report = exercises.check(name, namespace[name])
+    assert report.passed and namespace[name] is not function, report.message
 
 
 def test_stubs_do_not_give_the_derivation_away():
@@ -279,10 +279,10 @@ def test_files_that_do_not_load(tmp_path):
         ("def gram(F)\n    return F", "The file can't be loaded: SyntaxError: .*, line 1"),
         ("import nothing_of_that_name", "The file can't be loaded: ModuleNotFoundError"),
         ("raise SystemExit(0)", "The file can't be loaded: SystemExit"),
-        ("while True: pass", "did not come to an end within 3 seconds"),
+        ("while True: pass", "did not come to an end within 2 seconds"),
     ):
         path.write_text(text)
-        reports = exercises.check_file(path, ["gram", "content_loss"], seconds=3)
+        reports = exercises.check_file(path, ["gram", "content_loss"], seconds=2)
         assert [report.diagnosis for report in reports] == [["raises"], ["raises"]]
         with pytest.raises(AssertionError, match=message):
             raise AssertionError(reports[0].message)
