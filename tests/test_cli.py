@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -145,7 +146,9 @@ def test_a_loss_that_is_not_finite_writes_the_best_picture_and_exits_1(folder, c
 
 def test_ctrl_c_writes_the_best_picture_and_exits_130(folder):
     command = [sys.executable, "-m", "nst_numpy", *TRANSFER, "--steps", "100000", "--size", "64"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    # A shell that runs the tests in the background ignores Ctrl-C, and its children would, too.
+    hear = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} if os.name == "posix" else {}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **hear)
     seen = b""
     deadline = time.monotonic() + 60
     while not re.search(rb"[1-9]\d*/100000", seen):  # the progress bar: it is running
