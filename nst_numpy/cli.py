@@ -19,6 +19,7 @@ from pathlib import Path
 import nst_numpy
 from nst_numpy import bench, exercises, images, register, samples, weights
 from nst_numpy.exercises.bugs import BUGS
+from nst_numpy.exercises.catalogue import EXERCISES
 from nst_numpy.optimize import INTERRUPTED, METHODS
 from nst_numpy.stylize import StyleTransfer, transfer
 
@@ -119,8 +120,8 @@ def _weights_convert(options: argparse.Namespace) -> int:
 
 
 def _exercise_list(options: argparse.Namespace) -> int:
-    for name in exercises.names():
-        print(f"{name:28} {exercises.start([name]).split(chr(34) * 3)[3].strip().splitlines()[0]}")
+    for name, exercise in EXERCISES.items():
+        print(f"{name:28} {inspect.getdoc(exercise.function).splitlines()[0]}")
     return 0
 
 

@@ -323,3 +323,16 @@ EXERCISES = {
         MISTAKES["gradient_step"],
     ),
 }
+
+
+def find(name: str) -> Exercise:
+    """The exercise of this name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name not in EXERCISES:
+        raise ValueError(f"there is no exercise {name!r}; there are {', '.join(EXERCISES)}")
+    return EXERCISES[name]

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from nst_numpy.checking import gradcheck
-from nst_numpy.exercises.catalogue import EXERCISES, Case, Exercise
+from nst_numpy.exercises.catalogue import Case, Exercise, find
 from nst_numpy.exercises.codes import CODES
 
 RTOL = 1e-5  # of the largest element; room for float32
@@ -93,9 +93,7 @@ def check(name: str, function: Callable) -> Report:
     ValueError
         If there is no such exercise.
     """
-    if name not in EXERCISES:
-        raise ValueError(f"there is no exercise {name!r}; there are {', '.join(EXERCISES)}")
-    exercise = EXERCISES[name]
+    exercise = find(name)
     with _quiet():
         runs, findings, not_yet = _run_all(exercise, function)
         if not_yet:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from nst_numpy.exercises.catalogue import EXERCISES
+from nst_numpy.exercises.catalogue import EXERCISES, find
 from nst_numpy.exercises.checker import Report, check
 
 LOADED = "loaded"  # the first line, when the file has been read
@@ -54,8 +54,7 @@ def check_file(
         raise FileNotFoundError(f"there is no file {path}")
     left = list(EXERCISES) if names is None else list(names)
     for name in left:
-        if name not in EXERCISES:
-            raise ValueError(f"there is no exercise {name!r}; there are {', '.join(EXERCISES)}")
+        find(name)  # refuses an unknown one before any process starts
     reports: list[Report] = []
     while left:
         found, failure = _run(path, left, seconds, megabytes)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from nst_numpy.exercises.catalogue import EXERCISES
+from nst_numpy.exercises.catalogue import EXERCISES, find
 
 # Two hints for each; the third is the derivation in the docstring of the library's own function.
 HINTS = {
@@ -91,9 +91,7 @@ HINTS = {
 
 def _parts(name: str) -> tuple[str, str, str]:
     """A docstring in three parts: first line, derivation, and the description of arguments and result."""
-    if name not in EXERCISES:
-        raise ValueError(f"there is no exercise {name!r}; there are {', '.join(EXERCISES)}")
-    text = inspect.getdoc(EXERCISES[name].function)
+    text = inspect.getdoc(find(name).function)
     first, _, rest = text.partition("\n\n")
     derivation, found, sections = rest.partition("Parameters\n----------")
     return first, derivation.strip(), (found + sections).strip()
