@@ -65,7 +65,7 @@ def test_lbfgs_is_as_good_as_scipys_on_the_objective():
     assert ours.nfev <= 1.2 * theirs.nfev + 3
 
 
-@pytest.mark.parametrize("method", ["lbfgs", "gradient_descent"])
+@pytest.mark.parametrize("method", ["lbfgs", "momentum", "gradient_descent"])
 def test_every_iteration_lowers_the_value_and_the_result_is_the_last(method):
     values = []
     result = minimize(rosenbrock, np.full(6, -1.0), method, maxiter=40, callback=lambda state: values.append(state.fun))
@@ -74,9 +74,49 @@ def test_every_iteration_lowers_the_value_and_the_result_is_the_last(method):
     assert result.fun == values[-1] == rosenbrock(result.x)[0]
 
 
-def test_gradient_descent_finds_the_minimum():
-    result = minimize(quadratic, np.ones(3), "gradient_descent", maxiter=20000, gtol=1e-8, ftol=0)
+@pytest.mark.parametrize("method", optimize.METHODS)
+def test_every_method_finds_the_minimum(method):
+    result = minimize(quadratic, np.ones(3), method, maxiter=20000, gtol=1e-8, ftol=0)
     assert np.abs(result.x).max() < 1e-7
+
+
+def test_momentum_needs_fewer_steps_than_gradient_descent():
+    steps = [minimize(quadratic, np.ones(9), m, maxiter=20000, ftol=0).nit for m in ("momentum", "gradient_descent")]
+    assert steps[0] < steps[1] / 2
+
+
+def trail(fun, x0, method, steps, **options):
+    points = []
+    minimize(fun, x0, method, maxiter=steps, gtol=0, ftol=0, callback=lambda s: points.append((s.x, s.jac)), **options)
+    return [np.array(both) for both in zip(*points, strict=True)]
+
+
+def test_adam_is_its_definition():
+    """The running means written out as sums over all gradients so far."""
+    options = {"rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}
+    x, g = trail(rosenbrock, np.array([-1.0, 0.3, 2.0]), "adam", 12, **options)
+    for k in range(1, 13):
+        older = np.arange(k)[::-1, None]  # by how many steps each gradient is older than the last
+        mean = np.average(g[:k], axis=0, weights=(0.8**older)[:, 0])
+        square = np.average(g[:k] ** 2, axis=0, weights=(0.95**older)[:, 0])
+        assert np.allclose(x[k], x[k - 1] - 0.1 * mean / (np.sqrt(square) + 1e-3), rtol=1e-12)
+
+
+def test_momentum_is_its_definition():
+    x, g = trail(quadratic, np.ones(4), "momentum", 5, rate=1e-5, decay=0.7)
+    for k in range(1, 6):
+        assert np.allclose(x[k] - x[k - 1], -sum(1e-5 * 1.05**i * 0.7 ** (k - 1 - i) * g[i] for i in range(k)))
+
+
+def test_adam_may_rise_and_the_best_point_is_returned():
+    values = []
+    result = minimize(quadratic, np.full(4, 0.05), "adam", maxiter=6, callback=lambda s: values.append(s.fun))
+    assert values[-1] > 2 * min(values) == 2 * result.fun and result.fun == quadratic(result.x)[0]
+
+
+def test_momentum_takes_back_a_step_that_is_too_large():
+    result = minimize(quadratic, np.ones(4), "momentum", rate=1.0, maxiter=50, ftol=0)
+    assert result.success and result.fun < 0.1 * quadratic(np.ones(4))[0]
 
 
 def test_two_loops_are_the_bfgs_matrix():
@@ -179,7 +219,7 @@ def test_interrupt_returns_the_best_point():
     assert result.fun == rosenbrock(result.x)[0] < rosenbrock(np.full(4, -1.0))[0]
 
 
-@pytest.mark.parametrize("method", ["lbfgs", "gradient_descent"])
+@pytest.mark.parametrize("method", optimize.METHODS)
 def test_not_finite_from_some_point_on(method):
     def fun(x):  # falls towards a wall behind which nothing is finite
         return (-float(x[0]) if x[0] < 3 else math.nan), np.array([-1.0])
@@ -204,5 +244,7 @@ def test_not_finite_at_the_start():
 
 
 def test_unknown_method():
-    with pytest.raises(ValueError, match="unknown method 'newton'; there are lbfgs, gradient_descent"):
+    with pytest.raises(ValueError, match="unknown method 'newton'; there are lbfgs, adam, momentum, gradient_descent"):
         minimize(quadratic, np.ones(2), "newton")
+    with pytest.raises(ValueError, match="lbfgs has no option 'rate'; it has memory"):
+        minimize(quadratic, np.ones(2), rate=0.1)
