@@ -17,11 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_numpy.network import VGG, layer_names
+from nst_numpy.network import FILTERS, VGG, layer_names, reduction
 from nst_numpy.objective import Objective
 from nst_numpy.weights import he_kernels
 
-WIDTHS = (64, 128, 256, 512, 512)
 CONTENT, STYLE = "conv4_2", ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 CONTESTANTS = {"nst_numpy": "nst_numpy", "torch": "PyTorch", "torch-channels-last": "PyTorch, channels last"}
 
@@ -135,7 +134,7 @@ class _Child:
 
 
 def _weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    kernels = he_kernels(np.random.default_rng(0), WIDTHS, "conv5_1")
+    kernels = he_kernels(np.random.default_rng(0), FILTERS, "conv5_1")
     return {layer: (kernel.astype(np.float32), np.zeros(kernel.shape[3], np.float32)) for layer, kernel in kernels}
 
 
@@ -202,7 +201,7 @@ class _Ours:
             delattr(backend, name)
         for name, t in runs.items():
             convolution = name.split()[0]
-            pixels = (self.size // self.network.reduction(convolution)) ** 2
+            pixels = (self.size // reduction(convolution)) ** 2
             t["operations"] = 2 * self.network.convolutions[convolution][0].size * pixels
         seconds = sum(t["forward"] + t["backward"] for t in runs.values())
         operations = 2 * sum(t["operations"] for t in runs.values())

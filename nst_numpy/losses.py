@@ -293,8 +293,8 @@ def joint_variation_gradient(x: np.ndarray, power: float) -> np.ndarray:
     """Gradient of `joint_variation`.
 
     The chain rule through q = a² + b²: qᵖ has the derivative p qᵖ⁻¹ with respect to q, and q has 2a and 2b with respect
-    to a and b. With c = 2 p qᵖ⁻¹ each pixel passes c a on to the neighbour below, c b to the one on the right, which are
-    the minuends, and takes −(c a + c b) itself, the subtrahend of both.
+    to a and b. With c = 2 p qᵖ⁻¹, each pixel passes c a on to the neighbour below and c b to the one on the right, the
+    minuends, and takes −(c a + c b) itself, the subtrahend of both.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from nst_numpy import images, plain
 
 # Convolutions per block; a pooling layer follows each block (Simonyan and Zisserman 2015, table 1, D and E).
 TOPOLOGIES = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
+FILTERS = (64, 128, 256, 512, 512)  # in the convolutions of each block
 
 
 def layer_names(topology: str) -> list[str]:
@@ -31,6 +32,26 @@ def layer_names(topology: str) -> list[str]:
 def convolution_names(topology: str) -> list[str]:
     """The convolutions of a topology in order."""
     return [name for name in layer_names(topology) if name.startswith("conv")]
+
+
+def reduction(layer: str) -> int:
+    """How many times smaller a layer's response is than the image, in height and in width (rounded down)."""
+    return 2 ** (int(layer[4]) - layer.startswith("conv"))
+
+
+def canonical(layer: str, layers: Iterable[str]) -> str:
+    """The name of a layer as in `layers`; "relu4_2" is another name for "conv4_2".
+
+    Raises
+    ------
+    ValueError
+        If it is not among them; the message names the nearest.
+    """
+    name = layer.replace("relu", "conv") if isinstance(layer, str) else layer
+    if name not in layers:
+        (nearest,) = difflib.get_close_matches(str(name), layers, n=1, cutoff=0)
+        raise ValueError(f"unknown layer {layer!r}; did you mean {nearest}? This network has {', '.join(layers)}")
+    return name
 
 
 @dataclass(frozen=True)
@@ -114,23 +135,13 @@ class VGG:
         return self.convolutions["conv1_1"][0].dtype
 
     def canonical(self, layer: str) -> str:
-        """The name of a layer as in `layers`; "relu4_2" is another name for "conv4_2".
+        """The name of a layer as in `layers`; see `canonical`."""
+        return canonical(layer, self.layers)
 
-        Raises
-        ------
-        ValueError
-            If the network has no such layer.
-        """
-        name = layer.replace("relu", "conv") if isinstance(layer, str) else layer
-        if name not in self.layers:
-            (nearest,) = difflib.get_close_matches(str(name), self.layers, n=1, cutoff=0)
-            have = ", ".join(self.layers)
-            raise ValueError(f"unknown layer {layer!r}; did you mean {nearest}? This network has {have}")
-        return name
-
-    def reduction(self, layer: str) -> int:
-        """How many times smaller a layer's response is than the image, in height and in width (rounded down)."""
-        return 2 ** sum(name.startswith("pool") for name in self.layers[: self.layers.index(layer) + 1])
+    def filters(self, layer: str) -> int:
+        """How many filters a layer has; a pooling layer has those of the convolution before it."""
+        before = self.layers[: self.layers.index(layer) + 1]
+        return len(self.convolutions[next(name for name in reversed(before) if name.startswith("conv"))][1])
 
     def forward(self, image: np.ndarray, layers: Iterable[str]) -> tuple[dict[str, np.ndarray], list]:
         """One sweep from the pixels to the deepest of `layers`.
@@ -156,7 +167,7 @@ class VGG:
         """
         wanted = set(layers)
         for layer in wanted:
-            side = self.reduction(layer)
+            side = reduction(layer)
             if min(image.shape[:2]) < side:
                 raise ValueError(
                     f"an image of {image.shape[1]}×{image.shape[0]} pixels is too small for {layer}, which needs at "

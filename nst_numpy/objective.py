@@ -4,19 +4,20 @@ L = α Σ_l v_l L_content,l + β Σ_l w_l E_l + γ TV        (Gatys et al. 2015,
 
 The paper's L_content is a sum over the N·M features of its layer, so its size grows with the image and with the width
 of the network, while E, divided by N² M², hardly changes. To let one α serve all, v_l holds a factor 1/(N_l M_l); for
-the same reason γ holds a factor 1/(number of pixels).
+the same reason γ holds a factor 1/(number of pixels). Other systems have other factors: see `conventions`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from nst_numpy import losses
+from nst_numpy import conventions, losses
+from nst_numpy.conventions import Convention, TotalVariation
 from nst_numpy.losses import feature_matrix
-from nst_numpy.network import VGG
+from nst_numpy.network import VGG, reduction
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Objective:
     A : dict of str to ndarray, shape (N, N)
         Style target of each style layer.
     content_weights, style_weights : dict of str to float
-        α v_l and β w_l.
-    tv_weight : float
-        γ.
+        α v_l and β w_l: what multiplies L_content and E of each layer.
+    total_variation : TotalVariation
+        γ TV: a function from an image to value and gradient.
     """
 
     network: VGG
@@ -41,54 +42,71 @@ class Objective:
     A: dict[str, np.ndarray]
     content_weights: dict[str, float]
     style_weights: dict[str, float]
-    tv_weight: float
+    total_variation: TotalVariation
 
     @classmethod
     def of(
         cls,
         network: VGG,
         content: np.ndarray,
-        style: np.ndarray,
+        style: np.ndarray | Sequence[np.ndarray],
         *,
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
         content_weight: float,
         style_weight: float,
         tv_weight: float,
+        style_blend: Sequence[float] | None = None,
+        convention: str | Convention = "nst_numpy",
     ) -> "Objective":
         """Compute the targets P and A, once.
+
+        Several style images with weights b_k that sum to 1 have one target, A = Σ_k b_k A_k: since
+
+        Σ_k b_k Σ_ij (G − A_k)_ij² = Σ_ij (G − A)_ij² + (something without G),
+
+        as b_k-weighted squares around their mean do, the sum of their style losses has the gradient of the one loss.
 
         Parameters
         ----------
         network : VGG
         content, style : ndarray, shapes (H, W, 3) and (H_a, W_a, 3)
-            In 0–1. The sizes may differ.
+            In 0–1. The sizes may differ. For `style` also a sequence of images.
         content_layers, style_layers : mapping of str to float
-            The weight of each layer: v_l · N_l M_l, and w_l.
+            The weight of each layer.
         content_weight, style_weight, tv_weight : float
-            α, β, and γ times the number of pixels.
+        style_blend : sequence of float, optional
+            b_k for each style image, scaled to the sum 1; by default equal.
+        convention : str or Convention
+            What the weights mean. By default v_l · N_l M_l, w_l, α, β, and γ times the number of pixels.
 
         Raises
         ------
         ValueError
             If an image is too small to reach a layer.
         """
+        convention = conventions.find(convention)
+        styles = [style] if isinstance(style, np.ndarray) else list(style)
+        blend = np.ones(len(styles)) if style_blend is None else np.asarray(style_blend, float)
+        H, W = content.shape[:2]
         content_features, _ = network.forward(content, content_layers)
-        style_features, _ = network.forward(style, style_layers)
         P = {l: feature_matrix(content_features[l].copy()) for l in content_layers}
-        A = {}
-        for l in style_layers:
-            # The style image has M_a positions, the generated image M: equal textures shall have equal Gram matrices.
-            M = math.prod(side // network.reduction(l) for side in content.shape[:2])
-            M_a = math.prod(style_features[l].shape[:2])
-            A[l] = network.runs_on.gram(style_features[l]) * (M / M_a)
+        N = {l: network.filters(l) for l in (*content_layers, *style_layers)}
+        M = {l: (H // reduction(l)) * (W // reduction(l)) for l in N}
+        A = {l: 0.0 for l in style_layers}
+        for image, b in zip(styles, blend / blend.sum(), strict=True):
+            features, _ = network.forward(image, style_layers)
+            for l in style_layers:
+                # The style image has M_a positions, the picture M: equal textures shall have equal Gram matrices.
+                M_a = math.prod(features[l].shape[:2])
+                A[l] = A[l] + float(b * M[l] / M_a) * network.runs_on.gram(features[l])
         return cls(
             network,
             P,
             A,
-            {l: content_weight * v / P[l].size for l, v in content_layers.items()},
-            {l: style_weight * w for l, w in style_layers.items()},
-            tv_weight / (content.shape[0] * content.shape[1]),
+            {l: content_weight * v * convention.content_factor(N[l], M[l]) for l, v in content_layers.items()},
+            {l: style_weight * w * convention.style_factor(N[l], M[l], H * W) for l, w in style_layers.items()},
+            convention.total_variation(tv_weight, H, W),
         )
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
@@ -130,7 +148,8 @@ class Objective:
             return da
 
         gradient = self.network.backward({l: partial(inject, l) for l in features}, tape)
-        gradient += self.tv_weight * losses.total_variation_gradient(x)
-        terms = {"content": content, "style": sum(style.values()), "tv": self.tv_weight * losses.total_variation(x)}
+        variation, variation_gradient = self.total_variation(x)
+        gradient += variation_gradient
+        terms = {"content": content, "style": sum(style.values()), "tv": variation}
         total = sum(terms.values())
         return total, gradient, {"total": total, **terms, **style}

@@ -181,13 +181,13 @@ def trace(objective: Objective, x: np.ndarray, *, samples: int = 10, seed: int =
         else:
             da = pool_backward(da, inputs[k])
 
-    tv = objective.tv_weight * losses.total_variation(x)
-    gradient = 255 * network.scale * da + objective.tv_weight * losses.total_variation_gradient(x)
+    tv, tv_gradient = objective.total_variation(x)
+    gradient = 255 * network.scale * da + tv_gradient
     total += tv
 
     def whole(x: np.ndarray) -> float:
         a = through(names[0], (255 * x - network.mean) * network.scale)
-        return loss_from(0, a) + objective.tv_weight * losses.total_variation(x)
+        return loss_from(0, a) + objective.total_variation(x)[0]
 
     steps.append(Step("loss", "image", "γ TV", np.array(tv)))
     steps.append(Step("loss", "all", "L", np.array(total)))

@@ -165,6 +165,34 @@ def test_total_variation(x):
     assert np.allclose([shifted, flipped], expected, rtol=1e-10, atol=1e-12)
 
 
+@given(maps(), st.sampled_from([0, 1]))
+def test_absolute_variation(x, axis):
+    expected, step = 0.0, (1, 0, 0) if axis == 0 else (0, 1, 0)
+    for index in np.ndindex(x.shape):
+        neighbour = tuple(np.add(index, step))
+        if neighbour[axis] < x.shape[axis]:
+            expected += abs(x[neighbour] - x[index])
+    assert np.isclose(losses.absolute_variation(x, axis), expected, rtol=1e-12, atol=1e-15)
+    gradient = losses.absolute_variation_gradient(x, axis)
+    assert_gradient(lambda x: losses.absolute_variation(x, axis), gradient, x, h=1e-4)
+
+
+def test_absolute_variation_is_flat_where_the_image_is():
+    for axis in (0, 1):
+        assert not losses.absolute_variation_gradient(np.ones((4, 5, 3)), axis).any()
+
+
+@given(maps(), st.sampled_from([1.0, 1.25, 2.0]))
+def test_joint_variation(x, power):
+    H, W, C = x.shape
+    expected = 0.0
+    for i, j, c in np.ndindex(H - 1, W - 1, C):
+        expected += ((x[i + 1, j, c] - x[i, j, c]) ** 2 + (x[i, j + 1, c] - x[i, j, c]) ** 2) ** power
+    assert np.isclose(losses.joint_variation(x, power), expected, rtol=1e-12, atol=1e-15)
+    gradient = losses.joint_variation_gradient(x, power)
+    assert_gradient(lambda x: losses.joint_variation(x, power), gradient, x, h=1e-4)
+
+
 # Types ----------------------------------------------------------------------------------------------------------------
 
 
@@ -173,8 +201,10 @@ def test_gradients_keep_the_type_and_losses_are_floats(dtype):
     F, P, A, x = like(0, (3, 8), dtype), like(1, (3, 8), dtype), like(2, (3, 3), dtype), like(3, (4, 5, 3), dtype)
     gradients = [losses.content_gradient(F, P), losses.gram(F), losses.gram_backward(A, F)]
     gradients += [losses.style_gradient(F, A), losses.total_variation_gradient(x)]
+    gradients += [losses.absolute_variation_gradient(x, 0), losses.joint_variation_gradient(x, 1.25)]
     assert {g.dtype for g in gradients} == {np.dtype(dtype)}
-    for value in (losses.content_loss(F, P), losses.style_loss(F, A), losses.total_variation(x)):
+    variations = losses.total_variation(x), losses.absolute_variation(x, 1), losses.joint_variation(x, 1.25)
+    for value in (losses.content_loss(F, P), losses.style_loss(F, A), *variations):
         assert type(value) is float
 
 

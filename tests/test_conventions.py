@@ -1,0 +1,224 @@
+"""Conventions: factors against the formulas as printed, losses against PyTorch transcriptions, exact conversions."""
+
+import itertools
+
+import numpy as np
+import pytest
+from drawing import picture, small_vgg
+
+from nst_numpy import Objective, conventions, gradcheck, losses
+from nst_numpy.conventions import CONVENTIONS, convert
+
+try:
+    import torch
+    from transcriptions import TRANSCRIPTIONS
+except ImportError:
+    torch, TRANSCRIPTIONS = None, {}
+
+needs_torch = pytest.mark.skipif(
+    torch is None, reason="PyTorch is not installed; .ci/run installs it (pip install '.[oracle]')"
+)
+
+NETWORK = small_vgg(widths=(6, 5, 7, 8, 9), bias=0.1)
+CONTENT_LAYERS = {"conv2_2": 0.7, "conv3_1": 1.6}
+STYLE_LAYERS = {"conv1_1": 0.5, "conv2_1": 1.25, "conv3_1": 0.8}
+
+
+def objective(name, style_size=(33, 40), network=NETWORK, **keywords):
+    settings = {
+        "content_layers": CONTENT_LAYERS,
+        "style_layers": STYLE_LAYERS,
+        "content_weight": 2.0,
+        "style_weight": 300.0,
+        "tv_weight": 0.7 * bool(CONVENTIONS[name].variation(9, 9)),
+        **keywords,
+    }
+    return Objective.of(network, picture(1, 33, 40), picture(2, *style_size), **settings, convention=name)
+
+
+# The terms as they are printed ----------------------------------------------------------------------------------------
+
+PRINTED_CONTENT = {
+    "½ Σ (F − P)²": lambda F, P: 0.5 * ((F - P) ** 2).sum(),
+    "Σ (F − P)²": lambda F, P: ((F - P) ** 2).sum(),
+    "½ mean of (F − P)²": lambda F, P: 0.5 * ((F - P) ** 2).mean(),
+    "mean of (F − P)²": lambda F, P: ((F - P) ** 2).mean(),
+}
+PRINTED_STYLE = {
+    "Σ (G − A)² / 4N²M²": lambda G, A, N, M, S: ((G - A) ** 2).sum() / (4 * N**2 * M**2),
+    "Σ of squares of (G − A)/NM": lambda G, A, N, M, S: (((G - A) / (N * M)) ** 2).sum(),
+    "mean of squares of (G − A)/M": lambda G, A, N, M, S: (((G - A) / M) ** 2).mean(),
+    "mean of squares of (G − A)/NM": lambda G, A, N, M, S: (((G - A) / (N * M)) ** 2).mean(),
+    "Σ (G − A)² / 36S²": lambda G, A, N, M, S: ((G - A) ** 2).sum() / (36 * S**2),
+}
+
+
+def test_factors_are_those_of_the_printed_terms():
+    rng = np.random.default_rng(0)
+    N, M, S = 5, 12, 96
+    F, P = rng.random((N, M)), rng.random((N, M))
+    G, A = losses.gram(F), losses.gram(P)
+    assert PRINTED_CONTENT.keys() == conventions.CONTENT_TERMS.keys()
+    for term, factor in conventions.CONTENT_TERMS.items():
+        assert np.isclose(factor(N, M) * losses.content_loss(F, P), PRINTED_CONTENT[term](F, P), rtol=1e-13), term
+    assert PRINTED_STYLE.keys() == conventions.STYLE_TERMS.keys()
+    for term, factor in conventions.STYLE_TERMS.items():
+        expected = PRINTED_STYLE[term](G, A, N, M, S)
+        assert np.isclose(factor(N, M, S) * losses.gram_loss(G, A, M), expected, rtol=1e-13), term
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_gradient_of_the_total_variation(name):
+    x = picture(5, 6, 7)
+    convention = CONVENTIONS[name]
+    tv = convention.total_variation(0.3 * bool(convention.variation(6, 7)), 6, 7)
+    if convention.variation(6, 7):
+        check = gradcheck(lambda x: tv(x)[0], tv(x)[1], x, h=1e-5)
+        assert check.passed and np.linalg.norm(check.numeric) > 0, check
+    else:
+        assert tv(x)[0] == 0 and not tv(x)[1].any()
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_terms_add_up_and_the_gradient_is_theirs(name):
+    f, x = objective(name, style_size=(25, 30)), picture(3, 33, 40)
+    total, gradient, terms = f(x)
+    assert np.isclose(total, terms["content"] + sum(terms[l] for l in STYLE_LAYERS) + terms["tv"], rtol=1e-12)
+    assert gradcheck(lambda x: f(x)[0], gradient, x, mode="sample", samples=8, h=1e-6, rtol=1e-4).passed
+
+
+# Against each system's own arithmetic ---------------------------------------------------------------------------------
+
+
+def torch_features(image, names):
+    a = (255 * image[0].permute(1, 2, 0) - torch.tensor(NETWORK.mean)) * NETWORK.scale
+    a, found = a.permute(2, 0, 1)[None], {}
+    for name in NETWORK.layers[: max(map(NETWORK.layers.index, names), default=-1) + 1]:
+        if name.startswith("pool"):
+            a = torch.nn.functional.avg_pool2d(a, 2)
+        else:
+            kernel, bias = (torch.tensor(w) for w in NETWORK.convolutions[name])
+            a = torch.relu(torch.nn.functional.conv2d(a, kernel.permute(3, 2, 0, 1), bias, padding=1))
+        found[name] = a
+    return {name: found[name] for name in names}
+
+
+# These take plain sums over positions for Gram matrices, and so images of one size.
+ONE_SIZE = ("paper", "coursera", "berkeley", "keras")
+AVERAGED = {"tensorflow-tutorial": ("content", "style"), "keras": ("style",)}
+CASES = [(name, tv) for name in TRANSCRIPTIONS for tv in (0.0, 0.7) if tv == 0 or CONVENTIONS[name].variation(9, 9)]
+
+
+def test_every_convention_has_its_transcription():
+    assert not TRANSCRIPTIONS or {"nst_numpy", *TRANSCRIPTIONS} == CONVENTIONS.keys()
+
+
+@pytest.mark.skipif(torch is None, reason="PyTorch is not installed; .ci/run installs it (pip install '.[oracle]')")
+@pytest.mark.parametrize("name, tv_weight", CASES or [("all", 0.0)])
+def test_loss_and_pixel_gradient_are_those_of_the_systems_own_arithmetic(name, tv_weight):
+    weights = {"content_weight": 2.0, "style_weight": 300.0, "tv_weight": tv_weight}
+    layers = {"content": CONTENT_LAYERS, "style": STYLE_LAYERS}
+    # A transcription weighs terms inside the average over layers; here the 1/n is part of the weight.
+    ours = {
+        f"{kind}_layers": {l: w / (len(given) if kind in AVERAGED.get(name, ()) else 1) for l, w in given.items()}
+        for kind, given in layers.items()
+    }
+    content, x = picture(1, 33, 40), picture(3, 33, 40)
+    style = picture(2, 33, 40) if name in ONE_SIZE else picture(2, 48, 35)
+    total, gradient, _ = objective(name, style.shape[:2], **weights, **ours)(x)
+
+    leaf = torch.tensor(x, requires_grad=True)
+    images = [image.permute(2, 0, 1)[None] for image in (leaf, torch.tensor(content), torch.tensor(style))]
+    settings = {**weights, "content_layers": CONTENT_LAYERS, "style_layers": STYLE_LAYERS}
+    loss = TRANSCRIPTIONS[name](*images, torch_features, **settings)
+    loss.backward()
+    expected = leaf.grad.numpy()
+    difference = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
+    print(f"{name}, γ = {tv_weight}: loss {abs(total - loss.item()) / loss.item():.1e}, gradient {difference:.1e}")
+    assert abs(total - loss.item()) <= 1e-12 * loss.item() and difference <= 1e-11
+
+
+# Conversions ----------------------------------------------------------------------------------------------------------
+
+REFUSALS = ("one weight for all", "no total variation", "weigh the differences", "no weight makes them equal")
+
+
+@pytest.mark.parametrize(
+    "layers", [{}, {"content_layers": ["conv3_1"], "style_layers": ["relu3_1"]}], ids=["all", "one"]
+)
+def test_a_conversion_is_exact_or_says_why_not(layers):
+    layers = {"content_layers": ["conv2_2"], "style_layers": list(STYLE_LAYERS), **layers}
+    x, done, refused = picture(3, 33, 40), 0, set()
+    results = {}
+    for source, target in itertools.product(CONVENTIONS, repeat=2):
+        settings = {"content_weight": 3.0, "style_weight": 70.0, **layers}
+        if not CONVENTIONS[source].variation(33, 40):
+            settings["tv_weight"] = 0.0
+        try:
+            converted = convert(source, target, size=(33, 40), network=NETWORK, **settings)
+        except ValueError as error:
+            (reason,) = [r for r in REFUSALS if r in str(error)]
+            refused.add(reason)
+            continue
+        done += 1
+        for name, given in ((source, settings), (target, converted)):
+            key = (name, repr(given))
+            if key not in results:
+                convention = CONVENTIONS[name]
+                full = {"tv_weight": convention.tv_weight, **given}
+                for kind in ("content", "style"):
+                    full[f"{kind}_layers"] = convention.weighted_layers(kind, full[f"{kind}_layers"], NETWORK)
+                results[key] = objective(name, (48, 35), **full)(x)
+        (total, gradient, _), (again, gradient_again, _) = (
+            results[source, repr(settings)],
+            results[target, repr(converted)],
+        )
+        assert np.isclose(total, again, rtol=1e-12), (source, target)
+        assert np.allclose(gradient, gradient_again, rtol=1e-9, atol=1e-12 * np.abs(gradient).max()), (source, target)
+    assert done > 40 and len(refused) >= 3, (done, refused)
+
+
+def test_conversions_known_from_the_literature():
+    """4E/N² against 4E against E (formulas as published), 2 L_c/(NM) against L_c, at 512 pixels and VGG's widths."""
+    one = {"content_layers": "conv4_2", "style_layers": "conv3_1", "tv_weight": 0.0, "content_weight": 5.0}
+    paper = convert("neural-style", "paper", style_weight=100.0, **one)
+    assert np.isclose(paper["style_weight"], 100 * 4 / 256**2)
+    assert np.isclose(paper["content_weight"], 5 * 2 / (512 * 64 * 64))
+    tensorflow = convert("neural-style", "tensorflow-tutorial", style_weight=100.0, **one)
+    assert np.isclose(tensorflow["style_weight"], 100 / 256**2) and tensorflow["content_weight"] == 5
+    five = convert("neural-style", "gatys-pytorch", tv_weight=0.0)
+    # The author's notebook with the style weight of neural-style's defaults: 50 times its own is 1000 · 5 / 100.
+    assert np.isclose(five["style_weight"], 100) and isinstance(five["style_layers"], list)
+    keras = convert("neural-style", "keras", style_weight=100.0, **one)
+    assert np.isclose(keras["style_weight"], 100 * 4 / 256**2 * 9 * (512 * 512) ** 2 / (256**2 * (128 * 128) ** 2))
+    variation = convert("tensorflow-tutorial", "neural-style-pt", style_layers="conv1_1", tv_weight=30.0)
+    assert np.isclose(variation["tv_weight"], 30 / 256)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("neuralstyle", "paper"), "unknown convention 'neuralstyle'; did you mean neural-style"),
+        (("paper", "pytorch"), r"unknown convention 'pytorch'; did you mean .*pytorch"),
+        (("paper", "neural-style"), "one weight for all style layers, and would have to multiply them by conv1_1: "),
+        (("neural-style", "paper"), r"paper can't do this: it has no total variation; set tv_weight to 0"),
+        (("neural-style", "keras"), r"its total variation is .* Σ \(d↓² \+ d→²\)\^1.25, that of neural-style .* Σ"),
+    ],
+)
+def test_impossible_conversions(arguments, message):
+    layers = {} if arguments == ("paper", "neural-style") else {"style_layers": "conv2_1"}
+    with pytest.raises(ValueError, match=message):
+        convert(*arguments, **layers)
+
+
+def test_conversions_refuse_bad_input():
+    with pytest.raises(ValueError, match="cs231n can't do this: .* red, green and blue"):
+        convert("nst_numpy", "cs231n", style_layers="conv2_1")
+    with pytest.raises(ValueError, match="unknown layer 'conv9_1'; did you mean conv"):
+        convert("paper", "keras", style_layers=["conv9_1"])
+    with pytest.raises(ValueError, match="8×8 pixels are too few for conv5_1"):
+        convert("paper", "coursera", size=8)
+    with pytest.raises(ValueError, match="style_weight must be a number of at least 0, found -1"):
+        convert("paper", "coursera", style_weight=-1)
+    with pytest.raises(ValueError, match="paper has no total variation: tv_weight must be 0, found 2"):
+        objective("paper", tv_weight=2.0)
