@@ -17,14 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nst_numpy
-from nst_numpy import bench, exercises, images, register, samples, weights
+from nst_numpy import bench, conventions, exercises, images, register, samples, weights
 from nst_numpy.exercises.bugs import BUGS
 from nst_numpy.exercises.catalogue import EXERCISES
+from nst_numpy.objective import Objective
 from nst_numpy.optimize import INTERRUPTED, METHODS
-from nst_numpy.stylize import StyleTransfer, transfer
+from nst_numpy.stylize import KEEP_COLORS, STARTS, StyleTransfer, reconstruct, texture, transfer
 
 DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(transfer).parameters.items()}
 DEMO = Path("out/demo.png")
+WAY = 5  # steps between the pictures of an animation, if nothing else is said
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,26 +53,93 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _transfer(options: argparse.Namespace) -> int:
-    arguments = {name: getattr(options, name) for name in DEFAULTS if hasattr(options, name)}
-    return _paint(options.output, lambda: transfer(**arguments))
+    return _paint(options, transfer, options.content, options.styles)
+
+
+def _texture(options: argparse.Namespace) -> int:
+    return _paint(options, texture, options.styles)
+
+
+def _reconstruct(options: argparse.Namespace) -> int:
+    return _paint(options, reconstruct, options.content, options.layer)
 
 
 def _demo(options: argparse.Namespace) -> int:
     if options.output == DEMO:
         DEMO.parent.mkdir(exist_ok=True)
-    portrait, painting = samples.portrait(), samples.swirling_night()
-    return _paint(options.output, lambda: transfer(portrait, painting, progress=options.progress))
+    return _paint(options, transfer, samples.portrait(), samples.swirling_night())
 
 
-def _paint(output: Path, make: Callable[[], StyleTransfer]) -> int:
+def _paint(options: argparse.Namespace, function: Callable[..., StyleTransfer], *arguments) -> int:
+    """Call the function with the options that it knows, and write all that was asked for."""
+    output, animation, losses = (getattr(options, name, None) for name in ("output", "animation", "losses"))
     images.check_output(output)
+    if animation:
+        images.check_output(animation, images.ANIMATIONS)
+    if losses:
+        images.check_output(losses, images.TABLES_AND_PLOTS)
+    keywords = {name: getattr(options, name) for name in (*OPTIONS, "progress") if hasattr(options, name)}
+    every = keywords.get("every", 0)
+    if animation and not every:
+        keywords["every"] = WAY
+
+    def write(step, image, _) -> None:
+        if every and step % every == 0:
+            images.save(images.to_uint8(image), output.with_stem(f"{output.stem}_{step:04}"))
+
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the message is printed below
-        result = make()
+        result = function(*arguments, **keywords, callback=write)
     result.save(output)
-    print(f"wrote {output}")
+    written = [output]
+    for path, save in ((animation, result.save_animation), (losses, result.save_losses)):
+        if path:
+            save(path)
+            written.append(path)
+    print(f"wrote {', '.join(map(str, written))}")
     if not result.complete:
         print(f"nst-numpy: {result.message}", file=sys.stderr)
         return 130 if result.message.startswith(INTERRUPTED) else 1
+    return 0
+
+
+def _conventions_list(options: argparse.Namespace) -> int:
+    print(conventions.table())
+    return 0
+
+
+def _conventions_show(options: argparse.Namespace) -> int:
+    print(conventions.find(options.name))
+    return 0
+
+
+def _conventions_convert(options: argparse.Namespace) -> int:
+    weights_of = {name: getattr(options, name) for name in WEIGHTS if hasattr(options, name)}
+    for name, value in conventions.convert(options.source, options.target, size=options.size, **weights_of).items():
+        if isinstance(value, dict):
+            value = ",".join(f"{layer}:{weight:.15g}" for layer, weight in value.items())
+        elif isinstance(value, list):
+            value = ",".join(value)
+        else:
+            value = f"{value:.15g}"
+        print(f"--{name.replace('_', '-')} {value}")
+    return 0
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from nst_numpy import plots  # Matplotlib takes its time to import
+
+    images.check_output(options.output, images.PLOTS)
+    network = weights.load(options.weights)
+    if options.what == "gradients":
+        content = images.load(options.image, options.size)
+        objective = Objective.of(network, content, images.load(options.style, options.size))
+        figure = plots.gradients(objective, images.load(options.at or options.image, content.shape[:2]))
+    else:
+        draw = {"features": plots.features, "gram-matrices": plots.gram_matrices}[options.what]
+        figure = draw(network, images.load(options.image, options.size), options.layers)
+    with images.whole_file(options.output) as part:
+        figure.savefig(part)
+    print(f"wrote {options.output}")
     return 0
 
 
@@ -196,43 +265,107 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
+def _numbers(kind: type) -> Callable[[str], object]:
+    """One number, or several that commas separate."""
+
+    def read(text: str):
+        values = [kind(part) for part in text.split(",")]
+        return values if len(values) > 1 else values[0]
+
+    read.__name__ = kind.__name__  # for argparse, when it refuses a value
+    return read
+
+
+def _layers(text: str) -> list[str] | dict[str, float]:
+    """Names of layers, or names with weights."""
+    pairs = [part.strip().partition(":") for part in text.split(",")]
+    if not any(colon for _, colon, _ in pairs):
+        return [name for name, _, _ in pairs]
+    try:
+        return {name: float(weight) for name, _, weight in pairs}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected LAYER,… or LAYER:WEIGHT,…, found {text!r}") from None
+
+
+# The arguments of `transfer` as options, with what argparse wants to know. Where the words do not say a default, the
+# signature's is shown, or that of the convention "nst_numpy".
+OPTIONS: dict[str, tuple[str, dict]] = {
+    "convention": ("whose losses and defaults (see: nst-numpy conventions list)", {"metavar": "NAME"}),
+    "weights": ("weight file, or a name such as vgg19 (see: nst-numpy weights list)", {"metavar": "FILE"}),
+    "size": (
+        "longer side in pixels; several are worked through in order",
+        {"type": _numbers(int), "metavar": "N[,N…]"},
+    ),
+    "steps": ("iterations of the optimiser for each size", {"type": _numbers(int), "metavar": "N[,N…]"}),
+    "scales": ("sizes from coarse to fine, each half of the next, if --size names one", {"type": int, "metavar": "N"}),
+    "content_layers": ("such as conv4_2, with weights or without", {"type": _layers, "metavar": "LAYER[:W],…"}),
+    "style_layers": ("such as conv1_1:0.5,conv2_1:2", {"type": _layers, "metavar": "LAYER[:W],…"}),
+    "content_weight": ("α", {"type": float, "metavar": "W"}),
+    "style_weight": ("β", {"type": float, "metavar": "W"}),
+    "tv_weight": ("γ, the weight of the total variation", {"type": float, "metavar": "W"}),
+    "style_blend": (
+        "a weight for each style image; by default all the same",
+        {"type": _numbers(float), "metavar": "W,…"},
+    ),
+    "keep_colors": ("keep the colours of the content image", {"choices": KEEP_COLORS}),
+    "init": (f"where to start: {', '.join(STARTS)}, or an image file, such as an earlier result", {"metavar": "START"}),
+    "init_noise": ("share of white noise in the start, 0 to 1", {"type": float, "metavar": "X"}),
+    "optimizer": ("method", {"choices": list(METHODS)}),
+    "rate": ("learning rate, for pixels in 0–1; L-BFGS has none", {"type": float, "metavar": "X"}),
+    "pooling": ("the paper's, or VGG's own", {"choices": ["average", "max"]}),
+    "backend": ("compiled kernels (fast, the default), or plain NumPy", {"choices": ["fast", "plain"]}),
+    "threads": ("by default one for each core", {"type": int, "metavar": "N"}),
+    "seed": ("for the noise", {"type": int, "metavar": "N"}),
+    "every": ("write the picture every so many steps, as OUT_0010.png", {"type": int, "metavar": "N"}),
+}
+ONLY_CONTENT = ("content_layers", "content_weight")
+ONLY_STYLE = ("style_layers", "style_weight", "style_blend")
+WEIGHTS = ("content_layers", "style_layers", "content_weight", "style_weight", "tv_weight")
+
+
+def _default(name: str, function: Callable) -> str:
+    """What an option is if it is not given, as a text."""
+    own = inspect.signature(function).parameters
+    values = (own[name].default if name in own else None, DEFAULTS[name])
+    values += (getattr(conventions.CONVENTIONS["nst_numpy"], name, None),)
+    value = next((value for value in values if value is not None), None)
+    text = ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f" (default: {text})"
+
+
+def _painting(
+    commands, name: str, function: Callable, run: Callable, help: str, without: tuple[str, ...] = ()
+) -> Parser:
+    """A command that paints, with the options of `transfer`."""
+    command = commands.add_parser(name, help=help, description=f"{help.capitalize()}.")
+    command.set_defaults(run=run)
+    command.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="image file to write")
+    for option, (what, keywords) in OPTIONS.items():
+        if option not in without:
+            flag, default = "--" + option.replace("_", "-"), _default(option, function)
+            command.add_argument(flag, default=argparse.SUPPRESS, help=what + default, **keywords)
+    way = f"write the way there as a GIF or WebP, a picture every {WAY} steps or as --every says"
+    command.add_argument("--animation", metavar="FILE", type=Path, help=way)
+    command.add_argument("--losses", metavar="FILE", type=Path, help="write the losses, as a .csv table or a .png plot")
+    command.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
+    return command
+
+
 def _parser() -> Parser:
     parser = Parser(prog="nst-numpy", description="Neural style transfer in NumPy, every gradient derived by hand.")
     parser.add_argument("--version", action="version", version=f"nst_numpy {nst_numpy.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    command = commands.add_parser(
-        "transfer",
-        help="paint one image in the style of another",
-        description="Paint the content of one image in the style of another.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-    )
-    command.set_defaults(run=_transfer)
+    command = _painting(commands, "transfer", transfer, _transfer, "paint one image in the style of another")
     command.add_argument("content", metavar="CONTENT", help="image file")
-    command.add_argument("style", metavar="STYLE", help="image file")
-    command.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="image file to write")
-
-    def option(name: str, help: str, **keywords) -> None:
-        keywords = {"default": DEFAULTS[name], **keywords}
-        command.add_argument("--" + name.replace("_", "-"), help=help, **keywords)
-
-    option("weights", "weight file, or a name such as vgg19 (see: nst-numpy weights list)", metavar="FILE")
-    option("size", "longer side of the picture in pixels", type=int, metavar="N")
-    option("steps", "iterations of the optimiser for each size", type=int, metavar="N")
-    option("scales", "sizes from coarse to fine, each half of the next", type=int, metavar="N")
-    layers = {"type": _names, "metavar": "LAYER,…", "default": argparse.SUPPRESS}
-    option("content_layers", "such as conv4_2; by default conv3_4, or the nearest that the network has", **layers)
-    option("style_layers", "such as conv1_1,conv2_1; by default conv1_1 … conv4_1, or the nearest", **layers)
-    option("content_weight", "α", type=float, metavar="W")
-    option("style_weight", "β", type=float, metavar="W")
-    option("tv_weight", "γ, the weight of the total variation", type=float, metavar="W")
-    option("init", 'where to start: "content", "noise", or an image file, such as an earlier result', metavar="START")
-    option("optimizer", "method", choices=list(METHODS))
-    option("pooling", "the paper's, or VGG's own", choices=["average", "max"], default="average")
-    option("backend", "compiled kernels, or plain NumPy", choices=["fast", "plain"], default="fast")
-    option("threads", "by default one for each core", type=int, metavar="N", default=argparse.SUPPRESS)
-    option("seed", "for the noise", type=int, metavar="N")
+    command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended")
+    without = (*ONLY_CONTENT, "keep_colors")
+    command = _painting(commands, "texture", texture, _texture, "a picture with the style of an image", without)
+    command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended")
+    without = (*ONLY_STYLE, "keep_colors")
+    command = _painting(commands, "reconstruct", reconstruct, _reconstruct, "an image from its features", without)
+    command.add_argument("content", metavar="CONTENT", help="image file")
+    command.add_argument("layer", metavar="LAYER", type=_names, help="such as conv4_2, or several with commas")
 
     demo = commands.add_parser(
         "demo",
@@ -240,6 +373,7 @@ def _parser() -> Parser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     demo.set_defaults(run=_demo)
+    demo.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
     demo.add_argument("-o", "--output", metavar="OUT", type=Path, default=DEMO, help="image file to write")
 
     measure = commands.add_parser(
@@ -301,6 +435,44 @@ def _parser() -> Parser:
     help_with.add_argument("name", metavar="NAME")
     help_with.add_argument("--step", type=int, default=1, choices=(1, 2, 3), help="how much help")
 
-    for each in (command, demo):
-        each.add_argument("--quiet", dest="progress", action="store_false", default=True, help="no progress bar")
+    systems = commands.add_parser("conventions", help="how published systems define and weigh the same losses")
+    systems = systems.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = systems.add_parser("list", help="their terms and weights")
+    listing.set_defaults(run=_conventions_list)
+    show = systems.add_parser("show", help="all about one")
+    show.set_defaults(run=_conventions_show)
+    show.add_argument("name", metavar="NAME")
+    convert = systems.add_parser("convert", help="the weights with which TARGET minimises what SOURCE does")
+    convert.set_defaults(run=_conventions_convert)
+    convert.add_argument("source", metavar="SOURCE")
+    convert.add_argument("target", metavar="TARGET")
+    shape = {"type": _numbers(int), "default": 512, "metavar": "N|H,W"}
+    convert.add_argument("--size", help="of the picture in pixels: one number for a square (default: 512)", **shape)
+    for option in WEIGHTS:
+        what, keywords = OPTIONS[option]
+        flag = "--" + option.replace("_", "-")
+        convert.add_argument(flag, default=argparse.SUPPRESS, help=what + " of SOURCE; by default its own", **keywords)
+
+    plot = commands.add_parser("plot", help="feature maps, Gram matrices and gradients as pictures")
+    plot = plot.add_subparsers(title="pictures", required=True, metavar="WHAT", dest="what")
+    for name, help in (
+        ("features", "what the filters of a layer respond to"),
+        ("gram-matrices", "Gram matrices of some layers"),
+        ("gradients", "the gradient of the loss in every loss layer, and at the pixels"),
+    ):
+        what = plot.add_parser(name, help=help)
+        what.set_defaults(run=_plot)
+        what.add_argument("image", metavar="IMAGE", help="image file")
+        if name == "gradients":
+            what.add_argument("style", metavar="STYLE", help="image file")
+            what.add_argument("--at", metavar="PICTURE", help="where to take the gradient; by default at IMAGE")
+        else:
+            what.add_argument("layers", metavar="LAYER" + "[,…]" * (name == "gram-matrices"), type=_names)
+        what.add_argument(
+            "-o", "--output", metavar="OUT", type=Path, required=True, help="file to write: .png, .svg, .pdf"
+        )
+        for option in ("weights", "size"):
+            default = DEFAULTS[option]
+            keywords = OPTIONS[option][1] | ({"type": int, "metavar": "N"} if option == "size" else {})
+            what.add_argument(f"--{option}", default=default, help=f"(default: {default})", **keywords)
     return parser

@@ -12,7 +12,7 @@ optimiser. So α and β of one system mean something else in another; `convert` 
 import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 
 import numpy as np
@@ -155,6 +155,23 @@ class Convention:
     scales: int = 1
     remarks: str = ""
 
+    def __str__(self) -> str:
+        def text(value) -> str:
+            if isinstance(value, Mapping):
+                return ", ".join(f"{name}: {text(v)}" for name, v in value.items())
+            if isinstance(value, tuple):
+                return ", ".join(map(text, value))
+            return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["variation"] = self.variation(512, 512)
+        lines = {name: text(value) for name, value in values.items() if value not in ((), {}, "")}
+        if self.noise is None:
+            lines["noise"] = "uniform in 0–1"
+        if "variation" in lines:
+            lines["variation"] += " (for 512 × 512 pixels, times scale)"
+        return "\n".join(f"{name.replace('_', ' ')}: {line}" for name, line in lines.items())
+
     def content_factor(self, N: int, M: int) -> float:
         """What L_content of a layer with N filters and M positions is multiplied by, for α = v = 1."""
         return CONTENT_TERMS[self.content_term](N, M)
@@ -175,6 +192,18 @@ class Convention:
         if weight and not coefficients:
             raise ValueError(f"{self.name} has no total variation: tv_weight must be 0, found {weight:g}")
         return TotalVariation({name: weight * c for name, c in coefficients.items()} if weight else {}, self.scale)
+
+    def loss_weight(self, kind: str, weight: float | None) -> float:
+        """α, β or γ (kind "content", "style" or "tv"): the one given, or that of the system.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or no number.
+        """
+        weight = getattr(self, f"{kind}_weight") if weight is None else weight
+        check_number(f"{kind}_weight", weight)
+        return float(weight)
 
     def weighted_layers(
         self, kind: str, layers: Iterable[str] | Mapping[str, float] | None, network: VGG | None = None
@@ -414,11 +443,25 @@ CONVENTIONS: dict[str, Convention] = {
             optimizer="adam",
             options={"rate": 3 * sum(DEVIATIONS) / 3},
             steps=200,
-            remarks="Its network is SqueezeNet, with layer 3 for content and 1, 4, 6, 7 for style; layers of VGG stand in "
+            remarks="Its network is SqueezeNet, with layer 3 for content, 1, 4, 6, 7 for style; layers of VGG stand in "
             "for them. It clips the pixels, and from step 180 on the rate is 0.1 instead of 3.",
         ),
     )
 }
+
+
+def table() -> str:
+    """The conventions with their terms and weights, as a text."""
+    header = ("", "content term", "style term", "α", "β", "γ", "total variation", "start", "optimiser")
+    rows = [header]
+    for c in CONVENTIONS.values():
+        rate = f", rate {c.options['rate']:.3g}" if "rate" in c.options else ""
+        weights = (f"{weight:g}" for weight in (c.content_weight, c.style_weight, c.tv_weight))
+        variation = " + ".join(c.variation(512, 512)) or "none"
+        rows.append((c.name, c.content_term, c.style_term, *weights, variation, c.init, c.optimizer + rate))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)
 
 
 def find(convention: str | Convention) -> Convention:
@@ -487,12 +530,11 @@ def convert(
     for name, value in (("height", H), ("width", W)):
         check_number(name, value, whole=True, least=1)
     converted = {}
-    for kind, layers, weight, default in (
-        ("content", content_layers, content_weight, source.content_weight),
-        ("style", style_layers, style_weight, source.style_weight),
+    for kind, layers, weight in (
+        ("content", content_layers, content_weight),
+        ("style", style_layers, style_weight),
     ):
-        weight = default if weight is None else weight
-        check_number(f"{kind}_weight", weight)
+        weight = source.loss_weight(kind, weight)
         given = source.weighted_layers(kind, layers, network)
         factors = {}
         for layer in given:
@@ -514,8 +556,7 @@ def convert(
                 f"them by {needed}; take one {kind} layer, or another target"
             )
         converted |= {f"{kind}_layers": own, f"{kind}_weight": total}
-    tv_weight = source.tv_weight if tv_weight is None else tv_weight
-    check_number("tv_weight", tv_weight)
+    tv_weight = source.loss_weight("tv", tv_weight)
     converted["tv_weight"] = tv_weight and tv_weight * _variation_ratio(source, target, H, W)
     return converted
 

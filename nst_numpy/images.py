@@ -6,6 +6,8 @@ Inside the library an image is a float array of shape (H, W, 3), RGB, with 0 for
 import io
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +68,14 @@ def png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def check_output(path: str | os.PathLike) -> Path:
-    """Whether an image can be written to this path, found out before the work starts.
+def check_output(path: str | os.PathLike, suffixes: Sequence[str] = ()) -> Path:
+    """Whether a file can be written to this path, found out before the work starts.
+
+    Parameters
+    ----------
+    path : path
+    suffixes : sequence of str, optional
+        Those allowed; by default those of all image formats that can be written.
 
     Returns
     -------
@@ -76,15 +84,16 @@ def check_output(path: str | os.PathLike) -> Path:
     Raises
     ------
     ValueError
-        If the suffix belongs to no image format that can be written, or the path is a folder, or can't be written.
+        If the suffix is none of those, or the path is a folder, or can't be written.
     FileNotFoundError
         If the folder does not exist.
     """
     path = Path(path)
     Image.init()
-    suffixes = sorted(suffix for suffix, name in Image.registered_extensions().items() if name in Image.SAVE)
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"cannot write {path}: {path.suffix!r} is no image suffix; use .png or .jpg, for example")
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.SAVE}
+    if path.suffix.lower() not in (suffixes or known):
+        wrong = f"none of {', '.join(suffixes)}" if suffixes else "no image suffix; use .png or .jpg, for example"
+        raise ValueError(f"cannot write {path}: {path.suffix!r} is {wrong}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
     if path.is_dir():
@@ -103,11 +112,47 @@ def save(image: np.ndarray, path: str | os.PathLike) -> None:
         As `check_output`.
     """
     path = check_output(path)
-    picture = Image.fromarray(image)
     options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
+    with whole_file(path) as part:
+        Image.fromarray(image).save(part, **options)
+
+
+ANIMATIONS, PLOTS = (".gif", ".webp", ".png"), (".png", ".svg", ".pdf")
+TABLES_AND_PLOTS = (".csv", *PLOTS)
+
+
+def save_animation(pictures: list[np.ndarray], path: str | os.PathLike, seconds: float) -> None:
+    """Write uint8 images (h, w, 3) as an animation of the size of the last, which stays for a second.
+
+    The file is written whole or not at all.
+
+    Parameters
+    ----------
+    pictures : list of ndarray of uint8
+    path : path
+        Ending in .gif, .webp or .png.
+    seconds : float
+        How long all but the last picture take together.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If the suffix is another one, and as `check_output`.
+    """
+    path = check_output(path, ANIMATIONS)
+    size = pictures[-1].shape[1::-1]
+    frames = [Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC) for picture in pictures]
+    duration = [max(round(1000 * seconds / max(len(frames) - 1, 1)), 1)] * (len(frames) - 1) + [1000]
+    with whole_file(path) as part:
+        frames[0].save(part, save_all=True, append_images=frames[1:], duration=duration, loop=0)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path beside the given one to write to; what is there in the end takes the place of the file."""
     with tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=path.parent) as folder:
         part = Path(folder) / path.name
-        picture.save(part, **options)
+        yield part
         os.replace(part, path)
 
 

@@ -8,7 +8,7 @@ the same reason γ holds a factor 1/(number of pixels). Other systems have other
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -51,11 +51,11 @@ class Objective:
         content: np.ndarray,
         style: np.ndarray | Sequence[np.ndarray],
         *,
-        content_layers: Mapping[str, float],
-        style_layers: Mapping[str, float],
-        content_weight: float,
-        style_weight: float,
-        tv_weight: float,
+        content_layers: Iterable[str] | Mapping[str, float] | None = None,
+        style_layers: Iterable[str] | Mapping[str, float] | None = None,
+        content_weight: float | None = None,
+        style_weight: float | None = None,
+        tv_weight: float | None = None,
         style_blend: Sequence[float] | None = None,
         convention: str | Convention = "nst_numpy",
     ) -> "Objective":
@@ -72,20 +72,31 @@ class Objective:
         network : VGG
         content, style : ndarray, shapes (H, W, 3) and (H_a, W_a, 3)
             In 0–1. The sizes may differ. For `style` also a sequence of images.
-        content_layers, style_layers : mapping of str to float
-            The weight of each layer.
-        content_weight, style_weight, tv_weight : float
+        content_layers, style_layers : iterable of str, or mapping of str to float, optional
+            Names of layers, or names with their weights; by default those of the convention.
+        content_weight, style_weight, tv_weight : float, optional
+            By default those of the convention.
         style_blend : sequence of float, optional
             b_k for each style image, scaled to the sum 1; by default equal.
         convention : str or Convention
-            What the weights mean. By default v_l · N_l M_l, w_l, α, β, and γ times the number of pixels.
+            What the weights mean. With "nst_numpy" they are v_l · N_l M_l and w_l, α, β, and γ times the number of
+            pixels.
 
         Raises
         ------
         ValueError
-            If an image is too small to reach a layer.
+            If an image is too small to reach a layer, the network has no such layer, there is none at all, or a weight
+            is negative or of a term that the convention does not have.
         """
         convention = conventions.find(convention)
+        content_layers = convention.weighted_layers("content", content_layers, network)
+        style_layers = convention.weighted_layers("style", style_layers, network)
+        if not content_layers and not style_layers:
+            raise ValueError("at least one content layer or style layer is needed")
+        alpha, beta, gamma = (
+            convention.loss_weight(kind, weight)
+            for kind, weight in (("content", content_weight), ("style", style_weight), ("tv", tv_weight))
+        )
         styles = [style] if isinstance(style, np.ndarray) else list(style)
         blend = np.ones(len(styles)) if style_blend is None else np.asarray(style_blend, float)
         H, W = content.shape[:2]
@@ -104,18 +115,22 @@ class Objective:
             network,
             P,
             A,
-            {l: content_weight * v * convention.content_factor(N[l], M[l]) for l, v in content_layers.items()},
-            {l: style_weight * w * convention.style_factor(N[l], M[l], H * W) for l, w in style_layers.items()},
-            convention.total_variation(tv_weight, H, W),
+            {l: alpha * v * convention.content_factor(N[l], M[l]) for l, v in content_layers.items()},
+            {l: beta * w * convention.style_factor(N[l], M[l], H * W) for l, w in style_layers.items()},
+            convention.total_variation(gamma, H, W),
         )
 
-    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
+    def __call__(
+        self, x: np.ndarray, layer_gradients: dict[str, np.ndarray] | None = None
+    ) -> tuple[float, np.ndarray, dict[str, float]]:
         """Loss, gradient and terms at the image x, with one sweep forward and one back.
 
         Parameters
         ----------
         x : ndarray, shape (H, W, 3)
             The generated image, of the size of the content image.
+        layer_gradients : dict, optional
+            To be filled with dL/da of each loss layer: its own gradient, and what came back from above.
 
         Returns
         -------
@@ -145,6 +160,8 @@ class Objective:
                 dF = losses.content_gradient(feature_matrix(a), self.P[l])
                 dF *= self.content_weights[l]
                 da = dF.T.reshape(a.shape) if da is None else np.add(da, dF.T.reshape(a.shape), out=da)
+            if layer_gradients is not None:
+                layer_gradients[l] = da.copy()
             return da
 
         gradient = self.network.backward({l: partial(inject, l) for l in features}, tape)

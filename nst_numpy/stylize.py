@@ -1,27 +1,26 @@
-"""Style transfer as people call it: `transfer(content, style)`."""
+"""Style transfer as people call it: `transfer(content, style)`, and its two halves, `texture` and `reconstruct`."""
 
 import dataclasses
-import math
+import difflib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from nst_numpy import images
+from nst_numpy import colors, conventions, images
 from nst_numpy import weights as weight_files
-from nst_numpy.network import VGG, layer_names
+from nst_numpy.conventions import Convention, check_number
+from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.optimize import METHODS, STOPPED, OptimizeResult, minimize
 
-# Chosen by eye for the network that comes with the library, whose first three blocks know most. The paper takes conv4_2
-# for content, and conv5_1 for style as well (Gatys et al. 2015, figure 2 and section Methods).
-CONTENT_LAYERS = ("conv3_4",)
-STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
-
-STARTS = ("content", "noise")
+STARTS = ("content", "noise", "grey", "style")
+KEEP_COLORS = ("luminance", "statistics")
 
 COARSEST = 64  # pixels; a size whose shorter side is less is left out
 
@@ -42,12 +41,15 @@ class StyleTransfer:
         Why the run ended.
     complete : bool
         False if it was interrupted from the keyboard, or a loss became not finite; `image` is the best until then.
+    frames : list of ndarray of uint8, shape (h, w, 3)
+        The pictures on the way, if `every` asked for them, each at the size at which it was painted.
     """
 
     image: np.ndarray
     history: list[dict[str, float]]
     message: str
     complete: bool
+    frames: list[np.ndarray] = field(default_factory=list)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the picture to a file; the suffix names the format.
@@ -59,6 +61,36 @@ class StyleTransfer:
         """
         images.save(self.image, path)
 
+    def save_animation(self, path: str | os.PathLike, *, seconds: float = 5.0) -> None:
+        """Write the way to the picture as an animation, its end for a second; a GIF, WebP or animated PNG.
+
+        Parameters
+        ----------
+        path : path
+        seconds : float
+            How long the way takes.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            If there are no frames, the suffix is no format that moves, or the folder does not exist.
+        """
+        if not self.frames:
+            raise ValueError("there are no frames to animate: ask for them with transfer(..., every=5), for example")
+        images.save_animation([*self.frames, self.image], path, seconds)
+
+    def save_losses(self, path: str | os.PathLike) -> None:
+        """Write the losses: to a .csv file as a table with a row for each entry of the history, else as a plot.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            If the suffix is no format of a table or a plot, or the folder does not exist.
+        """
+        from nst_numpy import plots  # Matplotlib takes its time to import
+
+        plots.save_losses(self.history, path)
+
     def _repr_png_(self) -> bytes:
         return images.png(self.image)
 
@@ -67,21 +99,27 @@ def transfer(
     content,
     style,
     *,
+    convention: str | Convention = "nst_numpy",
     weights: str | os.PathLike | VGG = "vgg19-mini",
-    size: int = 512,
-    steps: int = 100,
-    scales: int = 2,
+    size: int | Sequence[int] = 512,
+    steps: int | Sequence[int] | None = None,
+    scales: int | None = None,
     content_layers: Iterable[str] | Mapping[str, float] | None = None,
     style_layers: Iterable[str] | Mapping[str, float] | None = None,
-    content_weight: float = 1.0,
-    style_weight: float = 500.0,
-    tv_weight: float = 20.0,
-    init="content",
-    optimizer: str = "lbfgs",
+    content_weight: float | None = None,
+    style_weight: float | None = None,
+    tv_weight: float | None = None,
+    style_blend: Sequence[float] | None = None,
+    keep_colors: str | None = None,
+    init=None,
+    init_noise: float = 0.0,
+    optimizer: str | None = None,
+    rate: float | None = None,
     pooling: str | None = None,
     backend: str | None = None,
     threads: int | None = None,
     seed: int = 0,
+    every: int = 0,
     callback: Callable[[int, np.ndarray, dict[str, float]], None] | None = None,
     progress: bool = True,
 ) -> StyleTransfer:
@@ -92,33 +130,49 @@ def transfer(
     L = α Σ_l v_l L_content,l + β Σ_l w_l E_l + γ TV
 
     with the content loss divided by the number of features of its layer, and the total variation by the number of
-    pixels, so that one set of weights serves every size and every network.
+    pixels, so that one set of weights serves every size and every network. Other systems divide otherwise: see
+    `convention`.
 
     Parameters
     ----------
     content, style : path, PIL image or ndarray
-        Arrays are uint8 in 0–255 or floats in 0–1, (H, W, 3), (H, W, 4) or (H, W).
+        Arrays are uint8 in 0–255 or floats in 0–1, (H, W, 3), (H, W, 4) or (H, W). For `style` also a list of images.
+    convention : str or Convention
+        Whose losses, and whose defaults for what is not given here: "nst_numpy", "paper", "neural-style" and others;
+        see `conventions`. The defaults named below are those of "nst_numpy".
     weights : path or VGG, optional
         The network: a weight file, a name of the register such as "vgg19" (downloaded at first use), or what
         `load_weights` returns. By default the one that the library brings along.
-    size : int
-        Longer side of the picture in pixels. The style image is scaled to the same longer side.
-    steps : int
-        Iterations of the optimiser for each size at most.
-    scales : int
-        How many sizes, each half of the next, to work through from coarse to fine; each starts from the picture of the
-        one before. Large forms settle where steps are cheap. Sizes with less than 64 pixels in height or width are left
-        out, and an image as `init` is gone on from at full size.
+    size : int or sequence of int
+        Longer side of the picture in pixels. The style image is scaled to the same longer side. Several sizes are
+        worked through in order, each from the picture of the one before: `size=(512, 1024), steps=(100, 20)` ends with
+        a short pass at high resolution.
+    steps : int or sequence of int, optional
+        Iterations of the optimiser for each size at most; 100 by default.
+    scales : int, optional
+        How many sizes, each half of the next, to work through from coarse to fine; 2 by default. Large forms settle
+        where steps are cheap. Sizes with less than 64 pixels in height or width are left out, and an image as `init`
+        is gone on from at full size. Of no effect where `size` names several.
     content_layers, style_layers : iterable of str, or mapping of str to float, optional
         Names of layers, or names with their weights. Without weights, v_l = 1 and w_l = 1/(number of style layers). By
         default conv3_4 and conv1_1 … conv4_1; in place of one that the network lacks, the nearest. (The paper's are
         "conv4_2" and conv1_1 … conv5_1.)
-    content_weight, style_weight, tv_weight : float
-        α, β and γ; not negative. What matters is their ratio.
-    init : "content", "noise", or path, PIL image or ndarray
-        Where to start: the content image; white noise, as in the paper; or any image, an earlier result for example,
-        scaled to the size of the picture.
-    optimizer : {"lbfgs", "gradient_descent"}
+    content_weight, style_weight, tv_weight : float, optional
+        α, β and γ; not negative. What matters is their ratio; 1, 500 and 20 by default.
+    style_blend : sequence of float, optional
+        A weight for each style image; only their ratio matters. By default all the same.
+    keep_colors : {"luminance", "statistics"}, optional
+        Keep the colours of the content image: paint light and dark only, or give the style image the mean and the
+        covariance of the content image's colours first; see `colors`.
+    init : "content", "noise", "grey", "style", or path, PIL image or ndarray, optional
+        Where to start: the content image (the default); white noise, as in the paper; even grey; the first style
+        image; or any image, an earlier result for example. All scaled to the size of the picture.
+    init_noise : float
+        Share of white noise that is mixed into the start, 0 to 1.
+    optimizer : {"lbfgs", "adam", "momentum", "gradient_descent"}, optional
+        "lbfgs" by default; see `optimize`.
+    rate : float, optional
+        The learning rate of the optimiser, for pixels in 0–1; L-BFGS has none.
     pooling : {"average", "max"}, optional
         By default that of a given VGG, else "average", as in the paper.
     backend : {"fast", "plain"}, optional
@@ -128,6 +182,8 @@ def transfer(
         For the fast backend, by default one for each core. The picture is the same for any number.
     seed : int
         For the noise. The same seed gives the same picture.
+    every : int
+        Keep the picture at every so many steps, in `.frames`; 0 for none.
     callback : callable, optional
         Called as `callback(step, image, losses)` at the start of each size and after every step, with the number of
         steps so far over all sizes, the picture as floats (H, W, 3), not clipped to 0–1, and the entry of the history.
@@ -138,8 +194,8 @@ def transfer(
     Returns
     -------
     StyleTransfer
-        With `.image`, `.history` and `.save(path)`. Also after an interrupt from the keyboard (Ctrl-C), and when a loss
-        is not finite: then with the best picture so far, and a warning.
+        With `.image`, `.history`, `.frames` and `.save(path)`. Also after an interrupt from the keyboard (Ctrl-C), and
+        when a loss is not finite: then with the best picture so far, and a warning.
 
     Raises
     ------
@@ -148,86 +204,194 @@ def transfer(
     ValueError
         If anything else is wrong with the input; the message says what, and what was expected.
     """
-    _check_number("size", size, whole=True, least=1)
-    _check_number("steps", steps, whole=True, least=0)
-    _check_number("scales", scales, whole=True, least=1)
-    _check_number("seed", seed, whole=True, least=0)
-    for name, value in (("content", content_weight), ("style", style_weight), ("tv", tv_weight)):
-        _check_number(f"{name}_weight", value)
-    if optimizer not in METHODS:
-        raise ValueError(f"unknown optimizer {optimizer!r}; there are {', '.join(METHODS)}")
+    convention = conventions.find(convention)
+    scales = convention.scales if scales is None else scales
+    for name, value, least in (("scales", scales, 1), ("seed", seed, 0), ("every", every, 0)):
+        check_number(name, value, whole=True, least=least)
+    sizes, steps = _sizes_and_steps(size, convention.steps if steps is None else steps)
+    check_number("init_noise", init_noise, most=1)
+    method, options = _method(convention, optimizer, rate)
     if threads is not None:
-        _check_number("threads", threads, whole=True, least=1)
+        check_number("threads", threads, whole=True, least=1)
+    if keep_colors not in (None, *KEEP_COLORS):
+        raise ValueError(f"unknown keep_colors {keep_colors!r}; there are {', '.join(KEEP_COLORS)}")
 
-    content_image, style_image = (_load(what, x, size) for what, x in (("content", content), ("style", style)))
-    pictures = _sizes(content_image, scales if isinstance(init, str) and init in STARTS else 1)
-    picture = _start(init, pictures[0], seed)
-    runs = {"pooling": pooling, "backend": backend, "threads": threads}
-    network = _network(weights, {name: value for name, value in runs.items() if value is not None})
-    content_layers = _weighted_layers(network, content_layers, CONTENT_LAYERS, total=None)
-    style_layers = _weighted_layers(network, style_layers, STYLE_LAYERS, total=1.0)
-    if not content_layers and not style_layers:
-        raise ValueError("at least one content layer or style layer is needed")
+    content_image = _load("content", content, sizes[-1])
+    style_images, blend = _styles(style, style_blend, sizes[-1])
+    colors_of = content_image
+    if keep_colors == "statistics":
+        style_images = [colors.match_colors(image, content_image) for image in style_images]
+    elif keep_colors == "luminance":
+        style_images = [colors.luminance(image, like=content_image) for image in style_images]
+        content_image = colors.luminance(content_image)
+    init = convention.init if init is None else init
+    named = isinstance(init, str) and init in STARTS
+    if len(sizes) == 1 and named:
+        sizes = _from_coarse(content_image, scales)
+    steps = steps * len(sizes) if len(steps) == 1 else steps
+    network = _network(weights, {"pooling": pooling, "backend": backend, "threads": threads}, convention.pooling)
+
+    def objective_at(size: int) -> tuple[tuple[int, ...], Objective]:
+        content_here = images.load(content_image, size)
+        return content_here.shape, Objective.of(
+            network,
+            content_here,
+            [images.load(image, size) for image in style_images],
+            content_layers=content_layers,
+            style_layers=style_layers,
+            content_weight=content_weight,
+            style_weight=style_weight,
+            tv_weight=tv_weight,
+            style_blend=blend,
+            convention=convention,
+        )
+
+    objectives = map(objective_at, sizes)
+    first = next(objectives)  # what is wrong with the input shows before the progress bar does
+    picture = _start(init, init_noise, content_image, style_images[0], first[0], network, convention, seed)
+    if keep_colors == "luminance":
+        picture = colors.luminance(picture)
+
+    def shown(x: np.ndarray) -> np.ndarray:
+        if keep_colors != "luminance":
+            return x
+        return colors.with_luminance(images.load(colors_of, x.shape[:2]), x)
 
     history: list[dict[str, float]] = []
+    frames: list[np.ndarray] = []
     done = 0
-    with tqdm(total=steps * len(pictures), disable=not progress, unit="step") as bar:
+    with tqdm(total=sum(steps), disable=not progress, unit="step") as bar:
 
         def after_step(state: OptimizeResult) -> None:
+            step = done + state.nit
             losses = {**state.info, "size": max(state.x.shape)}
             history.append(losses)
             bar.set_postfix({k: f"{losses[k]:.3g}" for k in ("total", "content", "style", "tv")}, refresh=False)
-            bar.update(done + state.nit - bar.n)
+            bar.update(step - bar.n)
+            if every and step % every == 0:
+                frames.append(images.to_uint8(shown(state.x)))
             if callback:
-                callback(done + state.nit, state.x, losses)
+                callback(step, shown(state.x), losses)
 
-        for content_here in pictures:
-            if picture.shape != content_here.shape:
-                picture = images.load(picture.clip(0, 1), content_here.shape[:2])
-            objective = Objective.of(
-                network,
-                content_here,
-                images.load(style_image, max(content_here.shape)),
-                content_layers=content_layers,
-                style_layers=style_layers,
-                content_weight=float(content_weight),
-                style_weight=float(style_weight),
-                tv_weight=float(tv_weight),
+        for (shape, objective), steps_here in zip(chain([first], objectives), steps, strict=True):
+            if picture.shape != shape:
+                picture = images.load(picture.clip(0, 1), shape[:2])
+            found = minimize(
+                objective, picture, method, maxiter=steps_here, gtol=0, ftol=0, callback=after_step, **options
             )
-            found = minimize(objective, picture, optimizer, maxiter=steps, gtol=0, ftol=0, callback=after_step)
             picture, done = found.x, done + found.nit
             if not found.success or found.message == STOPPED:
                 break
 
     message = found.message
     if not found.success:
-        message += f"; this is the best picture so far, after step {done} of {steps * len(pictures)}"
+        message += f"; this is the best picture so far, after step {done} of {sum(steps)}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     if picture.shape != content_image.shape:  # ended at a coarse size
         picture = images.load(picture.clip(0, 1), content_image.shape[:2])
-    return StyleTransfer(images.to_uint8(picture), history, message, found.success)
+    return StyleTransfer(images.to_uint8(shown(picture)), history, message, found.success, frames)
 
 
-def _sizes(image: np.ndarray, scales: int) -> list[np.ndarray]:
-    """The image at up to so many sizes, each half of the next, the last its own."""
-    halves = [image]
-    while len(halves) < scales and min(halves[0].shape[:2]) >= 2 * COARSEST:
-        halves.insert(0, images.load(image, max(image.shape) // 2 ** len(halves)))
+def texture(style, *, init="noise", **options) -> StyleTransfer:
+    """A picture with the style of an image and no content: `transfer` with the style loss alone (as in figure 1).
+
+    Parameters
+    ----------
+    style : path, PIL image or ndarray, or a list of them
+        The picture gets the proportions of the first.
+    init
+        As in `transfer`; white noise by default.
+    **options
+        Those of `transfer`, but for the ones that concern the content.
+
+    Returns
+    -------
+    StyleTransfer
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `transfer`.
+    """
+    first = style[0] if isinstance(style, list | tuple) and style else style
+    return transfer(first, style, content_layers=[], init=init, **options)
+
+
+def reconstruct(
+    content, layer: str | Iterable[str], *, init="noise", tv_weight: float = 0.0, **options
+) -> StyleTransfer:
+    """An image from its features in a layer: `transfer` with the content loss alone (Gatys et al. 2015, figure 1).
+
+    What the picture lacks is what the layer has forgotten.
+
+    Parameters
+    ----------
+    content : path, PIL image or ndarray
+    layer : str, or iterable of str
+        Any layer, or several: "conv1_1" … "conv5_4", "pool1" … "pool5".
+    init, tv_weight
+        As in `transfer`; white noise and 0 by default, as in the paper.
+    **options
+        Those of `transfer`, but for the ones that concern the style.
+
+    Returns
+    -------
+    StyleTransfer
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `transfer`.
+    """
+    return transfer(content, content, content_layers=layer, style_layers=[], init=init, tv_weight=tv_weight, **options)
+
+
+def _sizes_and_steps(size, steps) -> tuple[list[int], list[int]]:
+    """Both as lists: one size and one number of steps, or several sizes with a number of steps for each or for all."""
+    sizes, numbers = ([x] if not isinstance(x, list | tuple) else list(x) for x in (size, steps))
+    for name, values, least in (("size", sizes, 1), ("steps", numbers, 0)):
+        if not values:
+            raise ValueError(f"{name} must not be empty")
+        for value in values:
+            check_number(name, value, whole=True, least=least)
+    if sizes != sorted(set(sizes)):
+        raise ValueError(f"sizes must go from small to large, found {', '.join(map(str, sizes))}")
+    if len(numbers) not in (1, len(sizes)):
+        raise ValueError(f"{len(sizes)} sizes need as many numbers of steps, or one; found {len(numbers)}")
+    return sizes, numbers
+
+
+def _from_coarse(image: np.ndarray, scales: int) -> list[int]:
+    """The longer side of the image, after up to so many sizes, each half of the next."""
+    longer, shorter = max(image.shape[:2]), min(image.shape[:2])
+    halves = [longer]
+    while len(halves) < scales and shorter // 2 ** (len(halves) - 1) >= 2 * COARSEST:
+        halves.insert(0, longer // 2 ** len(halves))
     return halves
 
 
-def _check_number(name: str, value, *, whole: bool = False, least: float = 0) -> None:
-    kind = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value) or value < least:
-        raise ValueError(f"{name} must be a {'whole ' * whole}number of at least {least}, found {value!r}")
+def _method(convention: Convention, optimizer: str | None, rate: float | None) -> tuple[str, dict[str, float]]:
+    """The optimiser with its options: those of the convention, if it is the convention's."""
+    method = convention.optimizer if optimizer is None else optimizer
+    if method not in METHODS:
+        raise ValueError(f"unknown optimizer {method!r}; there are {', '.join(METHODS)}")
+    options = dict(convention.options) if method == convention.optimizer else {}
+    if rate is None:
+        return method, options
+    check_number("rate", rate)
+    if method == "lbfgs":
+        raise ValueError("lbfgs finds the length of its steps itself: leave rate out, or take another optimizer")
+    return method, {**options, "rate": rate}
 
 
-def _network(weights, runs: dict) -> VGG:
+def _network(weights, runs: dict, pooling: str) -> VGG:
+    """The network, with what was asked for changed; pooling for a file is by default the convention's."""
+    runs = {name: value for name, value in runs.items() if value is not None}
     if isinstance(weights, VGG):
         same = all(getattr(weights, name) == value for name, value in runs.items())
         return weights if same else dataclasses.replace(weights, **runs)  # the same one keeps what it has prepared
     if isinstance(weights, str | os.PathLike):
-        return weight_files.load(weights, **runs)
+        return weight_files.load(weights, **{"pooling": pooling, **runs})
     raise ValueError(f"weights must be a path or a VGG, found {type(weights).__name__}")
 
 
@@ -238,30 +402,50 @@ def _load(what: str, source, size: int | tuple[int, int]) -> np.ndarray:
         raise ValueError(f"{what} image: {error}") from None
 
 
-def _weighted_layers(network: VGG, layers, paper: tuple[str, ...], total: float | None) -> dict[str, float]:
-    """Canonical names with weights: those given, or equal ones that sum to `total` (None: 1 each)."""
-    if layers is None:
-        layers = _nearest(network, paper)
-    if isinstance(layers, str):
-        layers = [layers]
-    if not isinstance(layers, Mapping):
-        layers = list(layers)
-        layers = dict.fromkeys(layers, 1.0 if total is None else total / max(len(layers), 1))
-    for name, weight in layers.items():
-        _check_number(f"the weight of {name}", weight)
-    return {network.canonical(name): float(weight) for name, weight in layers.items()}
+def _styles(style, blend, size: int) -> tuple[list[np.ndarray], list[float]]:
+    """The style images and their weights."""
+    styles = list(style) if isinstance(style, list | tuple) else [style]
+    if not styles:
+        raise ValueError("at least one style image is needed")
+    weights = [1.0] * len(styles) if blend is None else list(blend)
+    if len(weights) != len(styles):
+        raise ValueError(
+            f"style_blend must have one weight for each of {len(styles)} style images, found {len(weights)}"
+        )
+    for weight in weights:
+        check_number("a weight of style_blend", weight)
+    if not sum(weights):
+        raise ValueError("style_blend must have a weight that is not 0")
+    return [_load("style", source, size) for source in styles], weights
 
 
-def _nearest(network: VGG, layers: Iterable[str]) -> list[str]:
-    """Those of the layers that the network has; for one that it lacks, its convolution nearest in depth; no doubles."""
-    depths = {name: depth for depth, name in enumerate(layer_names("vgg19"))}
-    nearest = [min(network.convolutions, key=lambda name: abs(depths[name] - depths[layer])) for layer in layers]
-    return list(dict.fromkeys(nearest))
-
-
-def _start(init, content: np.ndarray, seed: int) -> np.ndarray:
-    if isinstance(init, str) and init == "content":
-        return content
+def _start(
+    init,
+    noise: float,
+    content: np.ndarray,
+    style: np.ndarray,
+    shape: tuple[int, ...],
+    network: VGG,
+    convention: Convention,
+    seed: int,
+) -> np.ndarray:
+    """The picture to start from, with its share of white noise."""
     if isinstance(init, str) and init == "noise":
-        return np.random.default_rng(seed).random(content.shape, dtype=np.float32)
-    return _load("init", init, content.shape[:2])
+        init, noise = "grey", 1.0
+    if isinstance(init, str) and init == "grey":
+        picture = np.full(shape, 0.5, np.float32)
+    elif isinstance(init, str) and init in STARTS:
+        picture = images.load({"content": content, "style": style}[init], shape[:2])
+    elif isinstance(init, str) and not Path(init).suffix and not Path(init).exists():
+        (nearest,) = difflib.get_close_matches(init, STARTS, n=1, cutoff=0)
+        raise ValueError(f"unknown start {init!r}; did you mean {nearest}? There are {', '.join(STARTS)}, or an image")
+    else:
+        picture = _load("init", init, shape[:2])
+    if not noise:
+        return picture
+    rng = np.random.default_rng(seed)
+    if convention.noise is None:
+        white = rng.random(shape, dtype=np.float32)
+    else:
+        white = (network.mean / 255 + convention.noise * rng.standard_normal(shape)).astype(np.float32)
+    return np.float32(1 - noise) * picture + np.float32(noise) * white

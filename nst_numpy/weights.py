@@ -8,7 +8,6 @@ normalisation.
 
 import dataclasses
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -117,17 +116,14 @@ def save(
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
-    with tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=path.parent) as folder:
-        part = Path(folder) / path.name
-        with h5py.File(part, "w") as file:
-            file.attrs.update(format=formats.FORMAT, version=formats.VERSION, name=network.name)
-            file.attrs.update(mean=network.mean, scale=network.scale, source=source, licence=licence)
-            for layer, (kernel, bias) in network.convolutions.items():
-                file[f"{layer}/kernel"] = kernel.astype(dtype or network.dtype)
-                file[f"{layer}/bias"] = bias.astype(dtype or network.dtype)
-                if mean_responses:
-                    file[f"{layer}/mean_response"] = mean_responses[layer]
-        os.replace(part, path)
+    with images.whole_file(path) as part, h5py.File(part, "w") as file:
+        file.attrs.update(format=formats.FORMAT, version=formats.VERSION, name=network.name)
+        file.attrs.update(mean=network.mean, scale=network.scale, source=source, licence=licence)
+        for layer, (kernel, bias) in network.convolutions.items():
+            file[f"{layer}/kernel"] = kernel.astype(dtype or network.dtype)
+            file[f"{layer}/bias"] = bias.astype(dtype or network.dtype)
+            if mean_responses:
+                file[f"{layer}/mean_response"] = mean_responses[layer]
 
 
 def convert(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -44,35 +45,89 @@ def test_transfer(folder, capsys):
 def test_options_reach_the_library(folder, monkeypatch):
     seen = {}
 
-    def transfer(**keywords):
-        seen.update(keywords)
-        return nst_numpy.transfer(keywords["content"], keywords["style"], weights="small.h5", size=32, steps=0)
+    def transfer(content, style, callback, **keywords):
+        seen.update(keywords, content=content, style=style)
+        return nst_numpy.transfer(content, style, weights="small.h5", size=32, steps=0, callback=callback)
 
     monkeypatch.setattr("nst_numpy.cli.transfer", transfer)
-    options = "--content-layers conv3_1 --style-layers conv1_1,conv2_1 --content-weight 2 --style-weight 3"
-    options += " --tv-weight 4 --init noise --optimizer gradient_descent --pooling max --seed 7 --quiet"
-    options += " --backend plain --threads 3 --scales 1"
-    assert main([*TRANSFER, *options.split()]) == 0
-    assert seen == {
+    options = "--content-layers conv3_1 --style-layers conv1_1:0.5,conv2_1:2 --content-weight 2 --style-weight 3"
+    options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --rate 0.1 --pooling max --seed 7 --quiet"
+    options += " --backend plain --threads 3 --scales 1 --size 40,50 --steps 3,1 --convention keras --every 2"
+    options += " --style-blend 1,2.5 --keep-colors luminance"
+    files = ["content.png", "style.jpg", "content.png"]
+    assert main(["transfer", *files, "-o", "out.png", "--weights", "small.h5", *options.split()]) == 0
+    expected = {
         "content": "content.png",
-        "style": "style.jpg",
+        "style": ["style.jpg", "content.png"],
+        "convention": "keras",
         "weights": "small.h5",
-        "size": 40,
-        "steps": 3,
+        "size": [40, 50],
+        "steps": [3, 1],
         "scales": 1,
         "content_layers": ["conv3_1"],
-        "style_layers": ["conv1_1", "conv2_1"],
+        "style_layers": {"conv1_1": 0.5, "conv2_1": 2.0},
         "content_weight": 2.0,
         "style_weight": 3.0,
         "tv_weight": 4.0,
+        "style_blend": [1.0, 2.5],
+        "keep_colors": "luminance",
         "init": "noise",
-        "optimizer": "gradient_descent",
+        "init_noise": 0.5,
+        "optimizer": "adam",
+        "rate": 0.1,
         "pooling": "max",
         "backend": "plain",
         "threads": 3,
         "seed": 7,
+        "every": 2,
         "progress": False,
     }
+    assert seen == expected
+    assert seen.keys() | {"callback"} == inspect.signature(nst_numpy.transfer).parameters.keys()
+
+
+def test_pictures_on_the_way_animation_and_losses(folder, capsys):
+    options = ["--every", "2", "--animation", "way.gif", "--losses", "losses.csv"]
+    assert main([*TRANSFER, *options]) == 0
+    assert capsys.readouterr().out == "wrote out.png, way.gif, losses.csv\n"
+    assert {path.name for path in folder.glob("out*")} == {"out.png", "out_0000.png", "out_0002.png"}
+    assert Image.open("way.gif").n_frames == 3  # steps 0 and 2, and the result
+    assert len((folder / "losses.csv").read_text().splitlines()) == 5
+
+
+def test_texture_and_reconstruct(folder, capsys):
+    assert main(["texture", "style.jpg", "content.png", "-o", "a.png", "--style-blend", "1,3", *QUICK]) == 0
+    assert main(["reconstruct", "content.png", "conv2_1,relu3_1", "-o", "b.png", *QUICK]) == 0
+    assert capsys.readouterr().out == "wrote a.png\nwrote b.png\n"
+    expected = nst_numpy.reconstruct("content.png", ["conv2_1", "conv3_1"], weights="small.h5", size=40, steps=3)
+    assert np.array_equal(np.asarray(Image.open("b.png")), expected.image)
+
+
+def test_plots(folder, capsys):
+    for words in (
+        "features content.png conv2_1",
+        "gram-matrices content.png conv1_1,conv3_1",
+        "gradients content.png style.jpg",
+    ):
+        assert main(["plot", *words.split(), "--weights", "small.h5", "--size", "40", "-o", "plot.png"]) == 0
+        assert capsys.readouterr().out == "wrote plot.png\n"
+        assert np.asarray(Image.open("plot.png").convert("L")).std() > 10
+        os.remove("plot.png")
+
+
+def test_conventions(capsys):
+    assert main(["conventions", "list"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == set(
+        nst_numpy.conventions.CONVENTIONS
+    )
+    assert main(["conventions", "show", "keras"]) == 0
+    said = capsys.readouterr().out
+    assert "style term: Σ (G − A)² / 36S²" in said and "content weight: 2.5e-08" in said
+    assert main(["conventions", "convert", "paper", "cs231n", "--style-layers", "conv2_1:0.5", "--size", "64,48"]) == 0
+    expected = nst_numpy.conventions.convert("paper", "cs231n", style_layers={"conv2_1": 0.5}, size=(64, 48))
+    said = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert said.keys() == {"--" + name.replace("_", "-") for name in expected}
+    assert float(said["--style-weight"]) == float(f"{expected['style_weight']:.15g}")
 
 
 def test_demo_makes_its_folder(tmp_path, monkeypatch, capsys):
@@ -122,7 +177,15 @@ def test_module_is_the_command():
         ([*TRANSFER, "--style-weight", "-1"], "style_weight must be a number of at least 0"),
         ([*TRANSFER, "--style-layers", "conv1_1,conv7_1"], "unknown layer 'conv7_1'; did you mean"),
         ([*TRANSFER, "--weights", "style.jpg"], "style.jpg is not a weight file"),
-        ([*TRANSFER, "--optimizer", "adam"], "invalid choice: 'adam'"),
+        ([*TRANSFER, "--optimizer", "adagrad"], "invalid choice: 'adagrad'"),
+        ([*TRANSFER, "--style-layers", "conv1_1:a"], "expected LAYER,… or LAYER:WEIGHT,…, found 'conv1_1:a'"),
+        ([*TRANSFER, "--style-blend", "1,2"], "style_blend must have one weight for each of 1 style images, found 2"),
+        ([*TRANSFER, "--init", "gray"], "unknown start 'gray'; did you mean grey?"),
+        ([*TRANSFER, "--convention", "kers"], "unknown convention 'kers'; did you mean keras?"),
+        ([*TRANSFER, "--animation", "way.mp4"], "'.mp4' is none of .gif, .webp, .png"),
+        ([*TRANSFER, "--losses", "losses.txt"], "'.txt' is none of .csv, .png, .svg, .pdf"),
+        (["conventions", "convert", "neural-style", "paper"], "paper can't do this: it has no total variation"),
+        (["plot", "features", "content.png", "conv9", "-o", "a.png", "--weights", "small.h5"], "unknown layer 'conv9'"),
         (["bench", "--size", "8"], "size must be at least 16, found 8"),
     ],
 )

@@ -212,7 +212,7 @@ def test_impossible_conversions(arguments, message):
 
 
 def test_conversions_refuse_bad_input():
-    with pytest.raises(ValueError, match="cs231n can't do this: .* red, green and blue"):
+    with pytest.raises(ValueError, match=r"cs231n can't do this: .* red, green and blue"):
         convert("nst_numpy", "cs231n", style_layers="conv2_1")
     with pytest.raises(ValueError, match="unknown layer 'conv9_1'; did you mean conv"):
         convert("paper", "keras", style_layers=["conv9_1"])

@@ -1,5 +1,7 @@
 """transfer() as people call it: what it returns, that it is repeatable, and what it refuses."""
 
+import colorsys
+import csv
 import io
 import os
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 from drawing import picture, small_vgg
 from PIL import Image
 
-from nst_numpy import StyleTransfer, samples, transfer
+from nst_numpy import Objective, StyleTransfer, colors, images, reconstruct, samples, texture, transfer
 
 CONTENT, STYLE = picture(1, 48, 36), picture(2, 40, 50)
 SMALL = small_vgg(dtype=np.float32)
@@ -184,6 +186,151 @@ def test_an_end_at_a_coarse_size_gives_a_picture_of_the_full_one():
         assert result.complete == (error is StopIteration)
 
 
+# Starts, several styles, colours ------------------------------------------------------------------------------------
+
+
+def start_of(**keywords):
+    seen = []
+    transfer(CONTENT, STYLE, **{**QUICK, "steps": 0, **keywords}, callback=lambda step, image, _: seen.append(image))
+    return seen[0]
+
+
+def test_starts():
+    content, style = images.load(CONTENT, 40), images.load(images.load(STYLE, 40), (40, 30))
+    assert np.array_equal(start_of(), content) and np.array_equal(start_of(init="content"), content)
+    assert np.array_equal(start_of(init="style"), style) and np.all(start_of(init="grey") == 0.5)
+    noise = start_of(init="noise", seed=3)
+    assert (
+        noise.min() >= 0 and noise.max() <= 1 and abs(noise.mean() - 0.5) < 0.02 and abs(noise.std() - 12**-0.5) < 0.01
+    )
+    for init, image in (("content", content), ("style", style), ("grey", np.float32(0.5)), (content, content)):
+        mixed = start_of(init=init, init_noise=0.25, seed=3)
+        assert np.allclose(mixed, 0.75 * image + 0.25 * noise, atol=1e-6), init
+
+
+def test_noise_of_a_convention():
+    start = start_of(init="noise", convention="neural-style", scales=1)
+    assert np.allclose(start, SMALL.mean / 255, atol=1e-4) and 1e-6 < (start - SMALL.mean / 255).std() < 1e-5
+
+
+def test_several_styles_have_the_gradient_of_the_sum_of_their_losses():
+    a, b, x = picture(2, 48, 35), picture(4, 30, 60), picture(3, 33, 40)
+    network, blend = small_vgg(), (0.2, 0.8)
+    both = Objective.of(network, x, [a, b], style_blend=(1, 4))
+    alone = [Objective.of(network, x, style) for style in (a, b)]
+    _, gradient, _ = both(x)
+    assert np.allclose(gradient, sum(w * f(x)[1] for w, f in zip(blend, alone, strict=True)), rtol=1e-9, atol=1e-15)
+    assert np.array_equal(Objective.of(network, x, [a, b], style_blend=(1, 0))(x)[1], alone[0](x)[1])
+
+
+def test_several_styles():
+    one, two = picture(2, 40, 50), picture(4, 40, 50)
+    first = transfer(CONTENT, one, **QUICK).image
+    assert np.array_equal(transfer(CONTENT, [one, two], style_blend=[2, 0], **QUICK).image, first)
+    assert np.array_equal(transfer(CONTENT, [one, one], **QUICK).image, first)
+    assert not np.array_equal(transfer(CONTENT, [one, two], **QUICK).image, first)
+
+
+def test_luminance_keeps_the_colours():
+    content = np.random.default_rng(0).random((40, 32, 3)) * 0.3 + 0.35  # nothing is clipped
+    result = transfer(content, STYLE, **QUICK, keep_colors="luminance")
+    yiq = np.array([colorsys.rgb_to_yiq(*pixel) for pixel in result.image.reshape(-1, 3) / 255])
+    expected = np.array([colorsys.rgb_to_yiq(*pixel) for pixel in content.reshape(-1, 3)])
+    inside = (result.image.reshape(-1, 3) % 255 != 0).all(axis=1)
+    assert inside.mean() > 0.9
+    assert np.abs(yiq - expected)[inside][:, 1:].max() < 0.02  # 8 bits, and the coefficients' three digits
+    assert np.abs(yiq - expected)[:, 0].max() > 0.1
+
+
+def test_statistics_change_the_style_image_only():
+    matched = colors.match_colors(images.load(STYLE, 40), images.load(CONTENT, 40))
+    result = transfer(CONTENT, STYLE, **QUICK, keep_colors="statistics")
+    assert np.array_equal(result.image, transfer(CONTENT, matched, **QUICK).image)
+
+
+# Sizes, steps, frames -------------------------------------------------------------------------------------------------
+
+
+def test_several_sizes_and_steps():
+    content, style = picture(3, 40, 30), picture(4, 50, 50)
+    keywords = {"weights": SMALL, "progress": False}
+    result = transfer(content, style, size=(24, 32, 48), steps=(5, 3, 1), every=2, **keywords)
+    assert [entry["size"] for entry in result.history] == [24] * 6 + [32] * 4 + [48] * 2
+    assert result.image.shape == (48, 36, 3)
+    # The first size begins at step 0; the second at 5, the third at 8, where the second has ended.
+    assert [frame.shape[0] for frame in result.frames] == [24, 24, 24, 32, 32, 48]
+    same = transfer(content, style, size=[24, 32, 48], steps=1, **keywords)
+    assert [entry["size"] for entry in same.history] == [24] * 2 + [32] * 2 + [48] * 2
+
+
+def test_frames_animation_and_losses(tmp_path):
+    result = transfer(CONTENT, STYLE, **QUICK, every=2)
+    assert len(result.frames) == 4 and np.array_equal(result.frames[-1], result.image)
+    for name in ("way.gif", "way.webp", "way.png"):
+        result.save_animation(tmp_path / name, seconds=0.4)
+        with Image.open(tmp_path / name) as animation:
+            assert animation.n_frames >= 4 and animation.size == (30, 40)
+    result.save_losses(tmp_path / "losses.csv")
+    with open(tmp_path / "losses.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [{k: float(v) for k, v in row.items()} for row in rows] == result.history
+    result.save_losses(tmp_path / "losses.png")
+    assert np.asarray(Image.open(tmp_path / "losses.png")).std() > 10
+    with pytest.raises(ValueError, match=r"'.jpg' is none of .gif, .webp, .png"):
+        result.save_animation(tmp_path / "way.jpg")
+    with pytest.raises(ValueError, match=r"'.xls' is none of .csv, .png"):
+        result.save_losses(tmp_path / "losses.xls")
+    with pytest.raises(ValueError, match="there are no frames to animate: ask for them with"):
+        transfer(CONTENT, STYLE, **{**QUICK, "steps": 0}).save_animation(tmp_path / "a.gif")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".gif", ".png", ".png", ".webp"]
+
+
+# Texture and reconstruction -------------------------------------------------------------------------------------------
+
+
+def test_texture_has_no_content():
+    result = texture(STYLE, **{**QUICK, "steps": 30})
+    assert result.image.shape == (32, 40, 3) and all(entry["content"] == 0 for entry in result.history)
+    assert result.history[-1]["style"] < 0.1 * result.history[0]["style"]
+    assert texture([STYLE, CONTENT], style_blend=[1, 2], **QUICK).image.shape == (32, 40, 3)
+
+
+@pytest.mark.parametrize("layer", ["conv1_1", "pool2", "relu4_2"])
+def test_reconstruction_comes_nearer_to_the_features(layer):
+    result = reconstruct(CONTENT, layer, **{**QUICK, "steps": 30})
+    assert all(entry["style"] == entry["tv"] == 0 for entry in result.history)
+    wanted, before, after = (
+        SMALL.features(image, layer)[layer]
+        for image in (images.load(CONTENT, 40), start_of(init="noise"), result.image)
+    )
+    assert np.linalg.norm(after - wanted) < 0.5 * np.linalg.norm(before - wanted)
+
+
+def test_a_convention_gives_losses_and_defaults():
+    keywords = {**QUICK, "steps": 0, "init": STYLE}
+    keras = transfer(CONTENT, STYLE, convention="keras", **keywords).history[0]
+    assert list(keras)[4:-1] == ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
+    f = Objective.of(SMALL, images.load(CONTENT, 40), images.load(STYLE, 40), convention="keras")
+    expected = f(images.load(STYLE, (40, 30)))[2]
+    assert {k: v for k, v in keras.items() if k != "size"} == expected
+    own = transfer(CONTENT, STYLE, convention="keras", style_weight=2e-6, **keywords).history[0]
+    assert np.isclose(own["style"], 2 * keras["style"]) and own["content"] == keras["content"]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "momentum"])
+def test_rate(optimizer):
+    keywords = {**QUICK, "steps": 1, "optimizer": optimizer, "init": STYLE, "tv_weight": 0}
+    seen = []
+    transfer(CONTENT, STYLE, **keywords, rate=1e-4, callback=lambda step, image, _: seen.append(image))
+    change = np.abs(seen[1] - seen[0])
+    assert change.max() > 0
+    if optimizer == "adam":  # whose first step is η for every pixel with a gradient
+        assert np.isclose(np.median(change[change > 0]), 1e-4, rtol=1e-2)
+
+
+# Progress and bad input ---------------------------------------------------------------------------------------------
+
+
 def test_progress_shows_the_losses(capfd):
     transfer(CONTENT, STYLE, **{**QUICK, "progress": True})
     bar = capfd.readouterr().err
@@ -201,6 +348,21 @@ def test_progress_shows_the_losses(capfd):
         ({"size": 0}, "size must be a whole number of at least 1, found 0"),
         ({"size": 2.5}, "size must be a whole number of at least 1, found 2.5"),
         ({"size": 6}, r"an image of 6×5 pixels is too small for conv4_1, which needs at least 8×8"),
+        ({"size": (40, 30)}, "sizes must go from small to large, found 40, 30"),
+        ({"size": (20, 40), "steps": (1, 2, 3)}, "2 sizes need as many numbers of steps, or one; found 3"),
+        ({"size": ()}, "size must not be empty"),
+        ({"convention": "pytorch"}, "unknown convention 'pytorch'; did you mean .*; .*|There are nst_numpy, paper"),
+        ({"convention": "paper", "tv_weight": 1.0}, "paper has no total variation: tv_weight must be 0, found 1"),
+        ({"style": [STYLE, STYLE], "style_blend": [1]}, "one weight for each of 2 style images, found 1"),
+        ({"style_blend": [1, 2]}, "one weight for each of 1 style images, found 2"),
+        ({"style": [STYLE, STYLE], "style_blend": [1, -1]}, "a weight of style_blend must be a number of at least 0"),
+        ({"style_blend": [0]}, "style_blend must have a weight that is not 0"),
+        ({"style": []}, "at least one style image is needed"),
+        ({"init": "gray"}, "unknown start 'gray'; did you mean grey\\? There are content, noise, grey, style, or an"),
+        ({"init_noise": 1.5}, "init_noise must be a number from 0 to 1, found 1.5"),
+        ({"keep_colors": "yes"}, "unknown keep_colors 'yes'; there are luminance, statistics"),
+        ({"rate": 0.1}, "lbfgs finds the length of its steps itself"),
+        ({"every": -1}, "every must be a whole number of at least 0"),
         ({"scales": 0}, "scales must be a whole number of at least 1, found 0"),
         ({"steps": -1}, "steps must be a whole number of at least 0, found -1"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
@@ -211,7 +373,7 @@ def test_progress_shows_the_losses(capfd):
         ({"style_layers": {"conv2_1": -1.0}}, "the weight of conv2_1 must be a number of at least 0, found -1.0"),
         ({"content_layers": "relu9_9"}, "unknown layer 'relu9_9'"),
         ({"content_layers": [], "style_layers": []}, "at least one content layer or style layer"),
-        ({"optimizer": "adam"}, "unknown optimizer 'adam'; there are lbfgs, gradient_descent"),
+        ({"optimizer": "adagrad"}, "unknown optimizer .adagrad.; there are lbfgs, adam, momentum, gradient_descent"),
         ({"pooling": "median"}, "pooling must be"),
         ({"backend": "gpu"}, 'backend must be "fast" or "plain", found \'gpu\''),
         ({"threads": 0}, "threads must be a whole number of at least 1, found 0"),
