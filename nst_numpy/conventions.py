@@ -122,6 +122,9 @@ class Convention:
     scale : float or tuple of three floats
         That of `TotalVariation`.
     pooling, init, optimizer : str
+    normalize : bool
+        Whether the filters of a network are scaled to mean response 1; see `weights.normalize_network`. α and β depend
+        on the scale of the features: the content loss is quadratic in it, the style loss quartic.
     noise : float or None
         What white noise is: None for uniform in 0–1, else the standard deviation of a normal distribution around the
         mean colour of the network.
@@ -147,6 +150,7 @@ class Convention:
     variation: Callable[[int, int], dict[str, float]] = field(default=lambda H, W: {}, repr=False)
     scale: float | tuple[float, float, float] = 1.0
     pooling: str = "max"
+    normalize: bool = False
     init: str = "content"
     noise: float | None = None
     optimizer: str = "lbfgs"
@@ -296,6 +300,7 @@ CONVENTIONS: dict[str, Convention] = {
             tv_weight=20.0,
             variation=lambda H, W: {"½ Σ d²": 1 / (H * W)},
             pooling="average",
+            normalize=True,
             steps=100,
             scales=2,
             remarks="Chosen by eye for the network that comes with the library.",
@@ -307,6 +312,7 @@ CONVENTIONS: dict[str, Convention] = {
             own_layer_weights=("style",),
             style_weight=1000.0,
             pooling="average",
+            normalize=True,
             init="noise",
             remarks="α/β was 10⁻³ or 10⁻⁴. The number of steps and the distribution of the noise are not given.",
         ),
@@ -317,6 +323,7 @@ CONVENTIONS: dict[str, Convention] = {
             own_layer_weights=("style",),
             style_weight=1000.0,
             pooling="average",
+            normalize=True,
             init="noise",
             remarks="α, β, the λ of the layers, the layers and the optimiser are not given: here the paper's.",
         ),
@@ -327,6 +334,7 @@ CONVENTIONS: dict[str, Convention] = {
             own_layer_weights=("style",),
             style_weight=1000.0,
             pooling="average",
+            normalize=True,
             optimizer="gradient_descent",
             remarks="α, β, w_l, the layers and η are not given: here the paper's, and an η that looks after itself.",
         ),

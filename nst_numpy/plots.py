@@ -131,14 +131,17 @@ def gradients(objective: Objective, x: np.ndarray) -> Figure:
 
 
 def _grid(title: str, tiles: list[tuple[str, np.ndarray, str | None]]) -> Figure:
+    """Pictures side by side: name, values, and colour map, or none for RGB."""
     columns = min(len(tiles), 4)
     rows = -(-len(tiles) // columns)
-    figure = Figure(figsize=(3 * columns, 3 * rows + 0.4), layout="constrained")
+    height, width = tiles[0][1].shape[:2]
+    figure = Figure(figsize=(3 * columns, rows * (3 * height / width + 0.35) + 0.4), layout="constrained")
     figure.suptitle(title)
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for cell in cells:
         cell.set_axis_off()
     for cell, (name, picture, colors) in zip(cells, tiles, strict=False):
-        cell.imshow(picture, cmap=colors)
+        brightest = np.percentile(picture, 99.5)  # a few large values would leave the rest in the dark
+        cell.imshow(picture, cmap=colors, vmin=0, vmax=brightest)
         cell.set_title(name, fontsize="small")
     return figure

@@ -139,7 +139,8 @@ def transfer(
         Arrays are uint8 in 0–255 or floats in 0–1, (H, W, 3), (H, W, 4) or (H, W). For `style` also a list of images.
     convention : str or Convention
         Whose losses, and whose defaults for what is not given here: "nst_numpy", "paper", "neural-style" and others;
-        see `conventions`. The defaults named below are those of "nst_numpy".
+        see `conventions`. The defaults named below are those of "nst_numpy". The weights of most others are meant for
+        VGG-19 as it was published, `weights="vgg19"`; the features of the library's own network are smaller.
     weights : path or VGG, optional
         The network: a weight file, a name of the register such as "vgg19" (downloaded at first use), or what
         `load_weights` returns. By default the one that the library brings along.
@@ -229,7 +230,7 @@ def transfer(
     if len(sizes) == 1 and named:
         sizes = _from_coarse(content_image, scales)
     steps = steps * len(sizes) if len(steps) == 1 else steps
-    network = _network(weights, {"pooling": pooling, "backend": backend, "threads": threads}, convention.pooling)
+    network = _network(weights, {"pooling": pooling, "backend": backend, "threads": threads}, convention)
 
     def objective_at(size: int) -> tuple[tuple[int, ...], Objective]:
         content_here = images.load(content_image, size)
@@ -384,14 +385,14 @@ def _method(convention: Convention, optimizer: str | None, rate: float | None) -
     return method, {**options, "rate": rate}
 
 
-def _network(weights, runs: dict, pooling: str) -> VGG:
-    """The network, with what was asked for changed; pooling for a file is by default the convention's."""
+def _network(weights, runs: dict, convention: Convention) -> VGG:
+    """The network, with what was asked for changed; a file is read in the way of the convention."""
     runs = {name: value for name, value in runs.items() if value is not None}
     if isinstance(weights, VGG):
         same = all(getattr(weights, name) == value for name, value in runs.items())
         return weights if same else dataclasses.replace(weights, **runs)  # the same one keeps what it has prepared
     if isinstance(weights, str | os.PathLike):
-        return weight_files.load(weights, **{"pooling": pooling, **runs})
+        return weight_files.load(weights, **{"pooling": convention.pooling, "normalize": convention.normalize, **runs})
     raise ValueError(f"weights must be a path or a VGG, found {type(weights).__name__}")
 
 
