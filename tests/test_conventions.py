@@ -108,7 +108,7 @@ def torch_features(image, names):
 ONE_SIZE = ("paper", "coursera", "berkeley", "keras")
 AVERAGED = {"tensorflow-tutorial": ("content", "style"), "keras": ("style",)}
 TERMS = ("content", "style", "tv")
-CASES = [(name, term) for name in TRANSCRIPTIONS for term in TERMS if term != "tv" or CONVENTIONS[name].variation(9, 9)]
+CASES = [(name, t) for name in TRANSCRIPTIONS for t in TERMS if t != "tv" or CONVENTIONS[name].variation(9, 9)]
 
 
 def test_every_convention_has_its_transcription():
