@@ -1,10 +1,11 @@
 # `make demo` paints a first picture, `make test` runs the tests, `make notebooks` runs the notebooks and writes them to
-# out/notebooks, `make bench` measures the speed against PyTorch. All make the virtual environment .venv if need be.
+# out/notebooks, `make figures` draws the papers' figures into out/figures (SIZE and WEIGHTS can be set), `make bench`
+# measures the speed against PyTorch. All make the virtual environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test notebooks lint format bench clean
+.PHONY: demo test notebooks figures lint format bench clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
@@ -17,6 +18,14 @@ notebooks: $(patsubst notebooks/%.py,out/notebooks/%.ipynb,$(wildcard notebooks/
 out/notebooks/%.ipynb: notebooks/%.py .venv/installed-notebooks
 	mkdir -p out/notebooks
 	$(BIN)/jupytext --quiet --to ipynb --execute --output $@ $<
+
+SIZE ?= 256
+WEIGHTS ?= vgg19-mini
+
+figures: $(patsubst %.py,%,$(filter-out figures/sheet.py,$(wildcard figures/*.py)))
+
+figures/%: figures/%.py .venv/installed
+	$(BIN)/python $< --size $(SIZE) --weights $(WEIGHTS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
