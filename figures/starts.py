@@ -18,6 +18,7 @@ starts = {
 
 pictures = {}
 for name, start in starts.items():
-    result = transfer(content, style, weights=network, size=options.size, progress=False, **start)
+    settings = {"weights": network, "size": options.size, "style_weight": 50, "progress": False}
+    result = transfer(content, style, **settings, **start)
     pictures[f"{name}: L = {result.history[-1]['total']:.2f}"] = result.image
 sheet.show(options.folder / "starts.jpg", {"": pictures})

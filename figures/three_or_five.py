@@ -11,7 +11,7 @@ content, style = samples.portrait(), samples.woodcut_waves()
 
 pictures = {"painting": style}
 for layers in (first[:3], first):
-    settings = {"weights": network, "size": options.size, "steps": 200, "progress": False}
+    settings = {"weights": network, "size": options.size, "style_weight": 100, "steps": 200, "progress": False}
     result = transfer(content, style, style_layers=layers, **settings)
     pictures[f"{len(layers)} layers: {layers[0]} … {layers[-1]}"] = result.image
 sheet.show(options.folder / "three_or_five.jpg", {"": pictures})
