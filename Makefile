@@ -1,10 +1,11 @@
 # `make demo` paints a first picture, `make test` runs the tests, `make notebooks` runs the notebooks and writes them to
-# out/notebooks, `make bench` measures the speed against PyTorch. All make the virtual environment .venv if need be.
+# out/notebooks, `make docs` makes the documentation, out/docs/index.html, `make bench` measures the speed against PyTorch.
+# All make the virtual environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test notebooks lint format bench clean
+.PHONY: demo test notebooks docs lint format bench clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
@@ -17,6 +18,16 @@ notebooks: $(patsubst notebooks/%.py,out/notebooks/%.ipynb,$(wildcard notebooks/
 out/notebooks/%.ipynb: notebooks/%.py .venv/installed-notebooks
 	mkdir -p out/notebooks
 	$(BIN)/jupytext --quiet --to ipynb --execute --output $@ $<
+
+# The sources of the pages go side by side into out/site, as they are here, so that their links hold.
+docs: notebooks .venv/installed-docs
+	rm -rf out/site out/docs
+	mkdir -p out/site
+	cp -r LICENSE docs notebooks weights out/site
+	cp out/notebooks/*.ipynb out/site/notebooks
+	cat README.md docs/site/contents.md > out/site/index.md
+	mv out/site/docs/site/* out/site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going out/site out/docs
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
@@ -44,6 +55,10 @@ bench: .venv/installed-oracle
 
 .venv/installed-notebooks: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[notebooks]'
+	touch $@
+
+.venv/installed-docs: .venv/installed-notebooks
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 clean:
