@@ -108,7 +108,7 @@ def main() -> int:
                 page.screenshot(path=options.screenshots / name, full_page=True)
         browser.close()
     wrong += dead_links(targets, links)
-    print("\n".join(wrong + [f"{len(files)} pages, {formulas} formulas, {len(wrong)} problems"]))
+    print(*wrong, f"{len(files)} pages, {formulas} formulas, {len(wrong)} problems", sep="\n")
     return 1 if wrong else 0
 
 

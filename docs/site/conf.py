@@ -16,7 +16,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.napoleon",
+    "numpydoc",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",
@@ -34,19 +34,19 @@ nb_execution_mode = "off"  # `make notebooks` has run them
 nb_output_stderr = "remove"
 nb_ipywidgets_js = {}  # no page has widgets, and their scripts are not local
 
+smartquotes = False
 templates_path = ["templates"]
 default_role = "py:obj"
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings have types, with shapes and units
-napoleon_google_docstring = False
-napoleon_use_ivar = True
+numpydoc_show_class_members = False  # autodoc does
 
 
 def setup(app):
     app.config.mathjax_path = "mathjax/tex-svg.js"  # paths, where others would load fonts
     app.connect("source-read", for_the_site)
-    app.connect("autodoc-process-docstring", set_off_formulas, priority=400)  # before Napoleon
+    app.connect("autodoc-process-docstring", set_off_formulas, priority=400)  # before numpydoc
     app.connect("missing-reference", find_by_last_names)
     app.connect("doctree-read", give_places, priority=400)  # before viewcode, which links to them
 
@@ -97,7 +97,9 @@ def find_by_last_names(app, env, node, contnode):
     if node.get("refdomain") != "py":
         return None
     domain = env.domains.python_domain
-    found = [name for name in domain.objects if name.endswith("." + node["reftarget"])]
+    ending = "." + node["reftarget"]
+    objects = domain.objects.items()  # without modules: `layers` may be one, or an argument
+    found = [name for name, entry in objects if name.endswith(ending) and entry.objtype != "module"]
     if len(found) != 1:
         return None
     node["reftarget"] = found[0]
