@@ -1,8 +1,8 @@
 """The documents do what they say: their commands exist, their code runs and prints what stands below it.
 
 In a document, a block is Python (```python), a formula (```math), plain text (```text), commands (indented, or ```sh),
-or what the Python block or the command just before it prints (```). `<!-- into FILE -->` before a Python block says that
-the reader writes it into that file.
+or what the Python block or the command just before it prints (```). `<!-- into FILE -->` before a Python block says
+that the reader writes it into that file.
 """
 
 import contextlib

@@ -26,6 +26,8 @@ html_theme = "furo"
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
+highlight_language = "none"  # for what has no language: commands and output
 
 myst_enable_extensions = ["dollarmath"]
 myst_fence_as_directive = ["math"]
@@ -46,7 +48,7 @@ numpydoc_show_class_members = False  # autodoc does
 def setup(app):
     app.config.mathjax_path = "mathjax/tex-svg.js"  # paths, where others would load fonts
     app.connect("source-read", for_the_site)
-    app.connect("autodoc-process-docstring", set_off_formulas, priority=400)  # before numpydoc
+    app.connect("autodoc-process-docstring", plain_characters, priority=400)  # before numpydoc
     app.connect("missing-reference", find_by_last_names)
     app.connect("doctree-read", give_places, priority=400)  # before viewcode, which links to them
 
@@ -76,9 +78,15 @@ def public_names() -> str:
     return "\n".join(["| | |", "|---|---|", *rows])
 
 
-def set_off_formulas(app, what, name, obj, options, lines: list[str]) -> None:
-    """Give every formula that is a paragraph of its own the class "formula"; keep the bars of |x| as they are."""
-    lines[:] = [line.replace("|", r"\|") for line in lines]
+def plain_characters(app, what, name, obj, options, lines: list[str]) -> None:
+    """Give every formula that is a paragraph of its own the class "formula", and keep what is no markup as it is."""
+
+    def name_or_code(found: re.Match) -> str:
+        return found[0] if re.fullmatch(r"\w[\w.]*", found[1]) else f"`{found[0]}`"
+
+    text = re.sub(r"(?<!`)`([^`]+)`(?!`)", name_or_code, "\n".join(lines))
+    text = re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", text, flags=re.DOTALL)
+    lines[:] = text.split("\n")
     for i in range(len(lines) - 1, -1, -1):
         line, around = lines[i], lines[max(i - 1, 0) : i] + lines[i + 1 : i + 2]
         if re.match(r"\s*[^\s:.*>|-].* [=←] .*[^.:;]$", line) and not any(map(str.strip, around)):
