@@ -24,8 +24,8 @@ LOOK = r"""() => {
     const wrong = [];
     for (const math of document.querySelectorAll(".math"))
         if (!math.querySelector("mjx-container svg")) wrong.push("formula not rendered: " + math.textContent);
-    for (const error of document.querySelectorAll("mjx-merror, [data-mjx-error], [data-mml-node=merror]"))
-        wrong.push("error in a formula: " + (error.dataset.mjxError || error.textContent));
+    for (const error of document.querySelectorAll("[data-mjx-error], mjx-container [fill=red]"))
+        wrong.push("error in a formula: " + (error.dataset.mjxError || "undefined: " + error.textContent));
     const texts = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
         const text = texts.currentNode;
