@@ -1,11 +1,12 @@
 # `make demo` paints a first picture, `make test` runs the tests, `make notebooks` runs the notebooks and writes them to
-# out/notebooks, `make figures` draws the papers' figures into out/figures (SIZE and WEIGHTS can be set), `make bench`
-# measures the speed against PyTorch. All make the virtual environment .venv if need be.
+# out/notebooks, `make docs` makes the documentation, out/docs/index.html, `make figures` draws the papers' figures into
+# out/figures (SIZE and WEIGHTS can be set), `make bench` measures the speed against PyTorch. All make the virtual
+# environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test notebooks figures lint format bench clean
+.PHONY: demo test notebooks docs figures lint format bench clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
@@ -15,9 +16,19 @@ test: .venv/installed-test
 
 notebooks: $(patsubst notebooks/%.py,out/notebooks/%.ipynb,$(wildcard notebooks/*.py))
 
-out/notebooks/%.ipynb: notebooks/%.py .venv/installed-notebooks
+out/notebooks/%.ipynb: notebooks/%.py $(wildcard nst_numpy/*.py) .venv/installed-notebooks
 	mkdir -p out/notebooks
 	$(BIN)/jupytext --quiet --to ipynb --execute --output $@ $<
+
+# The sources of the pages go side by side into out/site, as they are here, so that their links hold.
+docs: notebooks .venv/installed-docs
+	rm -rf out/site out/docs
+	mkdir -p out/site
+	cp -r LICENSE docs figures notebooks weights out/site
+	cp out/notebooks/*.ipynb out/site/notebooks
+	cat README.md docs/site/contents.md > out/site/index.md
+	mv out/site/docs/site/* out/site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going out/site out/docs
 
 SIZE ?= 256
 WEIGHTS ?= vgg19-mini
@@ -53,6 +64,10 @@ bench: .venv/installed-oracle
 
 .venv/installed-notebooks: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[notebooks]'
+	touch $@
+
+.venv/installed-docs: .venv/installed-notebooks
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 clean:

@@ -8,5 +8,9 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_addoption(parser):
-    """`--implementation FILE`: test the functions of a file instead of the library's own (tests/gradients)."""
+    """`--implementation FILE`: test the functions of a file instead of the library's own (tests/gradients).
+
+    `--documents`: run the code in the documents (tests/test_documents.py).
+    """
     parser.addoption("--implementation", help="a Python file whose gradients tests/gradients is to test")
+    parser.addoption("--documents", action="store_true", help="run the code in the documents; it takes minutes")

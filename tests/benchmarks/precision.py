@@ -41,8 +41,21 @@ class Replay:
         return self.conv_relu_backward(layers.average_pool_backward(dy, y), prepared, mask)
 
 
+def masks_of(network: VGG, x: np.ndarray) -> list[np.ndarray]:
+    """Where the responses of the network's convolutions are positive, one array of bool for each."""
+    _, tape = network.forward(x, (CONTENT, *STYLE))
+    masks = []
+    for convolution, pool, cache in tape:
+        if network.backend == "plain":
+            masks.append((cache if pool is None else cache[0]) > 0)
+        else:
+            signs = cache if pool is None else cache[1]
+            channels = network.convolutions[convolution][0].shape[3]
+            masks.append(np.unpackbits(signs.view(np.uint8), axis=-1, bitorder="little")[..., :channels].astype(bool))
+    return masks
+
+
 def main(size: int) -> None:
-    single = VGG(_weights(), np.zeros(3), 1 / 255)
     weights = {l: (k.astype(np.float64), b.astype(np.float64)) for l, (k, b) in _weights().items()}
     double = VGG(weights, np.zeros(3), 1 / 255, backend="plain")
     settings = {
@@ -52,27 +65,25 @@ def main(size: int) -> None:
         "style_weight": 1000.0,
         "tv_weight": 0.0,  # whose gradient needs no network, and would hide the others' error
     }
-    images = [_image(seed, size) for seed in range(3)]
-    f32 = Objective.of(single, *images[:2], **settings)
-    f64 = Objective.of(double, *(image.astype(np.float64) for image in images[:2]), **settings)
-    x = images[2]
-    gradient = f32(x)[1]
-    _, tape = single.forward(x, (CONTENT, *STYLE))
-    masks = []
-    for convolution, pool, cache in tape:
-        signs = cache if pool is None else cache[1]
-        channels = single.convolutions[convolution][0].shape[3]
-        masks.append(np.unpackbits(signs.view(np.uint8), axis=-1, bitorder="little")[..., :channels].astype(bool))
-
+    *images, x = [_image(seed, size) for seed in range(3)]
+    f64 = Objective.of(double, *(image.astype(np.float64) for image in images), **settings)
     free = f64(x.astype(np.float64))[1]
-    replay = Replay(masks)
-    replayed = dataclasses.replace(double)
-    vars(replayed)["runs_on"] = replay
-    f64 = dataclasses.replace(f64, network=replayed)
-    replay.next = iter(masks)
-    same = f64(x.astype(np.float64))[1]
-    for what, reference in (("masks replayed", same), ("free", free)):
-        print(f"{size}², {what}: {np.linalg.norm(gradient - reference) / np.linalg.norm(reference):.1e}")
+    right_masks = masks_of(double, x.astype(np.float64))
+    for backend in ("fast", "plain"):
+        single = VGG(_weights(), np.zeros(3), 1 / 255, backend=backend)
+        gradient = Objective.of(single, *images, **settings)(x)[1]
+        masks = masks_of(single, x)
+        replay = Replay(masks)
+        replayed = dataclasses.replace(double)
+        vars(replayed)["runs_on"] = replay
+        f64_replayed = dataclasses.replace(f64, network=replayed)
+        replay.next = iter(masks)
+        same = f64_replayed(x.astype(np.float64))[1]
+        for what, reference in (("masks replayed", same), ("free", free)):
+            error = np.linalg.norm(gradient - reference) / np.linalg.norm(reference)
+            print(f"{size}², {backend}, {what}: {error:.1e}")
+        flipped = sum(np.count_nonzero(a != b) for a, b in zip(masks, right_masks, strict=True))
+        print(f"{size}², {backend}: {flipped} of {sum(mask.size for mask in masks)} masks flipped")
 
 
 if __name__ == "__main__":
