@@ -2,15 +2,17 @@
 
 import sheet
 
-from nst_numpy import load_weights, reconstruct, samples, texture, transfer
+from nst_numpy import load_weights, reconstruct, samples, texture, transfer, weights
 
 options = sheet.options(__doc__)
 content, style = samples.portrait(), samples.swirling_night()
 
 rows = {}
 for pooling in ("average", "max"):
-    # Filters are scaled to mean response 1 behind each kind of pooling, so that the weights mean the same.
-    settings = {"weights": load_weights(options.weights, pooling=pooling), "size": options.size, "progress": False}
+    network = load_weights(options.weights, pooling=pooling)
+    # Maxima are larger than averages: with filters of mean response 1 behind either, the weights mean the same.
+    network = weights.normalize_network(network, weights.measure_mean_responses(network, weights.sample_images()))
+    settings = {"weights": network, "size": options.size, "progress": False}
     rows[pooling] = {
         "transfer": transfer(content, style, **settings).image,
         "texture": texture(style, **settings).image,

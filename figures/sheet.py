@@ -21,10 +21,11 @@ def options(description: str) -> argparse.Namespace:
     return chosen
 
 
-def show(path: Path, rows: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Write rows of pictures, {row: {title: picture}}, to a file."""
+def show(path: Path, rows: Mapping[str, Mapping[str, object]]) -> None:
+    """Write rows of pictures (arrays or PIL images), {row: {title: picture}}, to a file."""
     columns = max(len(row) for row in rows.values())
-    height, width = next(iter(next(iter(rows.values())).values())).shape[:2]
+    *_, last = next(iter(rows.values())).values()
+    height, width = np.shape(last)[:2]
     figure = Figure(figsize=(2.4 * columns, len(rows) * (2.4 * height / width + 0.3)), dpi=110, layout="constrained")
     cells = figure.subplots(len(rows), columns, squeeze=False)
     for cell in cells.ravel():

@@ -105,6 +105,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("documents")
     samples.portrait().save(folder / "photograph.jpg")
     samples.swirling_night().save(folder / "painting.jpg")
+    samples.woodcut_waves().save(folder / "woodcut.jpg")
     shutil.copy(folder / "painting.jpg", folder / "IMAGE")
     shutil.copy(ROOT / "weights/vgg19-mini.h5", folder / "FILE")
     (folder / "submissions").mkdir()
