@@ -1,0 +1,26 @@
+"""How published systems define, normalise, weigh, initialise and optimise the same two losses, as data.
+
+With the paper's content loss L_content = ½ Σ (F − P)² and style loss E = 1/(4 N² M²) Σ (G − A)², each of them minimises
+
+L = α Σ_l v_l a_l L_content,l + β Σ_l w_l b_l E_l + γ TV
+
+and differs from the next one in the factors a_l and b_l, which depend on the layer's number N of filters and M of
+positions and on the number S of pixels, in the total variation, and in everything around: weights, layers, start,
+optimiser. So α and β of one system mean something else in another; `convert` translates them.
+"""
+
+from nst_numpy.conventions.conversion import convert
+from nst_numpy.conventions.systems import CONVENTIONS, find, table
+from nst_numpy.conventions.terms import CONTENT_TERMS, STYLE_TERMS, Convention, TotalVariation, check_number
+
+__all__ = [
+    "CONTENT_TERMS",
+    "CONVENTIONS",
+    "STYLE_TERMS",
+    "Convention",
+    "TotalVariation",
+    "check_number",
+    "convert",
+    "find",
+    "table",
+]

@@ -1,0 +1,260 @@
+"""What conventions are made of: terms as systems write them, and the factors that make them of the paper's."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+
+import numpy as np
+
+from nst_numpy import losses
+from nst_numpy.network import FILTERS, VGG, canonical, layer_names
+
+# The content term of a layer as a system writes it, and the factor a(N, M) that makes it of L_content.
+CONTENT_TERMS: dict[str, Callable[[int, int], float]] = {
+    "½ Σ (F − P)²": lambda N, M: 1.0,
+    "Σ (F − P)²": lambda N, M: 2.0,
+    "½ mean of (F − P)²": lambda N, M: 1 / (N * M),
+    "mean of (F − P)²": lambda N, M: 2 / (N * M),
+}
+
+# The style term of a layer as a system writes it, and the factor b(N, M, S) that makes it of E.
+STYLE_TERMS: dict[str, Callable[[int, int, int], float]] = {
+    "Σ (G − A)² / 4N²M²": lambda N, M, S: 1.0,
+    "Σ of squares of (G − A)/NM": lambda N, M, S: 4.0,
+    "mean of squares of (G − A)/M": lambda N, M, S: 4.0,
+    "mean of squares of (G − A)/NM": lambda N, M, S: 4 / N**2,
+    "Σ (G − A)² / 36S²": lambda N, M, S: N**2 * M**2 / (9 * S**2),
+}
+
+# The weight of a layer for which none is given, in a list of n layers.
+LAYER_WEIGHTS: dict[str, Callable[[int, int], float]] = {
+    "1": lambda n, N: 1.0,
+    "1/n": lambda n, N: 1 / n,
+    "1/N²": lambda n, N: 1 / N**2,
+}
+
+
+@dataclass(frozen=True)
+class Variation:
+    """A sum over the differences of neighbouring pixels: its value, its gradient, and its degree.
+
+    variation(s x) = s^degree · variation(x).
+    """
+
+    value: Callable[[np.ndarray], float]
+    gradient: Callable[[np.ndarray], np.ndarray]
+    degree: float
+
+
+def _variation(value: Callable, gradient: Callable, degree: float, **keywords) -> Variation:
+    return Variation(partial(value, **keywords), partial(gradient, **keywords), degree)
+
+
+# d↓ is a difference down the image, d→ one to the right, and d either.
+VARIATIONS: dict[str, Variation] = {
+    "½ Σ d²": Variation(losses.total_variation, losses.total_variation_gradient, 2),
+    "Σ |d↓|": _variation(losses.absolute_variation, losses.absolute_variation_gradient, 1, axis=0),
+    "Σ |d→|": _variation(losses.absolute_variation, losses.absolute_variation_gradient, 1, axis=1),
+    "Σ (d↓² + d→²)": _variation(losses.joint_variation, losses.joint_variation_gradient, 2, power=1),
+    "Σ (d↓² + d→²)^1.25": _variation(losses.joint_variation, losses.joint_variation_gradient, 2.5, power=1.25),
+}
+
+
+@dataclass(frozen=True)
+class TotalVariation:
+    """A weighted total variation: the sum of terms c · variation(s · x), for an image x in 0–1.
+
+    Attributes
+    ----------
+    coefficients : dict of str to float
+        c for each term, a name of `VARIATIONS`.
+    scale : float or tuple of three floats
+        s: what turns differences of x into those of the variable that the system measures.
+    """
+
+    coefficients: dict[str, float]
+    scale: float | tuple[float, float, float] = 1.0
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient at the image x, of shape (H, W, 3).
+
+        The variable is u = s x, so the chain rule multiplies the gradient with respect to u by s.
+        """
+        scale = np.asarray(self.scale, x.dtype)
+        u = scale * x
+        value, gradient = 0.0, np.zeros_like(x)
+        for name, c in self.coefficients.items():
+            value += c * VARIATIONS[name].value(u)
+            gradient += c * VARIATIONS[name].gradient(u)
+        return value, scale * gradient
+
+
+@dataclass(frozen=True)
+class Convention:
+    """The losses and the defaults of one system.
+
+    Attributes
+    ----------
+    name, source : str
+    content_term, style_term : str
+        Names of `CONTENT_TERMS` and `STYLE_TERMS`.
+    content_layers, style_layers : tuple of str, or mapping of str to float
+        Those used by default.
+    content_layer_weights, style_layer_weights : str
+        Names of `LAYER_WEIGHTS`: v_l and w_l for layers that are given without weights.
+    own_layer_weights : tuple of str
+        "content", "style": for which of them a user of the system can weigh the layers one by one.
+    content_weight, style_weight, tv_weight : float
+        α, β and γ.
+    variation : callable
+        `variation(H, W)` gives the coefficients of `TotalVariation` for γ = 1; empty where the system has none.
+    scale : float or tuple of three floats
+        That of `TotalVariation`.
+    pooling, init, optimizer : str
+    normalize : bool
+        Whether the filters of a network are scaled to mean response 1; see `weights.normalize_network`. α and β depend
+        on the scale of the features: the content loss is quadratic in it, the style loss quartic.
+    noise : float or None
+        What white noise is: None for uniform in 0–1, else the standard deviation of a normal distribution around the
+        mean colour of the network.
+    options : mapping of str to float
+        For the optimiser, in the units of images in 0–1.
+    steps, scales : int
+    remarks : str
+        What the system does that is not reproduced here, and what its source leaves open.
+    """
+
+    name: str
+    source: str
+    content_term: str
+    style_term: str
+    content_layers: tuple[str, ...] = ("conv4_2",)
+    style_layers: tuple[str, ...] | Mapping[str, float] = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+    content_layer_weights: str = "1"
+    style_layer_weights: str = "1"
+    own_layer_weights: tuple[str, ...] = ()
+    content_weight: float = 1.0
+    style_weight: float = 1.0
+    tv_weight: float = 0.0
+    variation: Callable[[int, int], dict[str, float]] = field(default=lambda H, W: {}, repr=False)
+    scale: float | tuple[float, float, float] = 1.0
+    pooling: str = "max"
+    normalize: bool = False
+    init: str = "content"
+    noise: float | None = None
+    optimizer: str = "lbfgs"
+    options: Mapping[str, float] = field(default_factory=dict)
+    steps: int = 1000
+    scales: int = 1
+    remarks: str = ""
+
+    def __str__(self) -> str:
+        def text(value) -> str:
+            if isinstance(value, Mapping):
+                return ", ".join(f"{name}: {text(v)}" for name, v in value.items())
+            if isinstance(value, tuple):
+                return ", ".join(map(text, value))
+            return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["variation"] = self.variation(512, 512)
+        lines = {name: text(value) for name, value in values.items() if value not in ((), {}, "")}
+        if self.noise is None:
+            lines["noise"] = "uniform in 0–1"
+        if "variation" in lines:
+            lines["variation"] += " (for 512 × 512 pixels, times scale)"
+        return "\n".join(f"{name.replace('_', ' ')}: {line}" for name, line in lines.items())
+
+    def content_factor(self, N: int, M: int) -> float:
+        """What L_content of a layer with N filters and M positions is multiplied by, for α = v = 1."""
+        return CONTENT_TERMS[self.content_term](N, M)
+
+    def style_factor(self, N: int, M: int, S: int) -> float:
+        """What E of a layer with N filters and M positions is multiplied by, for β = w = 1 and S pixels."""
+        return STYLE_TERMS[self.style_term](N, M, S)
+
+    def total_variation(self, weight: float, height: int, width: int) -> TotalVariation:
+        """γ TV for images of a size.
+
+        Raises
+        ------
+        ValueError
+            If the system has no total variation, and the weight is not 0.
+        """
+        coefficients = self.variation(height, width)
+        if weight and not coefficients:
+            raise ValueError(f"{self.name} has no total variation: tv_weight must be 0, found {weight:g}")
+        return TotalVariation({name: weight * c for name, c in coefficients.items()} if weight else {}, self.scale)
+
+    def loss_weight(self, kind: str, weight: float | None) -> float:
+        """α, β or γ (kind "content", "style" or "tv"): the one given, or that of the system.
+
+        Raises
+        ------
+        ValueError
+            If it is negative or no number.
+        """
+        weight = getattr(self, f"{kind}_weight") if weight is None else weight
+        check_number(f"{kind}_weight", weight)
+        return float(weight)
+
+    def weighted_layers(
+        self, kind: str, layers: Iterable[str] | Mapping[str, float] | None, network: VGG | None = None
+    ) -> dict[str, float]:
+        """Canonical names of layers with their weights v_l or w_l.
+
+        Parameters
+        ----------
+        kind : {"content", "style"}
+        layers : iterable of str, mapping of str to float, or None
+            None for the layers that the system takes by default; of those that the network lacks, the nearest.
+        network : VGG, optional
+            By default VGG-19 with its own number of filters.
+
+        Raises
+        ------
+        ValueError
+            If the network has no such layer, or a weight is negative or no number.
+        """
+        names = layer_names("vgg19") if network is None else network.layers
+        if layers is None:
+            layers = self.content_layers if kind == "content" else self.style_layers
+            if network is not None:
+                weights = layers if isinstance(layers, Mapping) else {}
+                pairs = [(_nearest(layer, network), layer) for layer in layers]
+                layers = {new: weights[old] for new, old in pairs} if weights else dict(pairs).keys()
+        if isinstance(layers, str):
+            layers = [layers]
+        if not isinstance(layers, Mapping):
+            layers = [canonical(layer, names) for layer in layers]
+            rule = LAYER_WEIGHTS[self.content_layer_weights if kind == "content" else self.style_layer_weights]
+            layers = {layer: rule(len(layers), filters(layer, network)) for layer in layers}
+        for layer, weight in layers.items():
+            check_number(f"the weight of {layer}", weight)
+        return {canonical(layer, names): float(weight) for layer, weight in layers.items()}
+
+
+def check_number(name: str, value, *, whole: bool = False, least: float = 0, most: float = math.inf) -> None:
+    """Refuse what is no finite number, or lies outside least … most.
+
+    Raises
+    ------
+    ValueError
+    """
+    kind = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not least <= value <= most:
+        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise ValueError(f"{name} must be a {'whole ' * whole}number {limits}, found {value!r}")
+
+
+def filters(layer: str, network: VGG | None = None) -> int:
+    """The number of filters of a layer in a network, by default VGG's own."""
+    return FILTERS[int(layer[4]) - 1] if network is None else network.filters(layer)
+
+
+def _nearest(layer: str, network: VGG) -> str:
+    """The layer, or the convolution of the network nearest to it in depth."""
+    depths = {name: depth for depth, name in enumerate(layer_names("vgg19"))}
+    return min(network.convolutions, key=lambda name: abs(depths[name] - depths[layer]))
