@@ -2,17 +2,14 @@
 
 import sheet
 
-from nst_numpy import load_weights, reconstruct, samples, texture, transfer, weights
+from nst_numpy import load_weights, reconstruct, samples, texture, transfer
 
 options = sheet.options(__doc__)
 content, style = samples.portrait(), samples.swirling_night()
 
 rows = {}
 for pooling in ("average", "max"):
-    network = load_weights(options.weights, pooling=pooling)
-    # Maxima are larger than averages: with filters of mean response 1 behind either, the weights mean the same.
-    network = weights.normalize_network(network, weights.measure_mean_responses(network, weights.sample_images()))
-    settings = {"weights": network, "size": options.size, "progress": False}
+    settings = {"weights": load_weights(options.weights, pooling=pooling), "size": options.size, "progress": False}
     rows[pooling] = {
         "transfer": transfer(content, style, **settings).image,
         "texture": texture(style, **settings).image,

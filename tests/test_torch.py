@@ -1,10 +1,10 @@
-"""The pixel gradient of the whole objective against PyTorch autograd, in float64: an oracle that shares no code."""
+"""Against PyTorch, in float64, an oracle that shares no code: the pixel gradient of the whole objective, and Adam."""
 
 import numpy as np
 import pytest
 from drawing import MEAN, picture, small_vgg
 
-from nst_numpy import Objective
+from nst_numpy import Objective, minimize
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; .ci/run installs it (pip install '.[oracle]')")
 
@@ -64,3 +64,25 @@ def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, pooling)
     difference = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
     print(f"{topology} {sizes} {pooling}: relative difference {difference:.1e}")
     assert difference <= 1e-10
+
+
+def test_adam_takes_the_steps_of_torchs():
+    def rosenbrock(x):
+        return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+    def fun(x):
+        leaf = torch.tensor(x, requires_grad=True)
+        value = rosenbrock(leaf)
+        value.backward()
+        return value.item(), leaf.grad.numpy()
+
+    options = {"rate": 0.05, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}
+    ours = []
+    minimize(fun, np.linspace(-1, 1, 6), "adam", **options, maxiter=40, callback=lambda state: ours.append(state.x))
+    theirs = torch.tensor(ours[0], requires_grad=True)
+    adam = torch.optim.Adam([theirs], lr=0.05, betas=(0.8, 0.95), eps=1e-3)
+    for point in ours[1:]:
+        adam.zero_grad()
+        rosenbrock(theirs).backward()
+        adam.step()
+        assert np.allclose(point, theirs.detach().numpy(), rtol=1e-9)
