@@ -6,6 +6,8 @@ hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+collect_ignore = ["transcriptions.py"]  # it needs PyTorch, and has no tests of its own
+
 
 def pytest_addoption(parser):
     """`--implementation FILE`: test the functions of a file instead of the library's own (tests/gradients).

@@ -28,7 +28,9 @@ def folder(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for name in ("content.png", "style.jpg"):
         Image.fromarray(rng.integers(0, 256, (40, 50, 3)).astype(np.uint8)).save(name)
-    save_weights("small.h5", small_vgg(dtype=np.float32), source="test", licence="none")
+    network = small_vgg(dtype=np.float32)
+    ones = {layer: np.ones(len(bias)) for layer, (_, bias) in network.convolutions.items()}  # saves measuring them
+    save_weights("small.h5", network, source="test", licence="none", mean_responses=ones)
     return tmp_path
 
 
