@@ -12,7 +12,7 @@ demo: .venv/installed
 	$(BIN)/nst-numpy demo
 
 test: .venv/installed-test
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 8
 
 notebooks: $(patsubst notebooks/%.py,out/notebooks/%.ipynb,$(wildcard notebooks/*.py))
 
