@@ -60,8 +60,8 @@ def test_style(size, seed):
         assert np.isclose(gradient[i, j], element, rtol=1e-9, atol=1e-12 * abs(gradient).max())
     exact = complex_step(lambda F: style_loss_loops(F, A), F)
     assert np.allclose(gradient, exact, rtol=1e-10, atol=1e-12 * abs(exact).max())
-    # Near a stationary point the differences are all rounding.
-    assume(np.linalg.norm(gradient) > 1e-2 * losses.style_loss(F, A))
+    # Near a stationary point the differences are all rounding, and third derivative.
+    assume(np.linalg.norm(gradient) > 0.1 * max(losses.style_loss(F, A), np.linalg.norm(F) / (N**2 * M**2)))
     assert_gradient(lambda F: losses.style_loss(F, A), gradient, F)
 
 

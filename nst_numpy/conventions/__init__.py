@@ -1,6 +1,7 @@
 """How published systems define, normalise, weigh, initialise and optimise the same two losses, as data.
 
-With the paper's content loss L_content = ½ Σ (F − P)² and style loss E = 1/(4 N² M²) Σ (G − A)², each of them minimises:
+With the paper's content loss L_content = ½ Σ (F − P)² and its style loss E = 1/(4 N² M²) Σ (G − A)², each of them
+minimises:
 
 L = α Σ_l v_l a_l L_content,l + β Σ_l w_l b_l E_l + γ TV
 
