@@ -51,7 +51,7 @@ def test_options_reach_the_library(folder, monkeypatch):
         seen.update(keywords, content=content, style=style)
         return nst_numpy.transfer(content, style, weights="small.h5", size=32, steps=0, callback=callback)
 
-    monkeypatch.setattr("nst_numpy.cli.transfer", transfer)
+    monkeypatch.setattr("nst_numpy.cli.painting.transfer", transfer)
     options = "--content-layers conv3_1 --style-layers conv1_1:0.5,conv2_1:2 --content-weight 2 --style-weight 3"
     options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --rate 0.1 --pooling max --seed 7 --quiet"
     options += " --backend plain --threads 3 --scales 1 --size 40,50 --steps 3,1 --convention keras --every 2"
@@ -135,7 +135,7 @@ def test_conventions(capsys):
 def test_demo_makes_its_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     quick = {"weights": small_vgg(dtype=np.float32), "size": 32, "steps": 1, "progress": False}
-    monkeypatch.setattr("nst_numpy.cli.transfer", lambda *images, **_: nst_numpy.transfer(*images, **quick))
+    monkeypatch.setattr("nst_numpy.cli.painting.transfer", lambda *images, **_: nst_numpy.transfer(*images, **quick))
     assert main(["demo"]) == 0
     assert capsys.readouterr().out == "wrote out/demo.png\n"
     assert Image.open("out/demo.png").size == (27, 32)

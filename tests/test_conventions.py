@@ -220,6 +220,8 @@ def test_conversions_refuse_bad_input():
         convert("paper", "keras", style_layers=["conv9_1"])
     with pytest.raises(ValueError, match="8×8 pixels are too few for conv5_1"):
         convert("paper", "coursera", size=8)
+    with pytest.raises(ValueError, match="size must be one number, or height and width; found \\(9, 9, 3\\)"):
+        convert("paper", "coursera", size=(9, 9, 3))
     with pytest.raises(ValueError, match="style_weight must be a number of at least 0, found -1"):
         convert("paper", "coursera", style_weight=-1)
     with pytest.raises(ValueError, match="paper has no total variation: tv_weight must be 0, found 2"):

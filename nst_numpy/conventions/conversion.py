@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from nst_numpy.conventions.systems import find
 from nst_numpy.conventions.terms import VARIATIONS, Convention, check_number, filters
 from nst_numpy.network import VGG, reduction
@@ -53,7 +55,9 @@ def convert(
         why.
     """
     source, target = find(source), find(target)
-    H, W = (size, size) if isinstance(size, int) else size
+    if np.size(size) not in (1, 2):
+        raise ValueError(f"size must be one number, or height and width; found {size!r}")
+    H, W = (size, size) if np.size(size) == 1 else size
     for name, value in (("height", H), ("width", W)):
         check_number(name, value, whole=True, least=1)
     converted = {}

@@ -1,0 +1,118 @@
+"""exercise: the commands for gradients to derive yourself."""
+
+import argparse
+import csv
+import dataclasses
+import inspect
+import json
+import sys
+import textwrap
+from pathlib import Path
+
+from nst_numpy import exercises
+from nst_numpy.cli.arguments import names
+from nst_numpy.exercises.bugs import BUGS
+from nst_numpy.exercises.catalogue import EXERCISES
+
+
+def add(commands) -> None:
+    """Add the commands to a parser's."""
+    tasks = commands.add_parser("exercise", help="gradients to derive yourself, and what is wrong with them")
+    tasks = tasks.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = tasks.add_parser("list", help="the functions to write")
+    listing.set_defaults(run=_list)
+    begin = tasks.add_parser("start", help="a file to fill in")
+    begin.set_defaults(run=_start)
+    begin.add_argument("names", metavar="NAME", nargs="*", help="by default all")
+    begin.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="Python file or notebook; by default standard output"
+    )
+    begin.add_argument("--solutions", action="store_true", help="in a notebook, marked as nbgrader wants it")
+    test = tasks.add_parser("check", help="check files; 0 if nothing is wrong, 1 otherwise")
+    test.set_defaults(run=_check)
+    test.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python file, or a folder of them")
+    test.add_argument("--only", type=names, metavar="NAME,…", help="these exercises; by default all")
+    form = test.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="everything, as JSON")
+    form.add_argument("--csv", action="store_true", help="a row for each function, as CSV")
+    find = tasks.add_parser("bug", help="a broken function: what is wrong with it?")
+    find.set_defaults(run=_bug)
+    find.add_argument("number", metavar="N", type=int, help=f"1 to {len(BUGS)}")
+    find.add_argument("--answer", action="store_true", help="say what is wrong")
+    help_with = tasks.add_parser("hint", help="a question, a way, a derivation")
+    help_with.set_defaults(run=_hint)
+    help_with.add_argument("name", metavar="NAME")
+    help_with.add_argument("--step", type=int, default=1, choices=(1, 2, 3), help="how much help")
+
+
+def _list(options: argparse.Namespace) -> int:
+    for name, exercise in EXERCISES.items():
+        print(f"{name:28} {inspect.getdoc(exercise.function).splitlines()[0]}")
+    return 0
+
+
+def _start(options: argparse.Namespace) -> int:
+    if options.output is not None and options.output.suffix == ".ipynb":
+        text = json.dumps(exercises.notebook(options.names or None, options.solutions), indent=1) + "\n"
+    elif options.solutions:
+        raise ValueError("solutions are for notebooks: give an output file ending in .ipynb")
+    else:
+        text = exercises.start(options.names or None)
+    if options.output is None:
+        print(text, end="")
+        return 0
+    if options.output.exists():
+        raise ValueError(f"{options.output} exists already; choose another name, so that no work is lost")
+    options.output.write_text(text)
+    python = options.output.suffix != ".ipynb"
+    print(f"wrote {options.output}" + f"; check it with: nst-numpy exercise check {options.output}" * python)
+    return 0
+
+
+def _hint(options: argparse.Namespace) -> int:
+    print(exercises.hint(options.name, options.step))
+    return 0
+
+
+def _bug(options: argparse.Namespace) -> int:
+    if not 1 <= options.number <= len(BUGS):
+        raise ValueError(f"there are {len(BUGS)} bugs, from 1 on; found {options.number}")
+    name, function, _ = BUGS[options.number - 1]
+    print(f"# {name}: what is wrong here?")
+    print("".join(inspect.getsourcelines(function)[0][1:]), end="")  # the first line names the mistake
+    if options.answer:
+        report = exercises.check(name, function)
+        print(f"\n# {', '.join(report.diagnosis)}\n" + textwrap.indent(textwrap.fill(report.message, 100), "# "))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    files = [f for path in options.files for f in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+    if not files:
+        raise ValueError(f"no Python files in {', '.join(map(str, options.files))}")
+    reports = {str(file): exercises.check_file(file, options.only) for file in files}
+    if options.json:
+        print(json.dumps({f: [dataclasses.asdict(r) for r in found] for f, found in reports.items()}, indent=2))
+    elif options.csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(("file", "exercise", "result", "diagnosis"))
+        for file, found in reports.items():
+            writer.writerows((file, r.name, _verdict(r), " ".join(r.diagnosis)) for r in found)
+    elif len(files) == 1:
+        for report in reports[str(files[0])]:
+            if report.diagnosis:
+                print(f"{report.name}: FAILED ({', '.join(report.diagnosis)})")
+                print(textwrap.indent(textwrap.fill(report.message, 100), "    "))
+            else:
+                print(report)
+    else:
+        for file, found in reports.items():
+            wrong = [f"{r.name} ({', '.join(r.diagnosis)})" for r in found if r.diagnosis]
+            counts = f"{sum(r.passed for r in found)} passed, {sum(r.not_yet for r in found)} not yet"
+            print(f"{file}: {counts}, {len(wrong)} wrong" + (": " + "; ".join(wrong) if wrong else ""))
+    every = [report for found in reports.values() for report in found]
+    return 1 if any(r.diagnosis for r in every) or not any(r.passed for r in every) else 0
+
+
+def _verdict(report: exercises.Report) -> str:
+    return "passed" if report.passed else "not yet" if report.not_yet else "wrong"

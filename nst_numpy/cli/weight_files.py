@@ -1,0 +1,65 @@
+"""weights: the commands for weight files."""
+
+import argparse
+from pathlib import Path
+
+from nst_numpy import images, register, weights
+
+
+def add(commands) -> None:
+    """Add the commands to a parser's."""
+    files = commands.add_parser("weights", help="weight files: the official ones, and your own")
+    files = files.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    listing = files.add_parser("list", help="the official files: where from, how large, which hash, which terms")
+    listing.set_defaults(run=_list)
+    show = files.add_parser("show", help="what a file holds, layer by layer")
+    show.set_defaults(run=_show)
+    show.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
+    show.add_argument("-o", "--output", metavar="OUT", type=Path, help="image file, for the filters of conv1_1")
+    verify = files.add_parser("verify", help="read a file, and say which of the official ones it is")
+    verify.set_defaults(run=_verify)
+    verify.add_argument("files", metavar="FILE", nargs="+", help="a weight file, or a name from the list")
+    convert = files.add_parser("convert", help="write a file of any known layout in the library's own")
+    convert.set_defaults(run=_convert, images=[])
+    convert.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
+    convert.add_argument("output", metavar="OUT", type=Path, help="HDF5 file to write")
+    normalize = files.add_parser("normalize", help="the same, with every filter's mean response over the images made 1")
+    normalize.set_defaults(run=_convert)
+    normalize.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
+    normalize.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
+    normalize.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="HDF5 file to write")
+
+
+def _list(options: argparse.Namespace) -> int:
+    print(register.table())
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    if options.output:
+        images.check_output(options.output)
+    print(weights.summary(options.file))
+    if options.output:
+        images.save(weights.first_filters(weights.load(options.file, normalize=False)), options.output)
+        print(f"wrote {options.output}: the filters of conv1_1")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    for file in options.files:
+        name = file if file in register.REGISTER else ""
+        path = register.location(name) if name else Path(file)
+        network = weights.load(path, normalize=False)  # reads it all, and refuses what is wrong
+        if name and (wrong := register.REGISTER[name].mismatch(path)):
+            raise ValueError(f"{path} is not {name}: {wrong}")
+        known = name or register.identify(path)
+        what = f"it is {known}, {register.REGISTER[known].hash or 'no hash'}" if known else "it is not in the register"
+        print(f"{path}: readable, conv1_1 to {list(network.convolutions)[-1]}; {what}")
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    contents = weights.convert(options.file, options.output, over=options.images)
+    done = f", normalised on {len(options.images)} images" if options.images else ""
+    print(f"wrote {options.output}: {options.file} ({contents.layout}){done}")
+    return 0
