@@ -359,7 +359,7 @@ def _sizes_and_steps(size, steps) -> tuple[list[int], list[int]]:
         raise ValueError(f"sizes must go from small to large, found {', '.join(map(str, sizes))}")
     if len(numbers) not in (1, len(sizes)):
         raise ValueError(f"{len(sizes)} sizes need as many numbers of steps, or one; found {len(numbers)}")
-    return sizes, numbers
+    return [int(size) for size in sizes], [int(number) for number in numbers]
 
 
 def _from_coarse(image: np.ndarray, scales: int) -> list[int]:

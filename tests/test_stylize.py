@@ -259,7 +259,7 @@ def test_several_sizes_and_steps():
     assert result.image.shape == (48, 36, 3)
     # The first size begins at step 0; the second at 5, the third at 8, where the second has ended.
     assert [frame.shape[0] for frame in result.frames] == [24, 24, 24, 32, 32, 48]
-    same = transfer(content, style, size=[24, 32, 48], steps=1, **keywords)
+    same = transfer(content, style, size=[24, 32, np.int64(48)], steps=1, **keywords)
     assert [entry["size"] for entry in same.history] == [24] * 2 + [32] * 2 + [48] * 2
 
 
