@@ -5,8 +5,25 @@ from collections.abc import Callable
 
 from nst_numpy.conventions.terms import Convention
 
-PAPER = {"content_term": "½ Σ (F − P)²", "style_term": "Σ (G − A)² / 4N²M²", "style_layer_weights": "1/n"}
+PAPER = {
+    "content_term": "½ Σ (F − P)²",
+    "style_term": "Σ (G − A)² / 4N²M²",
+    "style_layer_weights": "1/n",
+    "own_layer_weights": ("style",),
+    "style_weight": 1000.0,
+    "pooling": "average",
+    "normalize": True,
+}
 MEANS = {"content_term": "mean of (F − P)²", "style_term": "mean of squares of (G − A)/NM"}
+TORCH = {  # neural-style and its port
+    **MEANS,
+    "content_weight": 5.0,
+    "style_weight": 100.0,
+    "tv_weight": 1e-3,
+    "scale": 256.0,
+    "init": "noise",
+    "noise": 1e-3 / 256,
+}
 DEVIATIONS = (0.229, 0.224, 0.225)  # of ImageNet's colours: the variable is (x − mean)/deviation
 NORMALISED = tuple(1 / d for d in DEVIATIONS)
 
@@ -44,10 +61,6 @@ CONVENTIONS: dict[str, Convention] = {
             "paper",
             "Gatys, Ecker and Bethge 2015, arXiv 1508.06576, equations 1 to 7",
             **PAPER,
-            own_layer_weights=("style",),
-            style_weight=1000.0,
-            pooling="average",
-            normalize=True,
             init="noise",
             remarks="α/β was 10⁻³ or 10⁻⁴. The number of steps and the distribution of the noise are not given.",
         ),
@@ -55,10 +68,6 @@ CONVENTIONS: dict[str, Convention] = {
             "coursera",
             "a blog post on the Coursera lectures",
             **PAPER,
-            own_layer_weights=("style",),
-            style_weight=1000.0,
-            pooling="average",
-            normalize=True,
             init="noise",
             remarks="α, β, the λ of the layers, the layers and the optimiser are not given: here the paper's.",
         ),
@@ -66,38 +75,22 @@ CONVENTIONS: dict[str, Convention] = {
             "berkeley",
             "a quiz on neural style transfer of a course at Berkeley",
             **PAPER,
-            own_layer_weights=("style",),
-            style_weight=1000.0,
-            pooling="average",
-            normalize=True,
             optimizer="gradient_descent",
             remarks="α, β, w_l, the layers and η are not given: here the paper's, and an η that looks after itself.",
         ),
         Convention(
             "neural-style",
             "jcjohnson/neural-style, neural_style.lua",
-            **MEANS,
-            content_weight=5.0,
-            style_weight=100.0,
-            tv_weight=1e-3,
+            **TORCH,
             variation=_sums("Σ (d↓² + d→²)", times=0.5),
-            scale=256.0,
-            init="noise",
-            noise=1e-3 / 256,
             remarks="It adds the total variation to the gradient only, not to the loss; here to both. Its L-BFGS takes "
             "steps of fixed length; here they are searched for.",
         ),
         Convention(
             "neural-style-pt",
             "ProGamerGov/neural-style-pt, neural_style.py",
-            **MEANS,
-            content_weight=5.0,
-            style_weight=100.0,
-            tv_weight=1e-3,
+            **TORCH,
             variation=_sums("Σ |d↓|", "Σ |d→|"),
-            scale=256.0,
-            init="noise",
-            noise=1e-3 / 256,
             remarks="Its L-BFGS takes steps of fixed length; here they are searched for.",
         ),
         Convention(
