@@ -85,8 +85,9 @@ class Objective:
         Raises
         ------
         ValueError
-            If an image is too small to reach a layer, the network has no such layer, there is none at all, or a weight
-            is negative or of a term that the convention does not have.
+            If an image is too small to reach a layer, the network has no such layer, there is none at all, the weights
+            of the style images do not match their number, or a weight is negative or of a term that the convention does
+            not have.
         """
         convention = conventions.find(convention)
         content_layers = convention.weighted_layers("content", content_layers, network)
@@ -98,14 +99,14 @@ class Objective:
             for kind, weight in (("content", content_weight), ("style", style_weight), ("tv", tv_weight))
         )
         styles = [style] if isinstance(style, np.ndarray) else list(style)
-        blend = np.ones(len(styles)) if style_blend is None else np.asarray(style_blend, float)
+        blend = _shares([1.0] * len(styles) if style_blend is None else list(np.atleast_1d(style_blend)), len(styles))
         H, W = content.shape[:2]
         content_features, _ = network.forward(content, content_layers)
         P = {l: feature_matrix(content_features[l].copy()) for l in content_layers}
         N = {l: network.filters(l) for l in (*content_layers, *style_layers)}
         M = {l: (H // reduction(l)) * (W // reduction(l)) for l in N}
         A = {l: 0.0 for l in style_layers}
-        for image, b in zip(styles, blend / blend.sum(), strict=True):
+        for image, b in zip(styles, blend, strict=True):
             features, _ = network.forward(image, style_layers)
             for l in style_layers:
                 # The style image has M_a positions, the picture M: equal textures shall have equal Gram matrices.
@@ -170,3 +171,16 @@ class Objective:
         terms = {"content": content, "style": sum(style.values()), "tv": variation}
         total = sum(terms.values())
         return total, gradient, {"total": total, **terms, **style}
+
+
+def _shares(weights: list[float], images: int) -> list[float]:
+    """The weights of so many style images, scaled to the sum 1."""
+    if not images:
+        raise ValueError("at least one style image is needed")
+    if len(weights) != images:
+        raise ValueError(f"style_blend must have one weight for each of {images} style images, found {len(weights)}")
+    for weight in weights:
+        conventions.check_number("a weight of style_blend", weight)
+    if not sum(weights):
+        raise ValueError("style_blend must have a weight that is not 0")
+    return [weight / sum(weights) for weight in weights]

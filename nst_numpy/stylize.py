@@ -218,7 +218,8 @@ def transfer(
         raise ValueError(f"unknown keep_colors {keep_colors!r}; there are {', '.join(KEEP_COLORS)}")
 
     content_image = _load("content", content, sizes[-1])
-    style_images, blend = _styles(style, style_blend, sizes[-1])
+    styles = style if isinstance(style, list | tuple) else [style]
+    style_images = [_load("style", source, sizes[-1]) for source in styles]
     colors_of = content_image
     if keep_colors == "statistics":
         style_images = [colors.match_colors(image, content_image) for image in style_images]
@@ -243,7 +244,7 @@ def transfer(
             content_weight=content_weight,
             style_weight=style_weight,
             tv_weight=tv_weight,
-            style_blend=blend,
+            style_blend=style_blend,
             convention=convention,
         )
 
@@ -401,23 +402,6 @@ def _load(what: str, source, size: int | tuple[int, int]) -> np.ndarray:
         return images.load(source, size)
     except ValueError as error:
         raise ValueError(f"{what} image: {error}") from None
-
-
-def _styles(style, blend, size: int) -> tuple[list[np.ndarray], list[float]]:
-    """The style images and their weights."""
-    styles = list(style) if isinstance(style, list | tuple) else [style]
-    if not styles:
-        raise ValueError("at least one style image is needed")
-    weights = [1.0] * len(styles) if blend is None else list(blend)
-    if len(weights) != len(styles):
-        raise ValueError(
-            f"style_blend must have one weight for each of {len(styles)} style images, found {len(weights)}"
-        )
-    for weight in weights:
-        check_number("a weight of style_blend", weight)
-    if not sum(weights):
-        raise ValueError("style_blend must have a weight that is not 0")
-    return [_load("style", source, size) for source in styles], weights
 
 
 def _start(

@@ -99,8 +99,9 @@ def test_pictures_on_the_way_animation_and_losses(folder, capsys):
 
 def test_texture_and_reconstruct(folder, capsys):
     assert main(["texture", "style.jpg", "content.png", "-o", "a.png", "--style-blend", "1,3", *QUICK]) == 0
+    assert main(["texture", "style.jpg", "-o", "a.png", "--style-blend", "2", *QUICK]) == 0
     assert main(["reconstruct", "content.png", "conv2_1,relu3_1", "-o", "b.png", *QUICK]) == 0
-    assert capsys.readouterr().out == "wrote a.png\nwrote b.png\n"
+    assert capsys.readouterr().out == "wrote a.png\nwrote a.png\nwrote b.png\n"
     expected = nst_numpy.reconstruct("content.png", ["conv2_1", "conv3_1"], weights="small.h5", size=40, steps=3)
     assert np.array_equal(np.asarray(Image.open("b.png")), expected.image)
 
@@ -182,6 +183,8 @@ def test_module_is_the_command():
         ([*TRANSFER, "--optimizer", "adagrad"], "invalid choice: 'adagrad'"),
         ([*TRANSFER, "--style-layers", "conv1_1:a"], "expected LAYER,… or LAYER:WEIGHT,…, found 'conv1_1:a'"),
         ([*TRANSFER, "--style-blend", "1,2"], "style_blend must have one weight for each of 1 style images, found 2"),
+        ([*TRANSFER, "--style-blend", "a"], "argument --style-blend: invalid float value: 'a'"),
+        ([*TRANSFER, "--size", "20,"], "argument --size: invalid int value: '20,'"),
         ([*TRANSFER, "--init", "gray"], "unknown start 'gray'; did you mean grey?"),
         ([*TRANSFER, "--convention", "kers"], "unknown convention 'kers'; did you mean keras?"),
         ([*TRANSFER, "--animation", "way.mp4"], "'.mp4' is none of .gif, .webp, .png"),

@@ -356,6 +356,8 @@ def test_progress_shows_the_losses(capfd):
         ({"style": [STYLE, STYLE], "style_blend": [1]}, "one weight for each of 2 style images, found 1"),
         ({"style_blend": [1, 2]}, "one weight for each of 1 style images, found 2"),
         ({"style": [STYLE, STYLE], "style_blend": [1, -1]}, "a weight of style_blend must be a number of at least 0"),
+        ({"style": [STYLE, STYLE], "style_blend": 2.0}, "one weight for each of 2 style images, found 1"),
+        ({"style_layers": 5}, "style_layers must be names of layers, found 5"),
         ({"style_blend": [0]}, "style_blend must have a weight that is not 0"),
         ({"style": []}, "at least one style image is needed"),
         ({"init": "gray"}, "unknown start 'gray'; did you mean grey\\? There are content, noise, grey, style, or an"),

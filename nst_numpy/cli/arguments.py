@@ -16,12 +16,12 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def numbers(kind: type) -> Callable[[str], object]:
-    """One number, or several that commas separate."""
+def numbers(kind: type, *, one_alone: bool = True) -> Callable[[str], object]:
+    """Numbers that commas separate, as a list; one as itself, or as a list as well."""
 
     def read(text: str):
         values = [kind(part) for part in text.split(",")]
-        return values if len(values) > 1 else values[0]
+        return values[0] if one_alone and len(values) == 1 else values
 
     read.__name__ = kind.__name__  # for argparse, when it refuses a value
     return read
@@ -56,7 +56,7 @@ OPTIONS: dict[str, tuple[str, dict]] = {
     "tv_weight": ("γ, the weight of the total variation", {"type": float, "metavar": "W"}),
     "style_blend": (
         "a weight for each style image; by default all the same",
-        {"type": numbers(float), "metavar": "W,…"},
+        {"type": numbers(float, one_alone=False), "metavar": "W,…"},
     ),
     "keep_colors": ("keep the colours of the content image", {"choices": KEEP_COLORS}),
     "init": (f"where to start: {', '.join(STARTS)}, or an image file, such as an earlier result", {"metavar": "START"}),

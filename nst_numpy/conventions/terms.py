@@ -226,6 +226,8 @@ class Convention:
                 layers = {new: weights[old] for new, old in pairs} if weights else dict(pairs).keys()
         if isinstance(layers, str):
             layers = [layers]
+        if not isinstance(layers, Iterable):
+            raise ValueError(f"{kind}_layers must be names of layers, found {layers!r}")
         if not isinstance(layers, Mapping):
             layers = [canonical(layer, names) for layer in layers]
             rule = LAYER_WEIGHTS[self.content_layer_weights if kind == "content" else self.style_layer_weights]
