@@ -70,6 +70,11 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sum(np.multiply(a, b, dtype=np.float64)))
 
 
+def first_rate(rate: float | None, point: Point) -> float:
+    """The rate given, or one such that the largest first change of an element of x is 0.01."""
+    return rate if rate is not None else 0.01 / max(float(np.abs(point.gradient).max()), 1e-300)
+
+
 def gradient_descent(evaluate: Evaluate, point: Point, *, rate: float | None = None) -> Iterator[Point]:
     """Gradient descent: x ← x − η ∇f(x), with a step η that looks after itself.
 
@@ -88,7 +93,7 @@ def gradient_descent(evaluate: Evaluate, point: Point, *, rate: float | None = N
     ------
     Point
     """
-    eta = rate if rate is not None else 0.01 / max(float(np.abs(point.gradient).max()), 1e-300)
+    eta = first_rate(rate, point)
     while True:
         slope = dot(point.gradient, point.gradient)
         first = eta
@@ -127,7 +132,7 @@ def momentum(evaluate: Evaluate, point: Point, *, rate: float | None = None, dec
     ------
     Point
     """
-    eta = rate if rate is not None else 0.01 / max(float(np.abs(point.gradient).max()), 1e-300)
+    eta = first_rate(rate, point)
     least = 1e-18 * eta
     velocity = np.zeros_like(point.x)
     while eta >= least:

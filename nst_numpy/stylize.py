@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -254,10 +255,12 @@ def transfer(
     if keep_colors == "luminance":
         picture = colors.luminance(picture)
 
+    @cache
+    def colors_at(height: int, width: int) -> np.ndarray:
+        return images.load(colors_of, (height, width))
+
     def shown(x: np.ndarray) -> np.ndarray:
-        if keep_colors != "luminance":
-            return x
-        return colors.with_luminance(images.load(colors_of, x.shape[:2]), x)
+        return colors.with_luminance(colors_at(*x.shape[:2]), x) if keep_colors == "luminance" else x
 
     history: list[dict[str, float]] = []
     frames: list[np.ndarray] = []
@@ -270,10 +273,14 @@ def transfer(
             history.append(losses)
             bar.set_postfix({k: f"{losses[k]:.3g}" for k in ("total", "content", "style", "tv")}, refresh=False)
             bar.update(step - bar.n)
-            if every and step % every == 0:
-                frames.append(images.to_uint8(shown(state.x)))
+            keep = every and step % every == 0
+            if not keep and not callback:
+                return
+            image = shown(state.x)
+            if keep:
+                frames.append(images.to_uint8(image))
             if callback:
-                callback(step, shown(state.x), losses)
+                callback(step, image, losses)
 
         for (shape, objective), steps_here in zip(chain([first], objectives), steps, strict=True):
             if picture.shape != shape:
@@ -415,14 +422,15 @@ def _start(
     seed: int,
 ) -> np.ndarray:
     """The picture to start from, with its share of white noise."""
-    if isinstance(init, str) and init == "noise":
-        init, noise = "grey", 1.0
-    if isinstance(init, str) and init == "grey":
+    name = init if isinstance(init, str) else ""
+    if name == "noise":
+        name, noise = "grey", 1.0
+    if name == "grey":
         picture = np.full(shape, 0.5, np.float32)
-    elif isinstance(init, str) and init in STARTS:
-        picture = images.load({"content": content, "style": style}[init], shape[:2])
-    elif isinstance(init, str) and not Path(init).suffix and not Path(init).exists():
-        (nearest,) = difflib.get_close_matches(init, STARTS, n=1, cutoff=0)
+    elif name in STARTS:
+        picture = images.load({"content": content, "style": style}[name], shape[:2])
+    elif name and not Path(name).suffix and not Path(name).exists():
+        (nearest,) = difflib.get_close_matches(name, STARTS, n=1, cutoff=0)
         raise ValueError(f"unknown start {init!r}; did you mean {nearest}? There are {', '.join(STARTS)}, or an image")
     else:
         picture = _load("init", init, shape[:2])

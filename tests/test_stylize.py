@@ -351,7 +351,7 @@ def test_progress_shows_the_losses(capfd):
         ({"size": (40, 30)}, "sizes must go from small to large, found 40, 30"),
         ({"size": (20, 40), "steps": (1, 2, 3)}, "2 sizes need as many numbers of steps, or one; found 3"),
         ({"size": ()}, "size must not be empty"),
-        ({"convention": "pytorch"}, "unknown convention 'pytorch'; did you mean .*; .*|There are nst_numpy, paper"),
+        ({"convention": "pytorch"}, r"unknown convention 'pytorch'; did you mean .*\? There are nst_numpy, paper"),
         ({"convention": "paper", "tv_weight": 1.0}, "paper has no total variation: tv_weight must be 0, found 1"),
         ({"style": [STYLE, STYLE], "style_blend": [1]}, "one weight for each of 2 style images, found 1"),
         ({"style_blend": [1, 2]}, "one weight for each of 1 style images, found 2"),

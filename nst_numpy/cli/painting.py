@@ -90,11 +90,11 @@ def _paint(options: argparse.Namespace, function: Callable[..., StyleTransfer], 
         keywords["every"] = WAY
 
     def write(step, image, _) -> None:
-        if every and step % every == 0:
+        if step % every == 0:
             images.save(images.to_uint8(image), output.with_stem(f"{output.stem}_{step:04}"))
 
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the message is printed below
-        result = function(*arguments, **keywords, callback=write)
+        result = function(*arguments, **keywords, callback=write if every else None)
     result.save(output)
     written = [output]
     for path, save in ((animation, result.save_animation), (losses, result.save_losses)):

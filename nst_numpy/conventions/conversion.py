@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from nst_numpy.conventions.systems import find
-from nst_numpy.conventions.terms import VARIATIONS, Convention, check_number, filters
+from nst_numpy.conventions.terms import Convention, check_number, filters
 from nst_numpy.network import VGG, reduction
 
 
@@ -88,27 +88,24 @@ def convert(
             )
         converted |= {f"{kind}_layers": own, f"{kind}_weight": total}
     tv_weight = source.loss_weight("tv", tv_weight)
-    converted["tv_weight"] = tv_weight and tv_weight * _variation_ratio(source, target, H, W)
+    converted["tv_weight"] = tv_weight and _tv_weight(source, target, tv_weight, H, W)
     return converted
 
 
-def _variation_ratio(source: Convention, target: Convention, H: int, W: int) -> float:
-    """How many times the target's total variation the source's is."""
+def _tv_weight(source: Convention, target: Convention, weight: float, H: int, W: int) -> float:
+    """The weight with which the target's total variation is the source's."""
     if not target.variation(H, W):
         raise ValueError(f"{target.name} can't do this: it has no total variation; set tv_weight to 0")
-    both = [source.total_variation(1.0, H, W), target.total_variation(1.0, H, W)]
-    if source.scale != target.scale:
-        if any(isinstance(tv.scale, tuple) for tv in both):
-            raise ValueError(
-                f"{target.name} can't do this: it and {source.name} weigh the differences of red, green and blue in "
-                "other ratios; set tv_weight to 0"
-            )
-        both = [{name: c * tv.scale ** VARIATIONS[name].degree for name, c in tv.coefficients.items()} for tv in both]
-    else:
-        both = [tv.coefficients for tv in both]
-    ratios = [both[0].get(name, 0.0) / both[1].get(name, math.nan) for name in {**both[0], **both[1]}]
+    both = [source.total_variation(weight, H, W), target.total_variation(1.0, H, W)]
+    if both[0].scale != both[1].scale:
+        raise ValueError(
+            f"{target.name} can't do this: it and {source.name} weigh the differences of red, green and blue in "
+            "other ratios; set tv_weight to 0"
+        )
+    of_source, of_target = (tv.coefficients for tv in both)
+    ratios = [of_source.get(name, 0.0) / of_target.get(name, math.nan) for name in {**of_source, **of_target}]
     if not all(math.isclose(ratio, ratios[0], rel_tol=1e-12) for ratio in ratios):
-        written = [" + ".join(f"{c:.3g} {name}" for name, c in tv.items()) for tv in both]
+        written = [" + ".join(f"{c:.3g} {name}" for name, c in tv.coefficients.items()) for tv in both]
         raise ValueError(
             f"{target.name} can't do this: its total variation is {written[1]}, that of {source.name} {written[0]}; no "
             "weight makes them equal for every image; set tv_weight to 0"

@@ -69,25 +69,24 @@ class TotalVariation:
     ----------
     coefficients : dict of str to float
         c for each term, a name of `VARIATIONS`.
-    scale : float or tuple of three floats
-        s: what turns differences of x into those of the variable that the system measures.
+    scale : tuple of three floats, optional
+        s, where red, green and blue are scaled differently.
     """
 
     coefficients: dict[str, float]
-    scale: float | tuple[float, float, float] = 1.0
+    scale: tuple[float, float, float] | None = None
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient at the image x, of shape (H, W, 3).
 
         The variable is u = s x, so the chain rule multiplies the gradient with respect to u by s.
         """
-        scale = np.asarray(self.scale, x.dtype)
-        u = scale * x
+        u = x if self.scale is None else np.asarray(self.scale, x.dtype) * x
         value, gradient = 0.0, np.zeros_like(x)
         for name, c in self.coefficients.items():
             value += c * VARIATIONS[name].value(u)
             gradient += c * VARIATIONS[name].gradient(u)
-        return value, scale * gradient
+        return value, gradient if self.scale is None else np.asarray(self.scale, x.dtype) * gradient
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Convention:
     variation : callable
         `variation(H, W)` gives the coefficients of `TotalVariation` for γ = 1; empty where the system has none.
     scale : float or tuple of three floats
-        That of `TotalVariation`.
+        What turns differences of pixels in 0–1 into those of the variable whose variation the system measures.
     pooling, init, optimizer : str
     normalize : bool
         Whether the filters of a network are scaled to mean response 1; see `weights.normalize_network`. α and β depend
@@ -185,7 +184,10 @@ class Convention:
         coefficients = self.variation(height, width)
         if weight and not coefficients:
             raise ValueError(f"{self.name} has no total variation: tv_weight must be 0, found {weight:g}")
-        return TotalVariation({name: weight * c for name, c in coefficients.items()} if weight else {}, self.scale)
+        coefficients = {name: weight * c for name, c in coefficients.items()} if weight else {}
+        if isinstance(self.scale, tuple):
+            return TotalVariation(coefficients, self.scale)
+        return TotalVariation({name: c * self.scale ** VARIATIONS[name].degree for name, c in coefficients.items()})
 
     def loss_weight(self, kind: str, weight: float | None) -> float:
         """α, β or γ (kind "content", "style" or "tv"): the one given, or that of the system.
@@ -221,9 +223,9 @@ class Convention:
         if layers is None:
             layers = self.content_layers if kind == "content" else self.style_layers
             if network is not None:
-                weights = layers if isinstance(layers, Mapping) else {}
-                pairs = [(_nearest(layer, network), layer) for layer in layers]
-                layers = {new: weights[old] for new, old in pairs} if weights else dict(pairs).keys()
+                nearest = {_nearest(layer, network): layer for layer in layers}
+                weighted = isinstance(layers, Mapping)
+                layers = {new: layers[old] for new, old in nearest.items()} if weighted else list(nearest)
         if isinstance(layers, str):
             layers = [layers]
         if not isinstance(layers, Iterable):
