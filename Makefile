@@ -47,7 +47,7 @@ format: .venv/installed-test
 	$(BIN)/ruff format .
 
 bench: .venv/installed-oracle
-	$(BIN)/nst-numpy bench --against torch
+	$(BIN)/python benchmarks/speed.py --against torch
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -9,12 +9,12 @@ To read how it works: `layers`, `losses`, `network`, `objective`, in this order.
 
 from nst_numpy import conventions, exercises, layers, losses, samples
 from nst_numpy.checking import GradientCheck, check_layers, check_network, gradcheck
-from nst_numpy.looking import Patch, receptive_field, top_patches
+from nst_numpy.inspection.receptive import Patch, receptive_field, top_patches
+from nst_numpy.inspection.tracing import Trace, trace
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.optimize import OptimizeResult, minimize
 from nst_numpy.stylize import StyleTransfer, reconstruct, texture, transfer
-from nst_numpy.tracing import Trace, trace
 from nst_numpy.weights import load as load_weights
 from nst_numpy.weights import random_network
 from nst_numpy.weights import save as save_weights

@@ -447,7 +447,7 @@ def check_network(network: VGG, image: np.ndarray, layer: str, **options) -> Lay
     LayerChecks
     """
     deepest = network.layers.index(network.canonical(layer)) + 1
-    runs, prepared = network.runs_on, network._prepared
+    runs, prepared = network.engine, network.prepared
     layers = {"input": (lambda x: (255 * x - network.mean) * network.scale, lambda dy, x: dy * (255 * network.scale))}
     for name in network.layers[:deepest]:
         if name.startswith("pool"):

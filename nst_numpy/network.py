@@ -6,55 +6,21 @@ gradient of every further loss layer when it passes it. What arrives at the bott
 pixels.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 
-from nst_numpy import images, plain
-
-# Convolutions per block; a pooling layer follows each block (Simonyan and Zisserman 2015, table 1, D and E).
-TOPOLOGIES = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
-FILTERS = (64, 128, 256, 512, 512)  # in the convolutions of each block
-
-
-def layer_names(topology: str) -> list[str]:
-    """All layers of a topology ("vgg16" or "vgg19") in order: conv1_1, conv1_2, pool1, … conv5_3 or conv5_4, pool5."""
-    names = []
-    for block, convolutions in enumerate(TOPOLOGIES[topology], start=1):
-        names += [f"conv{block}_{i}" for i in range(1, convolutions + 1)] + [f"pool{block}"]
-    return names
+from nst_numpy import backends, images
+from nst_numpy.backends import Backend
+from nst_numpy.topology import TOPOLOGIES, canonical, convolution_names, is_convolution, layer_names, reduction
+from nst_numpy.validation import check_choice, check_number
 
 
-def convolution_names(topology: str) -> list[str]:
-    """The convolutions of a topology in order."""
-    return [name for name in layer_names(topology) if name.startswith("conv")]
-
-
-def reduction(layer: str) -> int:
-    """How many times smaller a layer's response is than the image, in height and in width (rounded down)."""
-    return 2 ** (int(layer[4]) - layer.startswith("conv"))
-
-
-def canonical(layer: str, layers: Iterable[str]) -> str:
-    """The name of a layer as in `layers`; "relu4_2" is another name for "conv4_2".
-
-    Raises
-    ------
-    ValueError
-        If it is not among them; the message names the nearest.
-    """
-    name = layer.replace("relu", "conv") if isinstance(layer, str) else layer
-    if name not in layers:
-        (nearest,) = difflib.get_close_matches(str(name), layers, n=1, cutoff=0)
-        raise ValueError(f"unknown layer {layer!r}; did you mean {nearest}? This network has {', '.join(layers)}")
-    return name
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class VGG:
     """A VGG network, or the first layers of one, with filters of any number.
 
@@ -70,8 +36,9 @@ class VGG:
     pooling : {"average", "max"}
         The paper takes average pooling; VGG was trained with max pooling.
     name : str
-    backend : {"fast", "plain"}
-        What the network runs on; see `fast` and `plain`.
+    backend : {"fast", "plain"} or Backend
+        What the network runs on: compiled kernels on all cores, the plain NumPy of `layers.py`, or any object with the
+        functions of `backends.Backend`.
     threads : int, optional
         For the fast backend; by default one for each core. The results are the same bits for any number.
 
@@ -92,14 +59,15 @@ class VGG:
     scale: float = 1.0
     pooling: str = "average"
     name: str = ""
-    backend: str = "fast"
+    backend: str | Backend = "fast"
     threads: int | None = None
 
     def __post_init__(self):
-        if self.pooling not in ("average", "max"):
-            raise ValueError(f'pooling must be "average" or "max", found {self.pooling!r}')
-        if self.backend not in ("fast", "plain"):
-            raise ValueError(f'backend must be "fast" or "plain", found {self.backend!r}')
+        check_choice("pooling", self.pooling, ("average", "max"))
+        if isinstance(self.backend, str):
+            check_choice("backend", self.backend, ("fast", "plain"))
+        if self.threads is not None:
+            check_number("threads", self.threads, whole=True, least=1)
         _layers_of(list(self.convolutions))  # refuses other names
         channels = 3
         for layer, (kernel, bias) in self.convolutions.items():
@@ -117,17 +85,19 @@ class VGG:
         return _layers_of(list(self.convolutions))
 
     @cached_property
-    def runs_on(self):
+    def engine(self) -> Backend:
         """The backend itself."""
-        if self.backend == "plain":
-            return plain
-        from nst_numpy.fast import Fast  # Numba takes its time to import
-
-        return Fast(self.threads, self.dtype)
+        return backends.create(self.backend, self.threads, self.dtype)
 
     @cached_property
-    def _prepared(self) -> dict:
-        return {layer: self.runs_on.prepare(*weights) for layer, weights in self.convolutions.items()}
+    def prepared(self) -> dict[str, Any]:
+        """The weights of each convolution, in the form that the backend made of them."""
+        return {layer: self.engine.prepare(*weights) for layer, weights in self.convolutions.items()}
+
+    def __repr__(self) -> str:
+        names = list(self.convolutions)
+        runs = self.backend if isinstance(self.backend, str) else type(self.backend).__name__
+        return f"VGG({self.name!r}, {names[0]} … {names[-1]}, {self.pooling} pooling, {self.dtype}, {runs} backend)"
 
     @property
     def dtype(self) -> np.dtype:
@@ -141,7 +111,40 @@ class VGG:
     def filters(self, layer: str) -> int:
         """How many filters a layer has; a pooling layer has those of the convolution before it."""
         before = self.layers[: self.layers.index(layer) + 1]
-        return len(self.convolutions[next(name for name in reversed(before) if name.startswith("conv"))][1])
+        return len(self.convolutions[next(filter(is_convolution, reversed(before)))][1])
+
+    def input_forward(self, image: np.ndarray) -> np.ndarray:
+        """What goes into conv1_1: (255 · image − mean) · scale, in the type in which the network computes."""
+        return ((255 * image - self.mean) * self.scale).astype(self.dtype)
+
+    def input_backward(self, da: np.ndarray) -> np.ndarray:
+        """Gradient with respect to the image: a linear map passes a gradient on times its factor, 255 · scale."""
+        return da * (255 * self.scale)
+
+    def layer(self, name: str) -> tuple[Callable, Callable]:
+        """One layer as a pair of functions, as in `layers`: `forward(x)` → y and `backward(dy, x)` → dx.
+
+        A convolution comes with its ReLU; "input" is what happens to the pixels before conv1_1. Both functions run on
+        the backend. To look at layers one by one; a sweep is faster.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer.
+        """
+        if name == "input":
+            return self.input_forward, lambda dy, x: self.input_backward(dy)
+        name, run = self.canonical(name), self.engine
+        if is_convolution(name):
+            weights = self.prepared[name]
+            return (
+                lambda x: run.conv_relu_forward(x, weights)[0],
+                lambda dy, x: run.conv_relu_backward(dy, weights, run.conv_relu_forward(x, weights)[1]),
+            )
+        return (
+            lambda x: run.pool_forward(x, self.pooling)[0],
+            lambda dy, x: run.pool_backward(dy, self.pooling, run.pool_forward(x, self.pooling)[1]),
+        )
 
     def forward(self, image: np.ndarray, layers: Iterable[str]) -> tuple[dict[str, np.ndarray], list]:
         """One sweep from the pixels to the deepest of `layers`.
@@ -151,21 +154,22 @@ class VGG:
         image : ndarray, shape (H, W, 3)
             RGB, 0 is black and 1 is white; values outside are allowed (the optimiser may go there).
         layers : iterable of str
-            Canonical names.
+            Names of layers.
 
         Returns
         -------
         features : dict of str to ndarray, shape (H_l, W_l, N_l)
-            The responses of `layers`.
+            The responses of `layers`, by their canonical names ("conv1_1" for "relu1_1").
         tape : list
             What `backward` needs: each step, (convolution or None, pooling or None, the backend's cache), in order.
 
         Raises
         ------
         ValueError
-            If the image is too small to reach a layer.
+            If the image is no array of floats (H, W, 3), or too small to reach a layer, or there is no such layer.
         """
-        wanted = set(layers)
+        check_pixels(image)
+        wanted = {self.canonical(layer) for layer in layers}
         for layer in wanted:
             side = reduction(layer)
             if min(image.shape[:2]) < side:
@@ -173,16 +177,16 @@ class VGG:
                     f"an image of {image.shape[1]}×{image.shape[0]} pixels is too small for {layer}, which needs at "
                     f"least {side}×{side}; take a larger size, or layers less deep"
                 )
-        a = ((255 * image - self.mean) * self.scale).astype(self.dtype)
+        a = self.input_forward(image)
         features, tape = {}, []
-        with self.runs_on.session():
+        with self.engine.session():
             for convolution, pool in self._stages(wanted):
                 if pool is None:
-                    a, cache = self.runs_on.conv_relu_forward(a, self._prepared[convolution])
+                    a, cache = self.engine.conv_relu_forward(a, self.prepared[convolution])
                 elif convolution is None:
-                    a, cache = self.runs_on.pool_forward(a, self.pooling)
+                    a, cache = self.engine.pool_forward(a, self.pooling)
                 else:
-                    a, cache = self.runs_on.conv_relu_pool_forward(a, self._prepared[convolution], self.pooling)
+                    a, cache = self.engine.conv_relu_pool_forward(a, self.prepared[convolution], self.pooling)
                 tape.append((convolution, pool, cache))
                 if (pool or convolution) in wanted:
                     features[pool or convolution] = a
@@ -193,7 +197,7 @@ class VGG:
         deepest = max((self.layers.index(layer) for layer in wanted), default=-1)
         convolution = None
         for layer in self.layers[: deepest + 1]:
-            if layer.startswith("pool"):
+            if not is_convolution(layer):
                 yield convolution, layer
                 convolution = None
                 continue
@@ -226,9 +230,18 @@ class VGG:
         -------
         ndarray, shape (H, W, 3)
             Gradient with respect to the image, in the units of the image (0–1).
+
+        Raises
+        ------
+        ValueError
+            If there is no gradient, or one for a layer that the forward sweep was not asked for.
         """
+        passed = [pool or convolution for convolution, pool, _ in tape]
+        if not gradients or not set(gradients) <= set(passed):
+            found = ", ".join(gradients) or "none"
+            raise ValueError(f"expected gradients for some of {', '.join(passed)}, found {found}")
         da = None
-        with self.runs_on.session():
+        with self.engine.session():
             for convolution, pool, cache in reversed(tape):
                 g = gradients.get(pool or convolution)
                 if g is not None:
@@ -236,12 +249,12 @@ class VGG:
                 if da is None:  # above the deepest layer that injects anything
                     continue
                 if pool is None:
-                    da = self.runs_on.conv_relu_backward(da, self._prepared[convolution], cache)
+                    da = self.engine.conv_relu_backward(da, self.prepared[convolution], cache)
                 elif convolution is None:
-                    da = self.runs_on.pool_backward(da, self.pooling, cache)
+                    da = self.engine.pool_backward(da, self.pooling, cache)
                 else:
-                    da = self.runs_on.conv_relu_pool_backward(da, self._prepared[convolution], self.pooling, cache)
-        return da * (255 * self.scale)
+                    da = self.engine.conv_relu_pool_backward(da, self.prepared[convolution], self.pooling, cache)
+        return self.input_backward(da)
 
     def features(self, image, layers: Iterable[str] | str) -> dict[str, np.ndarray]:
         """The responses of some layers to an image.
@@ -269,6 +282,28 @@ class VGG:
         return {layer: found[canonical[layer]] for layer in asked}
 
 
+def check_pixels(image: np.ndarray) -> None:
+    """Refuse what is no array of floats (H, W, 3). Its values may lie outside 0–1: the optimiser may go there.
+
+    Raises
+    ------
+    TypeError
+        If it is no array.
+    ValueError
+        If it has another shape or type.
+    """
+    if not isinstance(image, np.ndarray):
+        found = type(image).__name__
+        raise TypeError(f"an image must be an array here, found {found}; images.load makes one of a file")
+            f"an image must be an array here, found {type(image).__name__}; images.load makes one of a file"
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
+        raise ValueError(
+            f"an image must be an array of floats in 0–1, of shape (H, W, 3), found {image.dtype} {image.shape}; "
+            "images.load makes one of any image"
+        )
+
+
 def _layers_of(convolutions: list[str]) -> tuple[str, ...]:
     """The layers, poolings included, of the topology that begins with these convolutions."""
     agreed, following = [], ["conv1_1"]
@@ -279,7 +314,7 @@ def _layers_of(convolutions: list[str]) -> tuple[str, ...]:
         common = [name for name, _ in same]
         if common == convolutions != []:
             end = layers.index(convolutions[-1]) + 1
-            return tuple(layers[: end + layers[end].startswith("pool")])
+            return tuple(layers[: end + (not is_convolution(layers[end]))])
         if len(common) > len(agreed):
             agreed, following = common, expected[len(common) :]
     after = f" after {agreed[-1]}" if agreed else ""

@@ -17,7 +17,9 @@ import numpy as np
 from nst_numpy import conventions, losses
 from nst_numpy.conventions import Convention, TotalVariation
 from nst_numpy.losses import feature_matrix
-from nst_numpy.network import VGG, reduction
+from nst_numpy.network import VGG
+from nst_numpy.topology import reduction
+from nst_numpy.validation import check_number
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Objective:
             for l in style_layers:
                 # The style image has M_a positions, the picture M: equal textures shall have equal Gram matrices.
                 M_a = math.prod(features[l].shape[:2])
-                A[l] = A[l] + float(b * M[l] / M_a) * network.runs_on.gram(features[l])
+                A[l] = A[l] + float(b * M[l] / M_a) * network.engine.gram(features[l])
         return cls(
             network,
             P,
@@ -142,7 +144,7 @@ class Objective:
             "total", "content", "style" and "tv", and each style layer by its name. They are weighted, and add up:
             total = content + style + tv, style = the sum over the style layers.
         """
-        backend = self.network.runs_on
+        backend = self.network.engine
         features, tape = self.network.forward(x, {**self.P, **self.A})
         content = 0.0
         style, dG = {}, {}
@@ -180,7 +182,7 @@ def _shares(weights: list[float], images: int) -> list[float]:
     if len(weights) != images:
         raise ValueError(f"style_blend must have one weight for each of {images} style images, found {len(weights)}")
     for weight in weights:
-        conventions.check_number("a weight of style_blend", weight)
+        check_number("a weight of style_blend", weight)
     if not sum(weights):
         raise ValueError("style_blend must have a weight that is not 0")
     return [weight / sum(weights) for weight in weights]

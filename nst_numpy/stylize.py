@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from nst_numpy import colors, conventions, images
 from nst_numpy import weights as weight_files
-from nst_numpy.conventions import Convention, check_number
+from nst_numpy.conventions import Convention
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.optimize import METHODS, STOPPED, OptimizeResult, minimize
+from nst_numpy.validation import check_number
 
 STARTS = ("content", "noise", "grey", "style")
 KEEP_COLORS = ("luminance", "statistics")
@@ -88,7 +89,7 @@ class StyleTransfer:
         ValueError, FileNotFoundError
             If the suffix is no format of a table or a plot, or the folder does not exist.
         """
-        from nst_numpy import plots  # Matplotlib takes its time to import
+        from nst_numpy.inspection import plots  # Matplotlib takes its time to import
 
         plots.save_losses(self.history, path)
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from nst_numpy import VGG
-from nst_numpy.network import layer_names
+from nst_numpy.topology import layer_names
 
 MEAN = np.array([120.0, 115.0, 100.0])
 

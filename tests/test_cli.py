@@ -18,8 +18,9 @@ from drawing import small_vgg
 from PIL import Image
 
 import nst_numpy
-from nst_numpy import bench, register, save_weights
+from nst_numpy import save_weights
 from nst_numpy.cli import main
+from nst_numpy.weights import registry
 
 
 @pytest.fixture
@@ -260,12 +261,12 @@ def test_weights_verify(folder, capsys, monkeypatch):
     assert main(["weights", "verify", "small.h5"]) == 0
     assert "small.h5: readable, conv1_1 to conv5_4; it is not in the register" in capsys.readouterr().out
     digest = hashlib.sha256((folder / "small.h5").read_bytes()).hexdigest()
-    entry = dataclasses.replace(register.REGISTER["vgg19"], url="http://x/small.h5", size=0, hash=f"sha256:{digest}")
-    monkeypatch.setitem(register.REGISTER, "vgg19", entry)
-    monkeypatch.setenv(register.CACHE_VARIABLE, str(folder))
+    entry = dataclasses.replace(registry.REGISTRY["vgg19"], url="http://x/small.h5", size=0, hash=f"sha256:{digest}")
+    monkeypatch.setitem(registry.REGISTRY, "vgg19", entry)
+    monkeypatch.setenv(registry.CACHE_VARIABLE, str(folder))
     assert main(["weights", "verify", "small.h5", "vgg19"]) == 0
     assert capsys.readouterr().out.count("it is vgg19, sha256:") == 2
-    monkeypatch.setitem(register.REGISTER, "vgg19", dataclasses.replace(entry, hash="md5:123"))
+    monkeypatch.setitem(registry.REGISTRY, "vgg19", dataclasses.replace(entry, hash="md5:123"))
     assert main(["weights", "verify", "vgg19"]) == 2
     error = capsys.readouterr().err
     assert re.fullmatch(r"nst-numpy: error: .*small\.h5 is not vgg19: expected md5 123, found \w{32}\n", error)

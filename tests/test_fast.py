@@ -18,10 +18,9 @@ from test_objective import objective
 from threadpoolctl import threadpool_info
 
 import nst_numpy
-from nst_numpy import fast, plain
-from nst_numpy.fast import Fast
-from nst_numpy.kernels import transforms, winograd
-from nst_numpy.kernels.parallel import Buffers, Workers, one_blas_thread
+from nst_numpy.backends import fast, plain, transforms, winograd
+from nst_numpy.backends.fast import Fast
+from nst_numpy.backends.threads import Buffers, Workers, one_blas_thread
 
 BACKEND = Fast(3, np.float64)
 seeds = st.integers(0, 2**32 - 1)
@@ -336,7 +335,7 @@ def test_results_are_not_overwritten_by_later_calls():
 def test_a_step_takes_no_new_memory_after_the_first():
     f = objective()
     x = picture(3, 33, 40)
-    buffers = f.network.runs_on.buffers
+    buffers = f.network.engine.buffers
     buffers.BLOCK = 1  # each piece in a block of its own: whatever is new is a new block
     for _ in range(5):
         f(x)
@@ -354,7 +353,7 @@ def test_works_where_the_cache_cannot_be_written(tmp_path):
     code = (
         "import numba.core.caching as c\n"
         "c._CacheLocator.ensure_cache_path = lambda self: (_ for _ in ()).throw(OSError('read-only'))\n"
-        "from nst_numpy.kernels import compiled; import numpy as np\n"
+        "from nst_numpy.backends import compiled; import numpy as np\n"
         "y = np.empty((1, 1, 1)); compiled.average_pool(np.ones((2, 2, 1)), 0, 1, y)\n"
         "print(compiled.__file__, y[0, 0, 0])"
     )
@@ -366,7 +365,7 @@ def test_works_where_the_cache_cannot_be_written(tmp_path):
 
 def test_the_first_call_says_that_it_compiles(caplog, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    code = "from nst_numpy.fast import Fast; Fast(1); Fast(1)"
+    code = "from nst_numpy.backends.fast import Fast; Fast(1); Fast(1)"
     said = [
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stderr
         for _ in range(2)

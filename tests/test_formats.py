@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from drawing import like, picture, small_vgg
 
-from nst_numpy import VGG, formats, load_weights
-from nst_numpy.formats import IMAGENET_MEAN
-from nst_numpy.network import TOPOLOGIES, convolution_names, layer_names
+from nst_numpy import VGG, load_weights
+from nst_numpy.topology import TOPOLOGIES, convolution_names, layer_names
+from nst_numpy.weights import formats
+from nst_numpy.weights.formats import IMAGENET_MEAN
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 

@@ -7,7 +7,7 @@ import pytest
 from drawing import MEAN, like, picture, small_vgg
 
 from nst_numpy import VGG, gradcheck, layers
-from nst_numpy.network import layer_names
+from nst_numpy.topology import layer_names
 
 
 def test_topologies_are_those_of_the_table():

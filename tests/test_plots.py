@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import Objective, losses, plots
+from nst_numpy import Objective, losses
+from nst_numpy.inspection import plots
 
 NETWORK, IMAGE = small_vgg(), picture(1, 24, 32)
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nst_numpy import gradcheck, load_weights, plain, save_weights
+from nst_numpy import gradcheck, load_weights, save_weights
+from nst_numpy.backends import plain
 
 PROGRAM = Path(__file__).parents[1] / "weights/train.py"
 spec = importlib.util.spec_from_file_location("train", PROGRAM)

@@ -36,9 +36,10 @@ from tqdm import tqdm
 
 import nst_numpy
 from nst_numpy import layers, weights
-from nst_numpy.fast import Fast
-from nst_numpy.kernels.parallel import Workers
-from nst_numpy.network import VGG, convolution_names
+from nst_numpy.backends.fast import Fast
+from nst_numpy.backends.threads import Workers
+from nst_numpy.network import VGG
+from nst_numpy.topology import convolution_names
 
 WIDTHS, CONVOLUTIONS = weights.WIDTHS, convolution_names("vgg19")[:13]  # conv1_1 … conv5_1
 DISTILLED = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_4")

@@ -1,10 +1,9 @@
-"""conventions, plot and bench: the commands that show what there is, what happens inside, and how fast."""
+"""conventions and plot: the commands that show what there is, and what happens inside."""
 
 import argparse
-import json
 from pathlib import Path
 
-from nst_numpy import bench, conventions, images, weights
+from nst_numpy import conventions, images, weights
 from nst_numpy.cli.arguments import DEFAULTS, OPTIONS, WEIGHTS, names, numbers
 from nst_numpy.objective import Objective
 
@@ -52,18 +51,6 @@ def add(commands) -> None:
             keywords = OPTIONS[option][1] | ({"type": int, "metavar": "N"} if option == "size" else {})
             what.add_argument(f"--{option}", default=default, help=f"(default: {default})", **keywords)
 
-    measure = commands.add_parser(
-        "bench",
-        help="how fast one step is, layer by layer, and in how much memory",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    measure.set_defaults(run=_bench)
-    measure.add_argument("--against", choices=["torch"], help="measure PyTorch beside it, which must be installed")
-    measure.add_argument("--size", type=int, default=512, metavar="N", help="side of the square image in pixels")
-    measure.add_argument("--threads", type=int, metavar="N", help="for each; by default one for each core")
-    measure.add_argument("--rounds", type=int, default=7, metavar="N", help="steps of each; the best counts")
-    measure.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
 
 def _list(options: argparse.Namespace) -> int:
     print(conventions.table())
@@ -89,7 +76,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _plot(options: argparse.Namespace) -> int:
-    from nst_numpy import plots  # Matplotlib takes its time to import
+    from nst_numpy.inspection import plots  # Matplotlib takes its time to import
 
     images.check_output(options.output, images.PLOTS)
     network = weights.load(options.weights)
@@ -103,14 +90,4 @@ def _plot(options: argparse.Namespace) -> int:
     with images.whole_file(options.output) as part:
         figure.savefig(part)
     print(f"wrote {options.output}")
-    return 0
-
-
-def _bench(options: argparse.Namespace) -> int:
-    for name, least in (("size", 16), ("threads", 1), ("rounds", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be at least {least}, found {value}")
-    measured = bench.bench(options.size, options.against, options.threads, options.rounds)
-    print(json.dumps(measured, indent=2) if options.json else bench.table(measured))
     return 0

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from nst_numpy import images, register, weights
+from nst_numpy import images, weights
+from nst_numpy.weights import registry
 
 
 def add(commands) -> None:
@@ -31,7 +32,7 @@ def add(commands) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    print(register.table())
+    print(registry.table())
     return 0
 
 
@@ -47,13 +48,13 @@ def _show(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     for file in options.files:
-        name = file if file in register.REGISTER else ""
-        path = register.location(name) if name else Path(file)
+        name = file if file in registry.REGISTRY else ""
+        path = registry.location(name) if name else Path(file)
         network = weights.load(path, normalize=False)  # reads it all, and refuses what is wrong
-        if name and (wrong := register.REGISTER[name].mismatch(path)):
+        if name and (wrong := registry.REGISTRY[name].mismatch(path)):
             raise ValueError(f"{path} is not {name}: {wrong}")
-        known = name or register.identify(path)
-        what = f"it is {known}, {register.REGISTER[known].hash or 'no hash'}" if known else "it is not in the register"
+        known = name or registry.identify(path)
+        what = f"it is {known}, {registry.REGISTRY[known].hash or 'no hash'}" if known else "it is not in the registry"
         print(f"{path}: readable, conv1_1 to {list(network.convolutions)[-1]}; {what}")
     return 0
 

@@ -12,7 +12,7 @@ optimiser. So α and β of one system mean something else in another; `convert` 
 
 from nst_numpy.conventions.conversion import convert
 from nst_numpy.conventions.systems import CONVENTIONS, find, table
-from nst_numpy.conventions.terms import CONTENT_TERMS, STYLE_TERMS, Convention, TotalVariation, check_number
+from nst_numpy.conventions.terms import CONTENT_TERMS, STYLE_TERMS, Convention, TotalVariation
 
 __all__ = [
     "CONTENT_TERMS",
@@ -20,7 +20,6 @@ __all__ = [
     "STYLE_TERMS",
     "Convention",
     "TotalVariation",
-    "check_number",
     "convert",
     "find",
     "table",

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from nst_numpy.conventions.systems import find
-from nst_numpy.conventions.terms import Convention, check_number, filters
-from nst_numpy.network import VGG, reduction
+from nst_numpy.conventions.terms import Convention, filters
+from nst_numpy.network import VGG
+from nst_numpy.topology import reduction
+from nst_numpy.validation import check_number
 
 
 def convert(

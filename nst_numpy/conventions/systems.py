@@ -1,9 +1,9 @@
 """The systems, each as a `Convention`; read in their own code, or in the printed formulas, in November 2026."""
 
-import difflib
 from collections.abc import Callable
 
 from nst_numpy.conventions.terms import Convention
+from nst_numpy.validation import check_choice
 
 PAPER = {
     "content_term": "½ Σ (F − P)²",
@@ -210,8 +210,5 @@ def find(convention: str | Convention) -> Convention:
     """
     if isinstance(convention, Convention):
         return convention
-    if convention not in CONVENTIONS:
-        (nearest,) = difflib.get_close_matches(str(convention), CONVENTIONS, n=1, cutoff=0)
-        have = ", ".join(CONVENTIONS)
-        raise ValueError(f"unknown convention {convention!r}; did you mean {nearest}? There are {have}")
+    check_choice("convention", convention, CONVENTIONS)
     return CONVENTIONS[convention]

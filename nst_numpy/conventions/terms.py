@@ -1,6 +1,5 @@
 """What conventions are made of: terms as systems write them, and the factors that make them of the paper's."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -8,7 +7,9 @@ from functools import partial
 import numpy as np
 
 from nst_numpy import losses
-from nst_numpy.network import FILTERS, VGG, canonical, layer_names
+from nst_numpy.network import VGG
+from nst_numpy.topology import FILTERS, block, canonical, layer_names
+from nst_numpy.validation import check_number
 
 # The content term of a layer as a system writes it, and the factor a(N, M) that makes it of L_content.
 CONTENT_TERMS: dict[str, Callable[[int, int], float]] = {
@@ -239,23 +240,9 @@ class Convention:
         return {canonical(layer, names): float(weight) for layer, weight in layers.items()}
 
 
-def check_number(name: str, value, *, whole: bool = False, least: float = 0, most: float = math.inf) -> None:
-    """Refuse what is no finite number, or lies outside least … most.
-
-    Raises
-    ------
-    ValueError
-    """
-    kind = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    number = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not least <= value <= most:
-        limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise ValueError(f"{name} must be a {'whole ' * whole}number {limits}, found {value!r}")
-
-
 def filters(layer: str, network: VGG | None = None) -> int:
     """The number of filters of a layer in a network, by default VGG's own."""
-    return FILTERS[int(layer[4]) - 1] if network is None else network.filters(layer)
+    return FILTERS[block(layer) - 1] if network is None else network.filters(layer)
 
 
 def _nearest(layer: str, network: VGG) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from drawing import small_vgg
 
-from nst_numpy import load_weights, register, save_weights
+from nst_numpy import load_weights, save_weights
+from nst_numpy.weights import registry
 
 WEIGHTS = None
 
@@ -56,12 +57,12 @@ def server(tmp_path_factory):
 def known(server, tmp_path, monkeypatch):
     """Give the name "vgg19" to a file whose address on the server behaves so; return where it will be kept."""
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv(register.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(registry.CACHE_VARIABLE, str(tmp_path / "cache"))
 
     def make(behaviour, **changes):
         of = {"size": len(WEIGHTS), "hash": "md5:" + hashlib.md5(WEIGHTS).hexdigest()} | changes
-        entry = replace(register.REGISTER["vgg19"], url=f"{server}/{behaviour}/file.h5", **of)
-        monkeypatch.setitem(register.REGISTER, "vgg19", entry)
+        entry = replace(registry.REGISTRY["vgg19"], url=f"{server}/{behaviour}/file.h5", **of)
+        monkeypatch.setitem(registry.REGISTRY, "vgg19", entry)
         return tmp_path / "cache/file.h5"
 
     return make
@@ -73,15 +74,15 @@ def test_a_name_is_downloaded_once(known, behaviour):
     assert load_weights("vgg19").layers[-1] == "pool1"
     assert path.read_bytes() == WEIGHTS
     known("fails")  # no second download
-    assert register.fetch("vgg19") == path
+    assert registry.fetch("vgg19") == path
 
 
 @pytest.mark.parametrize("digest", ["", "sha256:" + "{:.8}"])
 def test_hashes_published_in_part_or_not_at_all(known, digest):
     digest = digest.format(hashlib.sha256(WEIGHTS).hexdigest())
     path = known("good", hash=digest, size=0)
-    assert register.fetch("vgg19", progress=False) == path
-    assert not register.REGISTER["vgg19"].mismatch(path)
+    assert registry.fetch("vgg19", progress=False) == path
+    assert not registry.REGISTRY["vgg19"].mismatch(path)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_hashes_published_in_part_or_not_at_all(known, digest):
 def test_failures_leave_nothing_and_say_what_to_do(known, behaviour, reason, server):
     path = known(behaviour)
     with pytest.raises(OSError, match=f"can't download vgg19 .*{reason}") as failure:
-        register.fetch("vgg19", progress=False)
+        registry.fetch("vgg19", progress=False)
     said = str(failure.value)
     assert f"get {server}/{behaviour}/file.h5" in said and str(path) in said
     assert f"check that its md5 begins with {hashlib.md5(WEIGHTS).hexdigest()}" in said
@@ -100,13 +101,13 @@ def test_failures_leave_nothing_and_say_what_to_do(known, behaviour, reason, ser
 
 def test_no_network(known, monkeypatch):
     path = known("good")
-    entry = replace(register.REGISTER["vgg19"], url="http://127.0.0.1:9/file.h5")  # nobody listens there
-    monkeypatch.setitem(register.REGISTER, "vgg19", entry)
+    entry = replace(registry.REGISTRY["vgg19"], url="http://127.0.0.1:9/file.h5")  # nobody listens there
+    monkeypatch.setitem(registry.REGISTRY, "vgg19", entry)
     with pytest.raises(OSError, match=r"can't download vgg19 .*get http://127\.0\.0\.1:9/file\.h5 in another way"):
-        register.fetch("vgg19", progress=False)
+        registry.fetch("vgg19", progress=False)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(WEIGHTS)  # as the message says
-    assert register.fetch("vgg19") == path
+    assert registry.fetch("vgg19") == path
 
 
 def test_a_wrong_file_in_the_cache_is_neither_used_nor_overwritten(known):
@@ -114,35 +115,35 @@ def test_a_wrong_file_in_the_cache_is_neither_used_nor_overwritten(known):
     path.parent.mkdir()
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match=r"file.h5 is not vgg19: expected \d+ bytes, found 14; delete it"):
-        register.fetch("vgg19")
+        registry.fetch("vgg19")
     assert path.read_bytes() == b"something else"
 
 
 def test_unknown_names_and_the_network_in_the_box(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="unknown weights 'vgg91'; expected a file, or one of vgg19-mini, vgg19, "):
-        register.fetch("vgg91")
-    assert register.fetch("vgg19-mini").name == "vgg19-mini.h5"
-    assert register.identify(register.fetch("vgg19-mini")) == "vgg19-mini"
-    monkeypatch.setattr(register, "_PLACES", (tmp_path, tmp_path))
+        registry.fetch("vgg91")
+    assert registry.fetch("vgg19-mini").name == "vgg19-mini.h5"
+    assert registry.identify(registry.fetch("vgg19-mini")) == "vgg19-mini"
+    monkeypatch.setattr(registry, "_PLACES", (tmp_path, tmp_path))
     with pytest.raises(FileNotFoundError, match="the network vgg19-mini is missing from this installation"):
-        register.fetch("vgg19-mini")
+        registry.fetch("vgg19-mini")
 
 
 def test_the_register_itself():
-    for name, known in register.REGISTER.items():
+    for name, known in registry.REGISTRY.items():
         assert known.layout and known.preprocessing and known.licence, name
         assert not known.url or known.url.rsplit("/", 1)[1].endswith((".h5", ".pth", ".mat", ".safetensors")), name
         method, _, digits = known.hash.partition(":")
         assert method in ("", "md5", "sha256") and set(digits) <= set("0123456789abcdef"), name
-    files = [known.url.rsplit("/", 1)[1] for known in register.REGISTER.values() if known.url]
+    files = [known.url.rsplit("/", 1)[1] for known in registry.REGISTRY.values() if known.url]
     assert len(set(files)) == len(files)  # they share one folder
-    assert all(name in register.table() for name in register.REGISTER)
+    assert all(name in registry.table() for name in registry.REGISTRY)
 
 
 def test_identify(known, tmp_path):
     known("good")
     path = tmp_path / "renamed"
     path.write_bytes(WEIGHTS)
-    assert register.identify(path) == "vgg19"
+    assert registry.identify(path) == "vgg19"
     path.write_bytes(WEIGHTS[:-1])
-    assert register.identify(path) == ""
+    assert registry.identify(path) == ""

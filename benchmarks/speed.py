@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nst_numpy.network import FILTERS, VGG, layer_names, reduction
+from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
-from nst_numpy.weights import he_kernels
+from nst_numpy.topology import FILTERS, layer_names, reduction
+from nst_numpy.weights.random import he_kernels
 
 CONTENT, STYLE = "conv4_2", ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 CONTESTANTS = {"nst_numpy": "nst_numpy", "torch": "PyTorch", "torch-channels-last": "PyTorch, channels last"}
@@ -108,7 +109,7 @@ class _Child:
     """A contestant in a process of its own: an order goes in as a line, its answer comes out as a line of JSON."""
 
     def __init__(self, name: str, size: int, threads: int | None):
-        command = [sys.executable, "-m", "nst_numpy.bench", name, str(size)] + ([str(threads)] if threads else [])
+        command = [sys.executable, "-m", "speed", name, str(size)] + ([str(threads)] if threads else [])
         self._name = name
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -146,7 +147,7 @@ class _Ours:
     def __init__(self, size: int, threads: int | None):
         self.network = VGG(_weights(), np.zeros(3), 1 / 255, threads=threads)
         self.size, self.x = size, _image(2, size)
-        self.threads = self.network.runs_on.workers.threads
+        self.threads = self.network.engine.workers.threads
 
     def targets(self) -> None:
         self.objective = Objective.of(
@@ -165,7 +166,7 @@ class _Ours:
 
     def kernels(self) -> int:
         """Bytes of transformed kernels; the backward pass shares some of them, as views."""
-        arrays = [form for prepared in self.network._prepared.values() for form in prepared.forms.values()]
+        arrays = [form for prepared in self.network.prepared.values() for form in prepared.forms.values()]
         return sum({id(base): base.nbytes for a in arrays for base in [a if a.base is None else a.base]}.values())
 
     def rate(self) -> float:
@@ -174,7 +175,7 @@ class _Ours:
 
     def layers(self) -> dict:
         """Each layer's share of a step, best of five."""
-        backend, runs, order = self.network.runs_on, {}, []
+        backend, runs, order = self.network.engine, {}, []
 
         def timed(function, sweep):
             def run(*arguments):

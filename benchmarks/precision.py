@@ -10,9 +10,10 @@ import dataclasses
 import sys
 
 import numpy as np
+from speed import CONTENT, STYLE, _image, _weights
 
-from nst_numpy import VGG, Objective, layers, plain
-from nst_numpy.bench import CONTENT, STYLE, _image, _weights
+from nst_numpy import VGG, Objective, layers
+from nst_numpy.backends import plain
 
 
 class Replay:
@@ -75,7 +76,7 @@ def main(size: int) -> None:
         masks = masks_of(single, x)
         replay = Replay(masks)
         replayed = dataclasses.replace(double)
-        vars(replayed)["runs_on"] = replay
+        vars(replayed)["engine"] = replay
         f64_replayed = dataclasses.replace(f64, network=replayed)
         replay.next = iter(masks)
         same = f64_replayed(x.astype(np.float64))[1]

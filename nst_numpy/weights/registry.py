@@ -21,7 +21,7 @@ UNIT = "RGB, 0–1, less the mean and divided by the standard deviation of each 
 
 @dataclass(frozen=True)
 class Known:
-    """One file of the register.
+    """One file of the registry.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Known:
         return "" if found.startswith(digits) else f"expected {method} {digits}, found {found}"
 
 
-REGISTER = {
+REGISTRY = {
     "vgg19-mini": Known(
         "",
         4252624,
@@ -152,22 +152,22 @@ def location(name: str) -> Path:
     ValueError
         If there is no such name.
     """
-    if name not in REGISTER:
-        raise ValueError(f"unknown weights {name!r}; expected a file, or one of {', '.join(REGISTER)}")
-    if not REGISTER[name].url:
+    if name not in REGISTRY:
+        raise ValueError(f"unknown weights {name!r}; expected a file, or one of {', '.join(REGISTRY)}")
+    if not REGISTRY[name].url:
         inside, beside = (folder / f"{name}.h5" for folder in _PLACES)
         return inside if inside.exists() else beside
     import pooch  # brings a whole web client along: only where it is needed
 
-    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("nst_numpy")) / REGISTER[name].url.rsplit("/", 1)[1]
+    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("nst_numpy")) / REGISTRY[name].url.rsplit("/", 1)[1]
 
 
 # The network that comes with the library lies in the package when it is installed, and in weights/ in a checkout.
-_PLACES = (Path(__file__).parent, Path(__file__).parent.parent / "weights")
+_PLACES = (Path(__file__).parent, Path(__file__).parents[2] / "weights")
 
 
 def fetch(name: str, progress: bool = True) -> Path:
-    """The path of a file of the register, downloaded at the first call.
+    """The path of a file of the registry, downloaded at the first call.
 
     A download is checked before it gets its name; what fails on the way leaves nothing behind.
 
@@ -184,11 +184,11 @@ def fetch(name: str, progress: bool = True) -> Path:
     Raises
     ------
     ValueError
-        If there is no such name, or the file there is not the one that the register knows.
+        If there is no such name, or the file there is not the one that the registry knows.
     OSError
         If it can't be downloaded; the message says from where, with what hash, and where to put it by hand.
     """
-    path, known = location(name), REGISTER.get(name)
+    path, known = location(name), REGISTRY.get(name)
     if path.exists():
         if wrong := known.mismatch(path):
             mend = "delete it, and it will be downloaded again" if known.url else "install the library again"
@@ -216,15 +216,15 @@ def fetch(name: str, progress: bool = True) -> Path:
 
 
 def identify(path: str | os.PathLike) -> str:
-    """The name of a file of the register, by its size and hash; empty if it is none of them."""
-    hashed = (name for name, known in REGISTER.items() if known.hash)
-    return next((name for name in hashed if not REGISTER[name].mismatch(Path(path))), "")
+    """The name of a file of the registry, by its size and hash; empty if it is none of them."""
+    hashed = (name for name, known in REGISTRY.items() if known.hash)
+    return next((name for name in hashed if not REGISTRY[name].mismatch(Path(path))), "")
 
 
 def table() -> str:
     """The register as text, one file after the other."""
     lines = []
-    for name, known in REGISTER.items():
+    for name, known in REGISTRY.items():
         here = "here" if location(name).exists() else "not downloaded" if known.url else "missing"
         size = f"{known.size / 1e6:.0f} MB, " if known.size else ""
         lines.append(f"{name}  ({size}{known.layout}; {here})")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from nst_numpy.kernels import compiled, transforms, winograd
-from nst_numpy.kernels.parallel import Buffers, Workers, one_blas_thread
+from nst_numpy.backends import loops, transforms, winograd
+from nst_numpy.backends.threads import Buffers, Workers, one_blas_thread
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Fast:
     def _compile(self, dtype: np.dtype) -> None:
         """Run every compiled function once; say so if that takes time."""
         image, response = np.zeros((12, 12, 3), dtype), np.zeros((12, 12, 8), dtype)
-        first = compiled.average_pool
+        first = loops.average_pool
         known, hits = len(first.signatures), first.stats.cache_hits.total()
         self.pool_forward(response, "average")
         if len(first.signatures) > known and first.stats.cache_hits.total() == hits:  # neither known nor on disk
@@ -132,7 +132,7 @@ class Fast:
         signs = self.buffers.take((height, width, -(-prepared.K // 32)), np.uint32)
 
         def finish(tiles: np.ndarray, first_row: int) -> None:
-            compiled.finish(tiles, prepared.bias, first_row, y, signs)
+            loops.finish(tiles, prepared.bias, first_row, y, signs)
 
         self._convolve(x, prepared, finish)
         return y, signs
@@ -142,7 +142,7 @@ class Fast:
         dy = np.ascontiguousarray(dy)
 
         def gather(first_row: int, padded: np.ndarray) -> None:
-            compiled.gather(dy, signs, True, first_row, padded)
+            loops.gather(dy, signs, True, first_row, padded)
 
         return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
 
@@ -153,7 +153,7 @@ class Fast:
 
         def finish(tiles: np.ndarray, first_row: int) -> None:
             tiles += prepared.bias
-            compiled.crop(tiles, first_row, y)
+            loops.crop(tiles, first_row, y)
 
         self._convolve(x, prepared, finish)
         return y
@@ -163,7 +163,7 @@ class Fast:
         dy = np.ascontiguousarray(dy)
 
         def gather(first_row: int, padded: np.ndarray) -> None:
-            compiled.gather(dy, NO_SIGNS, False, first_row, padded)
+            loops.gather(dy, NO_SIGNS, False, first_row, padded)
 
         return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
 
@@ -182,8 +182,8 @@ class Fast:
             columns = self.buffers.take((rows, width, 9 * C), x.dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows)
-                compiled.gather(x, NO_SIGNS, False, strip * rows - 1, padded[: here + 2])
-                compiled.patches(padded[: here + 2], columns[:here])
+                loops.gather(x, NO_SIGNS, False, strip * rows - 1, padded[: here + 2])
+                loops.patches(padded[: here + 2], columns[:here])
                 dz = dy[strip * rows : strip * rows + here].reshape(-1, K)
                 parts[strip] = columns[:here].reshape(-1, 9 * C).T @ dz, dz.sum(axis=0)
 
@@ -202,7 +202,7 @@ class Fast:
         winner = self.buffers.take(shape if kind == "max" else (0, 0, 0), np.uint8)
 
         def finish(tiles: np.ndarray, first_row: int) -> None:
-            compiled.finish_and_pool(tiles, prepared.bias, first_row, y, signs, winner)
+            loops.finish_and_pool(tiles, prepared.bias, first_row, y, signs, winner)
 
         self._convolve(x, prepared, finish)
         return y, ((height, width), signs, winner)
@@ -213,13 +213,13 @@ class Fast:
         size, signs, winner = cache
 
         def gather(first_row: int, padded: np.ndarray) -> None:
-            compiled.gather_pooled(dy, signs, winner, first_row, padded)
+            loops.gather_pooled(dy, signs, winner, first_row, padded)
 
         return self._convolve_back(size, dy.dtype, prepared, gather)
 
     def _convolve(self, x: np.ndarray, prepared: Prepared, finish: Finish) -> None:
         def gather(first_row: int, padded: np.ndarray) -> None:
-            compiled.gather(x, NO_SIGNS, False, first_row, padded)
+            loops.gather(x, NO_SIGNS, False, first_row, padded)
 
         with self.session():
             if filtering := prepared.method(*x.shape[:2]):
@@ -232,7 +232,7 @@ class Fast:
         dx = self.buffers.take((*size, prepared.C), dtype)
 
         def finish(tiles: np.ndarray, first_row: int) -> None:
-            compiled.crop(tiles, first_row, dx)
+            loops.crop(tiles, first_row, dx)
 
         with self.session():
             if filtering := prepared.method(*size):
@@ -305,7 +305,7 @@ class Fast:
             for strip in indices:
                 here = min(rows, height - strip * rows)
                 gather(strip * rows - 1, padded[: here + 2])
-                compiled.patches(padded, columns[:here])
+                loops.patches(padded, columns[:here])
                 m = here * width
                 np.matmul(columns.reshape(-1, 9 * C)[:m], prepared.columns, out=out[:m])
                 finish(out[:m].reshape(here, width, prepared.K), strip * rows)
@@ -324,7 +324,7 @@ class Fast:
                 gather(strip * rows - 1, padded[:here])
                 flat = columns[:here].reshape(-1, 9 * C)
                 np.matmul(padded[:here].reshape(-1, K), prepared.columns.T, out=flat)
-                compiled.scatter(columns, dx[strip * rows : strip * rows + here - 2])
+                loops.scatter(columns, dx[strip * rows : strip * rows + here - 2])
 
         self.workers.share(-(-height // rows), work)
 
@@ -337,9 +337,9 @@ class Fast:
         y = self.buffers.take(shape, x.dtype)
         winner = self.buffers.take(shape, np.uint8) if kind == "max" else None
         if kind == "max":
-            self._by_rows(shape[0], lambda first, last: compiled.max_pool(x, first, last, y, winner))
+            self._by_rows(shape[0], lambda first, last: loops.max_pool(x, first, last, y, winner))
         else:
-            self._by_rows(shape[0], lambda first, last: compiled.average_pool(x, first, last, y))
+            self._by_rows(shape[0], lambda first, last: loops.average_pool(x, first, last, y))
         return y, (x.shape, winner)
 
     def pool_backward(self, dy: np.ndarray, kind: str, cache: tuple) -> np.ndarray:
@@ -348,9 +348,9 @@ class Fast:
         shape, winner = cache
         dx = self.buffers.take(shape, dy.dtype)
         if kind == "max":
-            self._by_rows(shape[0], lambda first, last: compiled.max_pool_backward(dy, winner, first, last, dx))
+            self._by_rows(shape[0], lambda first, last: loops.max_pool_backward(dy, winner, first, last, dx))
         else:
-            self._by_rows(shape[0], lambda first, last: compiled.average_pool_backward(dy, first, last, dx))
+            self._by_rows(shape[0], lambda first, last: loops.average_pool_backward(dy, first, last, dx))
         return dx
 
     def _by_rows(self, height: int, do) -> None:

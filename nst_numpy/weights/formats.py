@@ -20,7 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from nst_numpy.network import convolution_names
+from nst_numpy.topology import convolution_names
 
 FORMAT, VERSION = "nst_numpy.vgg", 1
 IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])  # RGB

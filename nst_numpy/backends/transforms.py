@@ -5,7 +5,7 @@ A transform is written out, sum by sum, and runs over all channels of some pixel
 
 import numpy as np
 
-from nst_numpy.kernels.compiled import compiled, inlined
+from nst_numpy.backends.loops import compiled, inlined
 
 GROUP = 4  # tiles side by side that are transformed together: longer loops, and what they keep stays in the cache
 

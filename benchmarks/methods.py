@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 
-from nst_numpy import fast, plain
-from nst_numpy.fast import Fast
+from nst_numpy.backends import fast, plain
+from nst_numpy.backends.fast import Fast
 
 ANY, NEVER = 1, 10**6
 METHODS = {  # (least channels, least pixels, least tiles of 6×6)

@@ -1,0 +1,57 @@
+"""VGG's layers by name: which there are, in which order, and what their names tell.
+
+"conv4_2" is the second convolution of block 4 with its ReLU; "pool4" is the pooling layer that ends the block.
+"""
+
+from collections.abc import Iterable
+
+from nst_numpy.validation import did_you_mean
+
+# Convolutions per block; a pooling layer follows each block (Simonyan and Zisserman 2015, table 1, D and E).
+TOPOLOGIES = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
+FILTERS = (64, 128, 256, 512, 512)  # in the convolutions of each block
+
+
+def layer_names(topology: str) -> list[str]:
+    """All layers of a topology ("vgg16" or "vgg19") in order: conv1_1, conv1_2, pool1, … conv5_3 or conv5_4, pool5."""
+    names = []
+    for number, convolutions in enumerate(TOPOLOGIES[topology], start=1):
+        names += [f"conv{number}_{i}" for i in range(1, convolutions + 1)] + [f"pool{number}"]
+    return names
+
+
+def convolution_names(topology: str) -> list[str]:
+    """The convolutions of a topology in order."""
+    return [name for name in layer_names(topology) if is_convolution(name)]
+
+
+def is_convolution(layer: str) -> bool:
+    """Whether a layer is a convolution; else it is a pooling layer."""
+    return layer.startswith("conv")
+
+
+def block(layer: str) -> int:
+    """The block of a layer, 1 to 5."""
+    return int(layer[4])
+
+
+def reduction(layer: str) -> int:
+    """How many times smaller a layer's response is than the image, in height and in width (rounded down)."""
+    return 2 ** (block(layer) - is_convolution(layer))
+
+
+def canonical(layer: str, layers: Iterable[str]) -> str:
+    """The name of a layer as in `layers`; "relu4_2" is another name for "conv4_2".
+
+    Raises
+    ------
+    ValueError
+        If it is not among them; the message names the nearest.
+    """
+    layers = list(layers)
+    name = layer.replace("relu", "conv") if isinstance(layer, str) else layer
+    if name not in layers:
+        raise ValueError(
+            f"unknown layer {layer!r};{did_you_mean(name, layers)} this network has {', '.join(map(str, layers))}"
+        )
+    return name
