@@ -258,7 +258,7 @@ def transfer(
 
     @cache
     def colors_at(height: int, width: int) -> np.ndarray:
-        return images.load(colors_of, (height, width))
+        return images.load(colors_of, shape=(height, width))
 
     def shown(x: np.ndarray) -> np.ndarray:
         return colors.with_luminance(colors_at(*x.shape[:2]), x) if keep_colors == "luminance" else x
@@ -285,7 +285,7 @@ def transfer(
 
         for (shape, objective), steps_here in zip(chain([first], objectives), steps, strict=True):
             if picture.shape != shape:
-                picture = images.load(picture.clip(0, 1), shape[:2])
+                picture = images.load(picture.clip(0, 1), shape=shape[:2])
             found = minimize(
                 objective, picture, method, maxiter=steps_here, gtol=0, ftol=0, callback=after_step, **options
             )
@@ -298,7 +298,7 @@ def transfer(
         message += f"; this is the best picture so far, after step {done} of {sum(steps)}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     if picture.shape != content_image.shape:  # ended at a coarse size
-        picture = images.load(picture.clip(0, 1), content_image.shape[:2])
+        picture = images.load(picture.clip(0, 1), shape=content_image.shape[:2])
     return StyleTransfer(images.to_uint8(shown(picture)), history, message, found.success, frames)
 
 
@@ -405,11 +405,11 @@ def _network(weights, runs: dict, convention: Convention) -> VGG:
     raise ValueError(f"weights must be a path or a VGG, found {type(weights).__name__}")
 
 
-def _load(what: str, source, size: int | tuple[int, int]) -> np.ndarray:
+def _load(what: str, source, size: int | None = None, shape: tuple[int, int] | None = None) -> np.ndarray:
     try:
-        return images.load(source, size)
-    except ValueError as error:
-        raise ValueError(f"{what} image: {error}") from None
+        return images.load(source, size, shape=shape)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{what} image: {error}") from None
 
 
 def _start(
@@ -429,12 +429,12 @@ def _start(
     if name == "grey":
         picture = np.full(shape, 0.5, np.float32)
     elif name in STARTS:
-        picture = images.load({"content": content, "style": style}[name], shape[:2])
+        picture = images.load({"content": content, "style": style}[name], shape=shape[:2])
     elif name and not Path(name).suffix and not Path(name).exists():
         (nearest,) = difflib.get_close_matches(name, STARTS, n=1, cutoff=0)
         raise ValueError(f"unknown start {init!r}; did you mean {nearest}? There are {', '.join(STARTS)}, or an image")
     else:
-        picture = _load("init", init, shape[:2])
+        picture = _load("init", init, shape=shape[:2])
     if not noise:
         return picture
     rng = np.random.default_rng(seed)
