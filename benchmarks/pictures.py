@@ -87,7 +87,8 @@ def main() -> None:
 def fitted(image: np.ndarray, height: int) -> np.ndarray:
     """The image within CELL × height pixels, on white."""
     factor = min(CELL / image.shape[1], height / image.shape[0])
-    small = images.load(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
+    shape = max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))
+    small = images.load(image, shape=shape)
     cell = np.full((height, CELL, 3), 255, np.uint8)
     top, left = (height - small.shape[0]) // 2, (CELL - small.shape[1]) // 2
     cell[top : top + small.shape[0], left : left + small.shape[1]] = images.to_uint8(small)

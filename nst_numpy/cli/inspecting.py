@@ -83,7 +83,7 @@ def _plot(options: argparse.Namespace) -> int:
     if options.what == "gradients":
         content = images.load(options.image, options.size)
         objective = Objective.of(network, content, images.load(options.style, options.size))
-        figure = plots.gradients(objective, images.load(options.at or options.image, content.shape[:2]))
+        figure = plots.gradients(objective, images.load(options.at or options.image, shape=content.shape[:2]))
     else:
         draw = {"features": plots.features, "gram-matrices": plots.gram_matrices}[options.what]
         figure = draw(network, images.load(options.image, options.size), options.layers)
