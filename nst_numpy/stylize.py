@@ -18,7 +18,7 @@ from nst_numpy import weights as weight_files
 from nst_numpy.conventions import Convention
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
-from nst_numpy.optimize import METHODS, STOPPED, OptimizeResult, minimize
+from nst_numpy.optimize import INTERRUPTED, METHODS, NOT_FINITE, STOPPED, OptimizeResult, minimize
 from nst_numpy.validation import check_number
 
 STARTS = ("content", "noise", "grey", "style")
@@ -290,16 +290,17 @@ def transfer(
                 objective, picture, method, maxiter=steps_here, gtol=0, ftol=0, callback=after_step, **options
             )
             picture, done = found.x, done + found.nit
-            if not found.success or found.message == STOPPED:
+            if found.status in (STOPPED, NOT_FINITE, INTERRUPTED):
                 break
 
     message = found.message
-    if not found.success:
+    complete = found.status not in (NOT_FINITE, INTERRUPTED)
+    if not complete:
         message += f"; this is the best picture so far, after step {done} of {sum(steps)}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     if picture.shape != content_image.shape:  # ended at a coarse size
         picture = images.load(picture.clip(0, 1), content_image.shape[:2])
-    return StyleTransfer(images.to_uint8(shown(picture)), history, message, found.success, frames)
+    return StyleTransfer(images.to_uint8(shown(picture)), history, message, complete, frames)
 
 
 def texture(style, *, init="noise", **options) -> StyleTransfer:
@@ -391,7 +392,7 @@ def _method(convention: Convention, optimizer: str | None, rate: float | None) -
     check_number("rate", rate)
     if method == "lbfgs":
         raise ValueError("lbfgs finds the length of its steps itself: leave rate out, or take another optimizer")
-    return method, {**options, "rate": rate}
+    return method, {**options, "learning_rate": rate}
 
 
 def _network(weights, runs: dict, convention: Convention) -> VGG:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from nst_numpy import images, samples
 from nst_numpy.cli.arguments import OPTIONS, default_text, names
-from nst_numpy.optimize import INTERRUPTED
 from nst_numpy.stylize import StyleTransfer, reconstruct, texture, transfer
 
 DEMO = Path("out/demo.png")
@@ -104,5 +103,5 @@ def _paint(options: argparse.Namespace, function: Callable[..., StyleTransfer], 
     print(f"wrote {', '.join(map(str, written))}")
     if not result.complete:
         print(f"nst-numpy: {result.message}", file=sys.stderr)
-        return 130 if result.message.startswith(INTERRUPTED) else 1
+        return 130 if result.message.startswith("interrupted") else 1
     return 0

@@ -114,7 +114,7 @@ CONVENTIONS: dict[str, Convention] = {
             variation=_half_means,
             scale=NORMALISED,
             optimizer="adam",
-            options={"rate": 0.3 * sum(DEVIATIONS) / 3},
+            options={"learning_rate": 0.3 * sum(DEVIATIONS) / 3},
             steps=500,
             remarks="The rate falls to 0.8 times itself every 50 steps; here it is constant. Earlier versions had a "
             "style weight of 1000.",
@@ -143,7 +143,7 @@ CONVENTIONS: dict[str, Convention] = {
             tv_weight=30.0,
             variation=_sums("Σ |d↓|", "Σ |d→|"),
             optimizer="adam",
-            options={"rate": 0.02, "beta1": 0.99, "epsilon": 0.1},
+            options={"learning_rate": 0.02, "beta1": 0.99, "epsilon": 0.1},
             remarks="It clips the pixels to 0–1 after each step.",
         ),
         Convention(
@@ -159,7 +159,7 @@ CONVENTIONS: dict[str, Convention] = {
             variation=_sums("Σ (d↓² + d→²)^1.25"),
             scale=255.0,
             optimizer="gradient_descent",
-            options={"rate": 100 / 255**2},
+            options={"learning_rate": 100 / 255**2},
             steps=4000,
             remarks="It stretches the style image to the size of the content image. Its rate falls by 4 % in 100 "
             "steps; here it looks after itself.",
@@ -177,7 +177,7 @@ CONVENTIONS: dict[str, Convention] = {
             variation=_sums("½ Σ d²", times=2.0),
             scale=NORMALISED,
             optimizer="adam",
-            options={"rate": 3 * sum(DEVIATIONS) / 3},
+            options={"learning_rate": 3 * sum(DEVIATIONS) / 3},
             steps=200,
             remarks="Its network is SqueezeNet, with layer 3 for content, 1, 4, 6, 7 for style; layers of VGG stand in "
             "for them. It clips the pixels, and from step 180 on the rate is 0.1 instead of 3.",
@@ -191,7 +191,7 @@ def table() -> str:
     header = ("", "content term", "style term", "α", "β", "γ", "total variation", "start", "optimiser")
     rows = [header]
     for c in CONVENTIONS.values():
-        rate = f", rate {c.options['rate']:.3g}" if "rate" in c.options else ""
+        rate = f", rate {c.options['learning_rate']:.3g}" if "learning_rate" in c.options else ""
         weights = (f"{weight:g}" for weight in (c.content_weight, c.style_weight, c.tv_weight))
         variation = " + ".join(c.variation(512, 512)) or "none"
         rows.append((c.name, c.content_term, c.style_term, *weights, variation, c.init, c.optimizer + rate))
