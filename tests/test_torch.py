@@ -76,7 +76,7 @@ def test_adam_takes_the_steps_of_torchs():
         value.backward()
         return value.item(), leaf.grad.numpy()
 
-    options = {"rate": 0.05, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}
+    options = {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}
     ours = []
     minimize(fun, np.linspace(-1, 1, 6), "adam", **options, maxiter=40, callback=lambda state: ours.append(state.x))
     theirs = torch.tensor(ours[0], requires_grad=True)
