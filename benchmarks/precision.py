@@ -67,12 +67,12 @@ def main(size: int) -> None:
         "tv_weight": 0.0,  # whose gradient needs no network, and would hide the others' error
     }
     *images, x = [_image(seed, size) for seed in range(3)]
-    f64 = Objective.of(double, *(image.astype(np.float64) for image in images), **settings)
+    f64 = Objective.from_images(double, *(image.astype(np.float64) for image in images), **settings)
     free = f64(x.astype(np.float64))[1]
     right_masks = masks_of(double, x.astype(np.float64))
     for backend in ("fast", "plain"):
         single = VGG(_weights(), np.zeros(3), 1 / 255, backend=backend)
-        gradient = Objective.of(single, *images, **settings)(x)[1]
+        gradient = Objective.from_images(single, *images, **settings)(x)[1]
         masks = masks_of(single, x)
         replay = Replay(masks)
         replayed = dataclasses.replace(double)

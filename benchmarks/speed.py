@@ -150,7 +150,7 @@ class _Ours:
         self.threads = self.network.engine.workers.threads
 
     def targets(self) -> None:
-        self.objective = Objective.of(
+        self.objective = Objective.from_images(
             self.network,
             _image(0, self.size),
             _image(1, self.size),

@@ -249,9 +249,7 @@ class Objective:
                 M_a = a.shape[0] * a.shape[1]
                 A[l] = A[l] + float(b * M[l] / M_a) * network.engine.gram(a)
         for l in w:
-            terms.append(
-                StyleTerm(l, A[l], beta * w[l] * convention.style_factor(N[l], M[l], H * W), network.engine)
-            )
+            terms.append(StyleTerm(l, A[l], beta * w[l] * convention.style_factor(N[l], M[l], H * W), network.engine))
         terms.append(VariationTerm(convention.total_variation(gamma, H, W)))
         return cls(network, terms)
 
@@ -325,10 +323,8 @@ class Objective:
                 found[l] = da.copy()
             return da
 
-        if at_layers:
-            dx = self.network.backward({l: partial(inject, l) for l in at_layers}, tape)
-        else:
-            dx = np.zeros_like(x)
+        injected = {l: partial(inject, l) for l in at_layers}
+        dx = self.network.backward(injected, tape) if injected else np.zeros_like(x)
         for term in self.terms:
             if term.layer is None:
                 value, gradient = term(x)

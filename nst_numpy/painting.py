@@ -1,7 +1,7 @@
 """From images and settings to a picture: what is loaded, minimised at each size, and recorded on the way."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from itertools import chain
 from typing import Any

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nst_numpy.optimize import CALLBACK, CONVERGED, INTERRUPTED, MAXITER, PRECISION, OptimizeResult, minimize
+from nst_numpy.optimize import INTERRUPTED, NOT_FINITE, OptimizeResult, minimize
 
 Losses = dict[str, float]
 
@@ -122,7 +122,7 @@ def run(
                     stage.function, x, method, maxiter=stage.steps, gtol=0, ftol=0, callback=after_step, **options
                 )
                 x, done, best = found.x, done + found.nit, None
-                if found.status not in (CONVERGED, MAXITER, PRECISION, CALLBACK):
+                if found.status in (NOT_FINITE, INTERRUPTED):
                     return Outcome(x, done, found.message, complete=False)
             interrupts.ignore()
             return Outcome(x, done, found.message, complete=True)

@@ -15,7 +15,7 @@ from nst_numpy import conventions
 from nst_numpy.conventions import Convention
 from nst_numpy.conventions.convention import Layers
 from nst_numpy.network import VGG
-from nst_numpy.optimize import METHODS
+from nst_numpy.optimize import LIMITS, METHODS
 from nst_numpy.validation import check_choice, check_number
 
 STARTS = ("content", "noise", "gray", "grey", "style")
@@ -38,8 +38,8 @@ class Settings:
         see `conventions`. The defaults named below are those of "nst_numpy". The weights of most others are meant for
         VGG-19 as it was published, `weights="vgg19"`; the features of the library's own network are smaller.
     weights : path or VGG, optional
-        The network: a weight file, a name from the registry such as "vgg19" (downloaded at first use), or what
-        `load_weights` returns, which also chooses pooling, backend and threads. By default the network in the box.
+        The network: a weight file, or a name from the registry such as "vgg19" (downloaded at first use); by default
+        the network in the box. Or what `load_weights` returns, which also chooses pooling, backend and threads.
     size : int or sequence of int
         Longer side of the picture in pixels; 512 by default. From one number, the convention chooses smaller sizes to
         begin with: large forms settle where steps are cheap. Several numbers are the sizes themselves, from small to
@@ -47,12 +47,18 @@ class Settings:
         at high resolution, `size=(512,)` is one size alone.
     steps : int or sequence of int, optional
         Maximum number of iterations for each size; 100 by default.
-    content_layers, style_layers : iterable of str, or mapping of str to float, optional
-        Names of layers, or names with their weights: conv3_4 and conv1_1 … conv4_1 by default. In place of a default
-        layer that the network lacks, the nearest is taken. Without weights, v_l = 1 and w_l = 1/(number of style
-        layers). (The paper's layers are conv4_2 and conv1_1 … conv5_1.)
-    content_weight, style_weight, tv_weight : float, optional
-        α, β and γ, the weights of the three losses: 1, 500 and 20 by default. Only their ratio matters.
+    content_layers : iterable of str, or mapping of str to float, optional
+        Names of layers, or names with weights v_l (else 1); conv3_4 by default. In place of a default layer that the
+        network lacks, the nearest is taken. (The paper's is conv4_2.)
+    style_layers : iterable of str, or mapping of str to float, optional
+        Names of layers, or names with weights w_l (else 1/number of layers); conv1_1, conv2_1, conv3_1 and conv4_1 by
+        default. (The paper's also have conv5_1.)
+    content_weight : float, optional
+        α, the weight of the content loss; 1 by default. Only the ratio of the three weights matters.
+    style_weight : float, optional
+        β, the weight of the style loss; 500 by default.
+    tv_weight : float, optional
+        γ, the weight of the total variation; 20 by default. It smooths.
     style_blend : sequence of float, optional
         A weight for each style image, all equal by default. Only their ratio matters.
     style_scale : float
@@ -68,7 +74,7 @@ class Settings:
     init_noise : float
         Share of white noise that is mixed into the start, 0 to 1; 0 by default.
     optimizer : {"lbfgs", "adam", "momentum", "gradient_descent"}, optional
-        "lbfgs" by default; see `optimize`.
+        What minimises the loss, L-BFGS by default; see `optimize`.
     learning_rate : float, optional
         Of the optimizer, for pixels in 0–1; L-BFGS has none.
     optimizer_options : mapping of str to number, optional
@@ -109,18 +115,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         convention = conventions.get(self.convention)
-        self._set(
-            convention=convention,
-            size=_whole_numbers("size", self.size, least=1),
-            steps=_whole_numbers("steps", convention.steps if self.steps is None else self.steps, least=0),
-        )
-        if isinstance(self.size, tuple):
-            if list(self.size) != sorted(set(self.size)):
-                raise ValueError(f"sizes must go from small to large, found {', '.join(map(str, self.size))}")
-            if isinstance(self.steps, tuple) and len(self.steps) not in (1, len(self.size)):
-                raise ValueError(
-                    f"{len(self.size)} sizes need as many numbers of steps, or one; found {len(self.steps)}"
-                )
+        sizes = _whole_numbers("size", self.size, least=1)
+        steps = _whole_numbers("steps", convention.steps if self.steps is None else self.steps, least=0)
+        if list(sizes) != sorted(set(sizes)):
+            raise ValueError(f"sizes must go from small to large, found {', '.join(map(str, sizes))}")
+        if len(steps) not in (1, len(sizes)):
+            raise ValueError(f"{len(sizes)} sizes need as many numbers of steps, or one; found {len(steps)}")
+        one = isinstance(self.size, int | np.integer)
+        self._set(convention=convention, size=sizes[0] if one else sizes, steps=steps)
         for name in ("content_weight", "style_weight", "tv_weight"):
             value = getattr(self, name)
             value = getattr(convention, name) if value is None else value
@@ -161,7 +163,7 @@ class Settings:
             given["learning_rate"] = self.learning_rate
         for name, value in given.items():
             check_choice(f"option of {method}", name, _options_of(method))
-            check_number(name, value, whole=name == "memory")
+            check_number(name, value, **LIMITS[name])
         options = {**(convention.optimizer_options if method == convention.optimizer else {}), **given}
         self._set(optimizer=method, optimizer_options=options, learning_rate=options.get("learning_rate"))
 
@@ -202,15 +204,15 @@ def _options_of(method: str) -> list[str]:
     return inspect.getfullargspec(METHODS[method]).kwonlyargs
 
 
-def _whole_numbers(name: str, value: Any, *, least: int) -> int | tuple[int, ...]:
-    """One whole number, or a tuple of them."""
+def _whole_numbers(name: str, value: Any, *, least: int) -> tuple[int, ...]:
+    """One whole number or several, as a tuple."""
     several = isinstance(value, Iterable) and not isinstance(value, str)
     numbers = tuple(value) if several else (value,)
     if not numbers:
         raise ValueError(f"{name} must not be empty")
     for number in numbers:
         check_number(name, number, whole=True, least=least)
-    return tuple(int(number) for number in numbers) if several else int(value)
+    return tuple(int(number) for number in numbers)
 
 
 def _layers(name: str, value: Layers) -> tuple[str, ...] | dict[str, float]:

@@ -34,7 +34,7 @@ def objective(name, style_size=(33, 40), network=NETWORK, **keywords):
         "tv_weight": 0.7 * bool(CONVENTIONS[name].variation(9, 9)),
         **keywords,
     }
-    return Objective.of(network, picture(1, 33, 40), picture(2, *style_size), **settings, convention=name)
+    return Objective.from_images(network, picture(1, 33, 40), picture(2, *style_size), **settings, convention=name)
 
 
 # The terms as they are printed ----------------------------------------------------------------------------------------

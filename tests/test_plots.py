@@ -32,7 +32,7 @@ def test_gram_matrices():
 
 
 def test_gradients_are_those_of_every_loss_layer():
-    objective = Objective.of(NETWORK, IMAGE, picture(2, 30, 30), content_layers=["conv2_2"], style_layers=["conv1_1"])
+    objective = Objective.from_images(NETWORK, IMAGE, picture(2, 30, 30), content_layers=["conv2_2"], style_layers=["conv1_1"])
     x = picture(3, 24, 32)
     found = {}
     _, gradient, _ = objective(x, found)

@@ -63,7 +63,7 @@ def test_5_the_step_without_brackets():
 
 
 def objective(content_layers, style_layers):
-    return Objective.of(
+    return Objective.from_images(
         small_vgg(last="conv2_2"),
         picture(1, 16, 20),
         picture(2, 16, 20),
@@ -154,7 +154,7 @@ def test_14_and_its_mending_by_a_second_one():
 def test_15_two_originals():
     """P comes from the content image and A from the style image: with one image for both, nothing is transferred."""
     x = picture(1, 16, 20)
-    f = Objective.of(
+    f = Objective.from_images(
         small_vgg(last="conv2_2"), x, x, content_layers={"conv2_2": 1.0}, style_layers={"conv1_1": 1.0},
         content_weight=1.0, style_weight=50.0, tv_weight=0.0,
     )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from drawing import picture, small_vgg
 from PIL import Image
 
-from nst_numpy import Objective, StyleTransfer, colors, images, reconstruct, samples, texture, transfer
+from nst_numpy import Objective, TransferResult, colors, images, reconstruct, samples, texture, transfer
 
 CONTENT, STYLE = picture(1, 48, 36), picture(2, 40, 50)
 SMALL = small_vgg(dtype=np.float32)
@@ -23,7 +23,7 @@ QUICK = {"weights": SMALL, "size": 40, "steps": 6, "progress": False}
 
 def test_result(tmp_path):
     result = transfer(CONTENT, STYLE, **QUICK)
-    assert isinstance(result, StyleTransfer) and result.complete and result.message == "all iterations done"
+    assert isinstance(result, TransferResult) and result.complete and result.message == "all iterations done"
     assert result.image.shape == (40, 30, 3) and result.image.dtype == np.uint8
     assert len(result.history) == 7 and result.history[-1]["total"] < result.history[0]["total"]
     for losses in result.history:
@@ -216,11 +216,11 @@ def test_noise_of_a_convention():
 def test_several_styles_have_the_gradient_of_the_sum_of_their_losses():
     a, b, x = picture(2, 48, 35), picture(4, 30, 60), picture(3, 33, 40)
     network, blend = small_vgg(), (0.2, 0.8)
-    both = Objective.of(network, x, [a, b], style_blend=(1, 4))
-    alone = [Objective.of(network, x, style) for style in (a, b)]
+    both = Objective.from_images(network, x, [a, b], style_blend=(1, 4))
+    alone = [Objective.from_images(network, x, style) for style in (a, b)]
     _, gradient, _ = both(x)
     assert np.allclose(gradient, sum(w * f(x)[1] for w, f in zip(blend, alone, strict=True)), rtol=1e-9, atol=1e-15)
-    assert np.array_equal(Objective.of(network, x, [a, b], style_blend=(1, 0))(x)[1], alone[0](x)[1])
+    assert np.array_equal(Objective.from_images(network, x, [a, b], style_blend=(1, 0))(x)[1], alone[0](x)[1])
 
 
 def test_several_styles():
@@ -310,7 +310,7 @@ def test_a_convention_gives_losses_and_defaults():
     keywords = {**QUICK, "steps": 0, "init": STYLE}
     keras = transfer(CONTENT, STYLE, convention="keras", **keywords).history[0]
     assert list(keras)[4:-1] == ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
-    f = Objective.of(SMALL, images.load(CONTENT, 40), images.load(STYLE, 40), convention="keras")
+    f = Objective.from_images(SMALL, images.load(CONTENT, 40), images.load(STYLE, 40), convention="keras")
     expected = f(images.load(STYLE, shape=(40, 30)))[2]
     assert {k: v for k, v in keras.items() if k != "size"} == expected
     own = transfer(CONTENT, STYLE, convention="keras", style_weight=2e-6, **keywords).history[0]

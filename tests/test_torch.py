@@ -45,7 +45,7 @@ def torch_loss(network, content, style, x):
 def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, pooling):
     network = small_vgg(topology, (16, 24, 32, 40, 48), pooling=pooling)
     content, x, style = picture(1, *sizes), picture(2, *sizes), picture(3, 50, 70)
-    f = Objective.of(
+    f = Objective.from_images(
         network,
         content,
         style,

@@ -8,7 +8,7 @@ from nst_numpy import Objective, layers, trace
 
 
 def objective(**keywords):
-    return Objective.of(
+    return Objective.from_images(
         small_vgg(last="conv3_2", **keywords),
         picture(1, 20, 16),
         picture(2, 24, 20),

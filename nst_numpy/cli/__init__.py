@@ -32,4 +32,4 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("nst-numpy: interrupted before there was anything to write", file=sys.stderr)
-        return 128 + (interrupts and interrupts.received or 2)
+        return 128 + ((interrupts and interrupts.received) or 2)

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from nst_numpy.optimize import METHODS
@@ -101,10 +102,14 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def add_settings(command: argparse.ArgumentParser, names: list[str]) -> None:
-    """Add these settings as options; what is not given is not in the namespace."""
-    for name in names:
-        command.add_argument(flag(name), default=argparse.SUPPRESS, help=HELP[name].replace("%", "%%"), **SETTINGS[name])
+def add_settings(command: argparse.ArgumentParser, function: Callable[..., Any]) -> None:
+    """Add the settings that a function takes as options; what is not given is not in the namespace."""
+    takes, usual = signature(function).parameters, signature(Settings).parameters
+    for name in (name for name in SETTINGS if name in takes):
+        own = takes[name].default
+        here = f" Here {own} by default." if own != usual[name].default else ""
+        words = HELP[name].replace("%", "%%") + here
+        command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **SETTINGS[name])
 
 
 def add_network(command: argparse.ArgumentParser) -> None:

@@ -5,7 +5,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from inspect import signature
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from nst_numpy import conventions, images, samples, weights
 from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given, names
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Interrupts
+from nst_numpy.settings import Settings
 from nst_numpy.stylize import reconstruct, texture, transfer
 
 DEMO = Path("out/demo.png")
@@ -80,7 +80,7 @@ def _painting(
     command.add_argument(
         "-o", "--output", metavar="OUT", type=Path, help="image file to write; by default named after the input"
     )
-    add_settings(command, [option for option in SETTINGS if option in signature(function).parameters])
+    add_settings(command, function)
     add_network(command)
     command.add_argument(
         "--every", type=int, default=0, metavar="N", help="write the picture every so many steps, as OUT_0010.png"
@@ -140,16 +140,21 @@ def _paint(
         keywords["weights"] = weights.load(keywords.get("weights", "vgg19-mini"), **{**defaults, **runs})
     written: list[Path] = []
 
-    def write(step: int, image: np.ndarray, _: dict[str, float]) -> None:
+    def write(step: int, image: np.ndarray, losses: dict[str, float]) -> None:
         path = output.with_stem(f"{output.stem}_{step:04}")
         if step % every == 0 and path not in written:
-            images.save(images.to_uint8(image), path)
+            images.save(images.to_uint8(images.load(image.clip(0, 1), final)), path)
             written.append(path)
 
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the message is printed below
+    final = Settings(**given(options, ["size"])).largest if every else 0  # so that all files have one size
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", RuntimeWarning)
         result = function(
-            *arguments, **keywords, every=every or WAY if animation else 0, callback=write if every else None
+            *arguments, **keywords, every=(every or WAY) if animation else 0, callback=write if every else None
         )
+    for warning in said:
+        if str(warning.message) != result.message:  # that is printed at the end
+            print(f"nst-numpy: warning: {warning.message}", file=sys.stderr)
     result.save(output)
     files = [output]
     for path, save in ((animation, result.save_animation), (losses, result.save_losses)):

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import argcomplete
@@ -75,8 +75,7 @@ def build() -> Parser:
     parser = Parser(
         prog="nst-numpy",
         description="Neural style transfer in NumPy, every gradient derived by hand.",
-        epilog="examples:\n  nst-numpy demo\n  nst-numpy transfer photograph.jpg painting.jpg -o picture.png --size 512\n"
-        "  nst-numpy transfer --help",
+        epilog="examples:\n  nst-numpy demo\n  nst-numpy transfer content.jpg style.jpg\n  nst-numpy transfer --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nst_numpy {nst_numpy.__version__}")

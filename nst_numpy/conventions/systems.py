@@ -76,7 +76,7 @@ CONVENTIONS: dict[str, Convention] = {
             "a quiz on neural style transfer of a course at Berkeley",
             **PAPER,
             optimizer="gradient_descent",
-            remarks="α, β, w_l, the layers and η are not given: here the paper's, and a step size chosen by backtracking.",
+            remarks="α, β, w_l, the layers and η are not given: here the paper's, and an η chosen by backtracking.",
         ),
         Convention(
             "neural-style",
@@ -121,7 +121,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "gatys-pytorch",
-            "leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
+            "leongatys/PytorchNeuralTransferResult, NeuralTransferResult.ipynb",
             content_term="mean",
             style_term="mean_over_m",
             style_layer_weights="1/N^2",
@@ -166,7 +166,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "cs231n",
-            "Stanford CS231n, assignment 3 of 2018 to 2020, StyleTransfer-PyTorch.ipynb",
+            "Stanford CS231n, assignment 3 of 2018 to 2020, TransferResult-PyTorch.ipynb",
             content_term="sum",
             style_term="sum_over_nm",
             content_layers=("conv3_1",),
