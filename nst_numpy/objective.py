@@ -288,7 +288,7 @@ class Objective:
         """
         found: dict[str, np.ndarray] = {}
         _, found["pixels"], _ = self._evaluate(x, found)
-        return {**{l: g for l, g in found.items() if l != "pixels"}, "pixels": found["pixels"]}
+        return found
 
     def _evaluate(
         self, x: np.ndarray, found: dict[str, np.ndarray] | None
@@ -299,7 +299,7 @@ class Objective:
             if term.layer is not None:
                 at_layers.setdefault(self.network.canonical(term.layer), []).append(term)
         sums = {"total": 0.0, "content": 0.0, "style": 0.0, "tv": 0.0}
-        of_layers: dict[str, float] = {}
+        of_layers = {str(term.layer): 0.0 for term in self.terms if term.name == "style"}
         gradients: dict[str, list[Gradient]] = {}
         features, tape = self.network.forward(x, at_layers)
         for l, terms in at_layers.items():
@@ -310,7 +310,7 @@ class Objective:
                 sums[term.name] = sums.get(term.name, 0.0) + value
                 gradients[l].append(gradient)
                 if term.name == "style":
-                    of_layers[l] = of_layers.get(l, 0.0) + value
+                    of_layers[str(term.layer)] += value
 
         def inject(l: str, da: np.ndarray | None) -> np.ndarray:
             for gradient in gradients.pop(l):

@@ -5,6 +5,7 @@ import pytest
 from drawing import picture, small_vgg
 
 from nst_numpy import Objective, layers, trace
+from nst_numpy.backends import plain
 
 
 def objective(**keywords):
@@ -45,7 +46,8 @@ def test_the_table():
 
 
 def test_a_wrong_layer_fails_from_there_on(monkeypatch):
-    monkeypatch.setattr(layers, "average_pool_backward", lambda dy, x: dy.repeat(2, 0).repeat(2, 1) / 2)
+    wrong = (layers.average_pool_forward, lambda dy, x: dy.repeat(2, 0).repeat(2, 1) / 2)
+    monkeypatch.setitem(plain.POOLS, "average", wrong)
     found = trace(objective(), picture(3, 20, 16))
     verdicts = {step.layer: bool(step.check) for step in found.steps if step.check is not None}
     assert not found

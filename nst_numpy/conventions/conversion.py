@@ -56,8 +56,17 @@ def convert(
     ValueError
         If there is no such convention or layer, or the target can't express what the source minimises; the message says
         why.
+    TypeError
+        If a size or a weight is no number.
+
+    Examples
+    --------
+    >>> convert("neural-style", "paper", content_layers="conv4_2", style_layers="conv3_1", tv_weight=0)["style_weight"]
+    0.006103515625
     """
     source, target = get(source), get(target)
+    if shape is not None and (not isinstance(shape, tuple | list) or len(shape) != 2):
+        raise TypeError(f"shape must be height and width, found {shape!r}")
     H, W = (size, size) if shape is None else shape
     for name, value in (("height", H), ("width", W)):
         check_number(name, value, whole=True, least=1)
