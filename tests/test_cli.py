@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import inspect
-import json
 import os
 import re
 import signal
@@ -143,17 +142,6 @@ def test_demo_makes_its_folder(tmp_path, monkeypatch, capsys):
     assert Image.open("out/demo.png").size == (27, 32)
 
 
-def test_bench(capsys):
-    assert main(["bench", "--size", "32", "--rounds", "1", "--threads", "1", "--json"]) == 0
-    measured = json.loads(capsys.readouterr().out)
-    assert measured["size"] == 32 and measured["threads"] == 1 and measured["contestants"]["nst_numpy"]["step"] > 0
-    assert set(measured["layers"]) >= {"conv1_1", "conv1_2 + pool1", "conv5_1"}
-    layer = measured["layers"]["conv2_1"]  # 16×16 pixels, 64 → 128
-    assert layer["operations"] == 2 * 9 * 64 * 128 * 16 * 16 and layer["forward"] > 0 < layer["backward"]
-    text = bench.table(measured)
-    assert "nst_numpy" in text and "conv3_4 + pool3" in text
-
-
 def test_version(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
@@ -192,7 +180,6 @@ def test_module_is_the_command():
         ([*TRANSFER, "--losses", "losses.txt"], "'.txt' is none of .csv, .png, .svg, .pdf"),
         (["conventions", "convert", "neural-style", "paper"], "paper can't do this: it has no total variation"),
         (["plot", "features", "content.png", "conv9", "-o", "a.png", "--weights", "small.h5"], "unknown layer 'conv9'"),
-        (["bench", "--size", "8"], "size must be at least 16, found 8"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(folder, capsys, arguments, message):
