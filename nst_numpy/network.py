@@ -295,8 +295,6 @@ def check_pixels(image: np.ndarray) -> None:
     if not isinstance(image, np.ndarray):
         found = type(image).__name__
         raise TypeError(f"an image must be an array here, found {found}; images.load makes one of a file")
-            f"an image must be an array here, found {type(image).__name__}; images.load makes one of a file"
-        )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != "f":
         raise ValueError(
             f"an image must be an array of floats in 0–1, of shape (H, W, 3), found {image.dtype} {image.shape}; "
