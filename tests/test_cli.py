@@ -246,7 +246,7 @@ def test_weights_show(folder, capsys):
 
 def test_weights_verify(folder, capsys, monkeypatch):
     assert main(["weights", "verify", "small.h5"]) == 0
-    assert "small.h5: readable, conv1_1 to conv5_4; it is not in the register" in capsys.readouterr().out
+    assert "small.h5: readable, conv1_1 to conv5_4; it is not in the registry" in capsys.readouterr().out
     digest = hashlib.sha256((folder / "small.h5").read_bytes()).hexdigest()
     entry = dataclasses.replace(registry.REGISTRY["vgg19"], url="http://x/small.h5", size=0, hash=f"sha256:{digest}")
     monkeypatch.setitem(registry.REGISTRY, "vgg19", entry)
@@ -256,7 +256,9 @@ def test_weights_verify(folder, capsys, monkeypatch):
     monkeypatch.setitem(registry.REGISTRY, "vgg19", dataclasses.replace(entry, hash="md5:123"))
     assert main(["weights", "verify", "vgg19"]) == 2
     error = capsys.readouterr().err
-    assert re.fullmatch(r"nst-numpy: error: .*small\.h5 is not vgg19: expected md5 123, found \w{32}\n", error)
+    assert re.fullmatch(
+        r"nst-numpy: error: .*small\.h5 is not vgg19: expected md5 123, found \w{32}; delete it, .*\n", error
+    )
 
 
 def test_weights_convert_and_normalize(folder, capsys):
@@ -291,7 +293,7 @@ def test_weights_convert_and_normalize(folder, capsys):
     "arguments, message",
     [
         (["show", "nowhere.h5"], "there is no weight file nowhere.h5"),
-        (["show", "vgg91"], "unknown weights 'vgg91'; expected a file, or one of vgg19-mini, vgg19, .*"),
+        (["show", "vgg91"], r"unknown weights 'vgg91'; did you mean vgg19\? there are vgg19-mini, .*"),
         (["show", "small.h5", "-o", "filters.txt"], ".*filters.txt.*"),
         (["verify", "content.png"], "content.png is not a weight file: expected HDF5 .*"),
         (["convert", "style.jpg", "own.h5"], "style.jpg is not a weight file: .*"),
