@@ -52,6 +52,7 @@ def test_options_reach_the_library(folder, monkeypatch):
         seen.update(keywords, content=content, style=style)
         return nst_numpy.transfer(content, style, weights="small.h5", size=32, steps=0, callback=callback)
 
+    transfer.__signature__ = inspect.signature(nst_numpy.transfer)
     monkeypatch.setattr("nst_numpy.cli.painting.transfer", transfer)
     options = "--content-layers conv3_1 --style-layers conv1_1:0.5,conv2_1:2 --content-weight 2 --style-weight 3"
     options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --learning-rate 0.1 --seed 7 --quiet"
