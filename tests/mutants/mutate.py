@@ -5,9 +5,9 @@
     python tests/mutants/mutate.py nst_numpy/losses.py --lines 40-90
 
 The mutations are mutmut's. Its own runner leaves out decorated functions (so every compiled kernel and every property),
-defaults, and what stands outside functions, and replaces functions by wrappers that `inspect` sees. Here each mutant is a
-forked process that imports the changed source in place of the module. It begins with NumPy, SciPy and the rest imported,
-and runs only tests that execute a changed line, the quickest first, until one fails. The files stay as they are.
+defaults, and what stands outside functions, and replaces functions by wrappers that `inspect` sees. Here each mutant is
+a forked process that imports the changed source in place of the module. It begins with NumPy, SciPy and the rest
+imported, and runs only tests that execute a changed line, the quickest first, until one fails. No file is changed.
 
 Left out: annotations, imports, error messages (what stands in a `raise`) and docstrings. pyproject.toml names the tests
 of each module. A mutant that no test can kill is explained in tests/mutants/*.md, in a line that begins with its change
