@@ -8,7 +8,8 @@ To read how it works: `layers`, `losses`, `network`, `objective`, in this order.
 """
 
 from nst_numpy import conventions, exercises, layers, losses, samples
-from nst_numpy.checking import GradientCheck, check_layers, check_network, gradcheck
+from nst_numpy.checking import GradientCheck, gradcheck
+from nst_numpy.inspection.network_checks import LayerChecks, check_layers, check_network
 from nst_numpy.inspection.receptive import Patch, receptive_field, top_patches
 from nst_numpy.inspection.tracing import Trace, trace
 from nst_numpy.network import VGG
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "VGG",
     "GradientCheck",
+    "LayerChecks",
     "Objective",
     "OptimizeResult",
     "Patch",
