@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from drawing import like, maps
+from drawing import assert_gradient, complex_step, like, maps
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_layers import assert_gradient, complex_step
 
 from nst_numpy import layers, losses
 
