@@ -92,5 +92,5 @@ def did_you_mean(value: object, choices: Iterable[str]) -> str:
     >>> did_you_mean("something", ("keras", "paper"))
     ''
     """
-    nearest = difflib.get_close_matches(str(value), list(choices), n=1)
+    nearest = difflib.get_close_matches(str(value), list(choices))
     return f" did you mean {nearest[0]}?" if nearest else ""
