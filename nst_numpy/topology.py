@@ -3,6 +3,7 @@
 "conv4_2" is the second convolution of block 4 with its ReLU; "pool4" is the pooling layer that ends the block.
 """
 
+import re
 from collections.abc import Iterable
 
 from nst_numpy.validation import did_you_mean
@@ -10,14 +11,20 @@ from nst_numpy.validation import did_you_mean
 # Convolutions per block; a pooling layer follows each block (Simonyan and Zisserman 2015, table 1, D and E).
 TOPOLOGIES = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
 FILTERS = (64, 128, 256, 512, 512)  # in the convolutions of each block
+FIRST = "conv1_1"
 
 
 def layer_names(topology: str) -> list[str]:
     """All layers of a topology ("vgg16" or "vgg19") in order: conv1_1, conv1_2, pool1, … conv5_3 or conv5_4, pool5."""
     names = []
     for number, convolutions in enumerate(TOPOLOGIES[topology], start=1):
-        names += [f"conv{number}_{i}" for i in range(1, convolutions + 1)] + [f"pool{number}"]
+        names += [convolution_name(number, i) for i in range(1, convolutions + 1)] + [f"pool{number}"]
     return names
+
+
+def convolution_name(block: int | str, number: int | str) -> str:
+    """The name of a convolution: 4 and 2 give "conv4_2"."""
+    return f"conv{block}_{number}"
 
 
 def convolution_names(topology: str) -> list[str]:
@@ -26,8 +33,8 @@ def convolution_names(topology: str) -> list[str]:
 
 
 def is_convolution(layer: str) -> bool:
-    """Whether a layer is a convolution; else it is a pooling layer."""
-    return layer.startswith("conv")
+    """Whether a name is that of a convolution, such as "conv4_2"."""
+    return re.fullmatch("conv[1-5]_[1-4]", layer) is not None
 
 
 def block(layer: str) -> int:
@@ -37,7 +44,7 @@ def block(layer: str) -> int:
 
 def reduction(layer: str) -> int:
     """How many times smaller a layer's response is than the image, in height and in width (rounded down)."""
-    return 2 ** (block(layer) - is_convolution(layer))
+    return 1 << (block(layer) - is_convolution(layer))
 
 
 def canonical(layer: str, layers: Iterable[str]) -> str:

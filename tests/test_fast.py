@@ -19,10 +19,12 @@ from threadpoolctl import threadpool_info
 
 import nst_numpy
 from nst_numpy.backends import fast, plain, transforms, winograd
+from nst_numpy.backends.buffers import Buffers
 from nst_numpy.backends.fast import Fast
-from nst_numpy.backends.threads import Buffers, Workers, one_blas_thread
+from nst_numpy.backends.threads import Workers, one_blas_thread
+from nst_numpy.backends.training import FastTraining, PlainTraining
 
-BACKEND = Fast(3, np.float64)
+BACKEND = FastTraining(3, np.float64)
 seeds = st.integers(0, 2**32 - 1)
 TOLERANCE = {np.float64: 1e-12, np.float32: 3e-5}
 
@@ -116,9 +118,9 @@ def test_conv_for_training(case, seed):
     kernel, bias = like(seed, (3, 3, x.shape[2], K), dtype) / 10, like(seed + 1, (K,), dtype) / 10
     dy = like(seed + 2, (*x.shape[:2], K), dtype)
     prepared = BACKEND.prepare(kernel, bias)
-    assert_close(BACKEND.conv_forward(x, prepared), plain.conv_forward(x, (kernel, bias)), dtype)
-    assert_close(BACKEND.conv_backward(dy, prepared), plain.conv_backward(dy, (kernel, bias)), dtype)
-    found, expected = BACKEND.conv_backward_weights(dy, x), plain.conv_backward_weights(dy, x)
+    assert_close(BACKEND.conv_forward(x, prepared), PlainTraining().conv_forward(x, (kernel, bias)), dtype)
+    assert_close(BACKEND.conv_backward(dy, prepared), PlainTraining().conv_backward(dy, (kernel, bias)), dtype)
+    found, expected = BACKEND.conv_backward_weights(dy, x), PlainTraining().conv_backward_weights(dy, x)
     for gradient, truth in zip(found, expected, strict=True):
         assert_close(gradient, truth, dtype)
 
@@ -184,10 +186,36 @@ def test_max_pooling_ties_go_to_the_first(seed):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (70, 80)])
 def test_gram(size, dtype):
-    a, dG, da = like(0, (*size, 12), dtype), like(1, (12, 12), dtype), like(2, (*size, 12), dtype)
-    assert_close(BACKEND.gram(a), plain.gram(a), dtype)
-    assert_close(BACKEND.gram_backward(dG, a, None), plain.gram_backward(dG, a, None), dtype)
-    assert_close(BACKEND.gram_backward(dG, a, da.copy()), plain.gram_backward(dG, a, da), dtype)
+    a = like(0, (*size, 12), dtype)
+    assert_close(BACKEND.gram(a), np.einsum("hwi,hwj->ij", a, a), dtype)
+
+
+@pytest.mark.parametrize("backend", [BACKEND, plain], ids=["fast", "plain"])
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from(["C", "Fortran", "part", "none"]),
+    seeds,
+)
+def test_gram_backward_adds_to_the_running_gradient_in_place(backend, shape, dtype, layout, seed):
+    a, dG = like(seed, shape, dtype), like(seed + 1, (shape[2], shape[2]), dtype)
+    gradient = np.einsum("ij,hwj->hwi", dG.astype(float) + dG.T, a).astype(dtype)
+    if layout == "none":
+        assert_close(backend.gram_backward(dG, a), gradient, dtype)
+        return
+    running = like(seed + 2, shape, dtype)
+    if layout == "part":
+        around = np.full((shape[0] + 2, shape[1] + 2, shape[2]), 7, dtype)
+        da = around[1:-1, 1:-1]
+        da[...] = running
+    else:
+        da = running.copy(layout[0])
+    found = backend.gram_backward(dG, a, da)
+    assert found is da
+    assert_close(da, running + gradient, dtype)
+    if layout == "part":
+        around[1:-1, 1:-1] = 7
+        assert (around == 7).all()
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
@@ -353,14 +381,14 @@ def test_works_where_the_cache_cannot_be_written(tmp_path):
     code = (
         "import numba.core.caching as c\n"
         "c._CacheLocator.ensure_cache_path = lambda self: (_ for _ in ()).throw(OSError('read-only'))\n"
-        "from nst_numpy.backends import compiled; import numpy as np\n"
-        "y = np.empty((1, 1, 1)); compiled.average_pool(np.ones((2, 2, 1)), 0, 1, y)\n"
-        "print(compiled.__file__, y[0, 0, 0])"
+        "from nst_numpy.backends import loops; import numpy as np\n"
+        "y = np.empty((1, 1, 1)); loops.average_pool(np.ones((2, 2, 1)), 0, 1, y)\n"
+        "print(loops.__file__, y[0, 0, 0])"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split() == [str(tmp_path / "nst_numpy/kernels/compiled.py"), "1.0"]
+    assert run.stdout.split() == [str(tmp_path / "nst_numpy/backends/loops.py"), "1.0"]
 
 
 def test_the_first_call_says_that_it_compiles(caplog, tmp_path):

@@ -66,16 +66,17 @@ def test_brightness_runs_from_0_to_the_brightest_but_outliers():
 
 
 def test_gradients_are_those_of_every_loss_layer():
-    objective = Objective.of(NETWORK, IMAGE, picture(2, 30, 30), content_layers=["conv2_2"], style_layers=["conv1_1"])
+    objective = Objective.from_images(
+        NETWORK, IMAGE, picture(2, 30, 30), content_layers=["conv2_2"], style_layers=["conv1_1"]
+    )
     x = picture(3, 24, 32)
-    found = {}
-    _, gradient, _ = objective(x, found)
+    _, gradient, _ = objective(x)
     pictures = shown(plots.gradients(objective, x))
     assert [title.split(":")[0] for title in pictures] == ["the image", "pixels", "conv1_1", "conv2_2"]
     assert np.allclose(list(pictures.values())[1], np.linalg.norm(gradient, axis=2))
     # The deepest loss layer has its own gradient only: α v (F − P).
     a, P = NETWORK.features(x, "conv2_2")["conv2_2"], NETWORK.features(IMAGE, "conv2_2")["conv2_2"]
-    assert np.allclose(found["conv2_2"], (a - P) / a.size)
+    assert np.allclose(objective.layer_gradients(x)["conv2_2"], (a - P) / a.size)
     assert np.allclose(list(pictures.values())[3], np.linalg.norm((a - P) / a.size, axis=2))
 
 

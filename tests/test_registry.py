@@ -120,7 +120,10 @@ def test_a_wrong_file_in_the_cache_is_neither_used_nor_overwritten(known):
 
 
 def test_unknown_names_and_the_network_in_the_box(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match="unknown weights 'vgg91'; expected a file, or one of vgg19-mini, vgg19, "):
+    with pytest.raises(
+        ValueError,
+        match=r"unknown weights 'vgg91'; did you mean vgg19\? there are vgg19-mini, vgg19, .*, or a weight file",
+    ):
         registry.fetch("vgg91")
     assert registry.fetch("vgg19-mini").name == "vgg19-mini.h5"
     assert registry.identify(registry.fetch("vgg19-mini")) == "vgg19-mini"

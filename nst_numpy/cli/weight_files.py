@@ -2,12 +2,13 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from nst_numpy import images, weights
 from nst_numpy.weights import registry
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     """Add the commands to a parser's."""
     files = commands.add_parser("weights", help="weight files: the official ones, and your own")
     files = files.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -48,12 +49,9 @@ def _show(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     for file in options.files:
-        name = file if file in registry.REGISTRY else ""
-        path = registry.location(name) if name else Path(file)
+        path = weights.locate(file)
         network = weights.load(path, normalize=False)  # reads it all, and refuses what is wrong
-        if name and (wrong := registry.REGISTRY[name].mismatch(path)):
-            raise ValueError(f"{path} is not {name}: {wrong}")
-        known = name or registry.identify(path)
+        known = file if file in registry.REGISTRY else registry.identify(path)
         what = f"it is {known}, {registry.REGISTRY[known].hash or 'no hash'}" if known else "it is not in the registry"
         print(f"{path}: readable, conv1_1 to {list(network.convolutions)[-1]}; {what}")
     return 0

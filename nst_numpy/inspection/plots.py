@@ -196,10 +196,9 @@ def gradients(objective: Objective, x: np.ndarray) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    found: dict[str, np.ndarray] = {}
-    total, gradient, _ = objective(x, found)
-    tiles = [("the image", np.clip(x, 0, 1), None)]
-    for layer, g in [("pixels", gradient), *reversed(found.items())]:
+    total, _, _ = objective(x)
+    tiles: list[tuple[str, np.ndarray, str | None]] = [("the image", np.clip(x, 0, 1), None)]
+    for layer, g in reversed(objective.layer_gradients(x).items()):
         length = np.sqrt((g.astype(np.float64) ** 2).sum(axis=2))
         tiles.append((f"{layer}: mean length {length.mean():.2g}", length, "magma"))
     return _grid(f"dL/da, L = {total:.4g}", tiles)

@@ -1,24 +1,27 @@
-"""Networks from files and to files: `load`, `save`, `convert`, and what a file holds."""
+"""Networks from weight files and to them: `load`, `save`, `convert`, and what a file holds."""
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
+from numpy.typing import DTypeLike
 
 from nst_numpy import images
 from nst_numpy.network import VGG
+from nst_numpy.topology import FIRST
 from nst_numpy.weights import formats, registry
+from nst_numpy.weights.formats import Contents, StrPath, floating_type
 from nst_numpy.weights.normalization import measure_mean_responses, normalize_network, sample_images
 
 
 def load(
-    source: str | os.PathLike,
+    source: StrPath,
     *,
     normalize: bool = True,
     pooling: str = "average",
-    dtype: np.dtype = np.float32,
+    dtype: DTypeLike = np.float32,
     backend: str = "fast",
     threads: int | None = None,
 ) -> VGG:
@@ -29,8 +32,8 @@ def load(
     source : path or str
         A weight file of any layout in `formats`, or a name of the registry, such as "vgg19-mini" or "vgg19".
     normalize : bool
-        Scale every filter to mean response 1 (see `normalize_network`), with the constants that the file holds, or else
-        with those measured on the library's sample images. False keeps the scale of the file.
+        Scale every filter to mean response 1 (see `normalize_network`), with the constants in the file if it has them,
+        otherwise with those measured on the library's sample images. False keeps the scale of the file.
     pooling : {"average", "max"}
     dtype : float32 or float64
     backend : {"fast", "plain"}
@@ -45,88 +48,131 @@ def load(
     ------
     FileNotFoundError
         If there is no such file.
+    TypeError
+        If an argument has the wrong type.
     ValueError
-        If it is neither a known name nor a weight file, lacks something, or holds wrong shapes or values; the message
-        names what was expected and what was found.
+        If the source is neither a known name nor a weight file, lacks something, or holds wrong shapes or values; the
+        message names what was expected and what was found. Also if another argument has a wrong value.
     OSError
         If it can't be downloaded; see `registry.fetch`.
+
+    Examples
+    --------
+    >>> from nst_numpy import weights
+    >>> weights.load("vgg19-mini", pooling="max", dtype="float64", backend="plain")
+    VGG('vgg19-mini', conv1_1 … conv5_1, max pooling, float64, plain backend)
     """
-    path = locate(source)
-    contents = formats.read(path)
-    network = _network(contents, path, dtype, pooling=pooling, backend=backend, threads=threads)
+    if not isinstance(normalize, bool | np.bool_):
+        raise TypeError(f"normalize must be True or False, found {normalize!r}")
+    network, contents, _ = _read(source, dtype)
+    network = replace(network, pooling=pooling, backend=backend, threads=threads)
     if not normalize:
         return network
     return normalize_network(network, contents.mean_responses or measure_mean_responses(network, sample_images()))
 
 
-def locate(source: str | os.PathLike) -> Path:
-    """The path of a weight file, given its path, or its name in the registry (see `registry.fetch`)."""
+def locate(source: StrPath) -> Path:
+    """The path of a weight file, given its path or its name in the registry; a name is downloaded at first use.
+
+    Raises
+    ------
+    TypeError
+        If the source is neither a path nor a name.
+    ValueError, OSError
+        As in `registry.fetch`.
+
+    Examples
+    --------
+    >>> locate("vgg19-mini").name
+    'vgg19-mini.h5'
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"weights must be a path or a name such as 'vgg19', found {source!r}")
     path = Path(source)
-    is_name = source in registry.REGISTRY or (isinstance(source, str) and not path.suffix and not path.exists())
-    return registry.fetch(source) if is_name else path
+    if isinstance(source, str) and (source in registry.REGISTRY or not (path.suffix or path.exists())):
+        return registry.fetch(source)
+    return path
 
 
-def _network(contents: formats.Contents, path: Path, dtype: np.dtype = np.float32, **runs) -> VGG:
+def _read(source: StrPath, dtype: DTypeLike = np.float32) -> tuple[VGG, Contents, Path]:
+    kind = floating_type(dtype, "float32", "float64")
+    path = locate(source)
+    contents = formats.read(path)
     convolutions = {
-        layer: tuple(np.ascontiguousarray(a, dtype) for a in pair) for layer, pair in contents.convolutions.items()
+        layer: (np.ascontiguousarray(kernel, kind), np.ascontiguousarray(bias, kind))
+        for layer, (kernel, bias) in contents.convolutions.items()
     }
     try:
-        return VGG(convolutions, contents.mean, contents.scale, name=contents.name or path.stem, **runs)
+        return VGG(convolutions, contents.mean, contents.scale, name=contents.name or path.stem), contents, path
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def save(
-    path: str | os.PathLike,
+    path: StrPath,
     network: VGG,
     *,
     source: str,
     licence: str,
     mean_responses: Mapping[str, np.ndarray] | None = None,
-    dtype: np.dtype | None = None,
+    dtype: DTypeLike | None = None,
 ) -> None:
-    """Write a network to a file in the library's own format, whole or not at all.
+    """Write a network to a file in the library's own layout. An existing file is replaced only by a complete one.
 
     Parameters
     ----------
     path : path
+        Ending in .h5 or .hdf5.
     network : VGG
     source, licence : str
         Where the weights come from, and their terms.
     mean_responses : mapping of str to ndarray, optional
         Constants of the normalisation, for every convolution.
-    dtype : floating-point type, optional
-        Of the kernels and biases in the file; by default the network's own. float16 halves the file, and changes
+    dtype : {float16, float32, float64}, optional
+        Type of the kernels and biases in the file; by default the network's own. float16 halves the file, and changes
         responses by some parts in a thousand.
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder.
+    TypeError, ValueError
+        If an argument has the wrong type or value.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from nst_numpy import weights
+    >>> network = weights.load("vgg19-mini")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     weights.save(f"{folder}/copy.h5", network, source="vgg19-mini", licence="its own", dtype="float16")
+    ...     weights.load(f"{folder}/copy.h5", normalize=False)
+    VGG('vgg19-mini', conv1_1 … conv5_1, average pooling, float32, fast backend)
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
-    with images.whole_file(path) as part, h5py.File(part, "w") as file:
-        file.attrs.update(format=formats.FORMAT, version=formats.VERSION, name=network.name)
-        file.attrs.update(mean=network.mean, scale=network.scale, source=source, licence=licence)
-        for layer, (kernel, bias) in network.convolutions.items():
-            file[f"{layer}/kernel"] = kernel.astype(dtype or network.dtype)
-            file[f"{layer}/bias"] = bias.astype(dtype or network.dtype)
-            if mean_responses:
-                file[f"{layer}/mean_response"] = mean_responses[layer]
+    if not isinstance(network, VGG):
+        raise TypeError(f"network must be a VGG, found {type(network).__name__}; load makes one of a file")
+    contents = Contents(
+        layout="",
+        convolutions=network.convolutions,
+        mean=np.asarray(network.mean, np.float64),
+        scale=network.scale,
+        name=network.name,
+        source=source,
+        licence=licence,
+        mean_responses=mean_responses or {},
+    )
+    formats.write(path, contents, dtype)
 
 
-def convert(
-    source: str | os.PathLike, output: str | os.PathLike, *, over: Iterable[str | os.PathLike] = ()
-) -> formats.Contents:
-    """Read a weight file of any layout and write it in the library's own.
+def convert(source: StrPath, output: StrPath, *, over: Iterable[StrPath] = ()) -> Contents:
+    """Read a weight file of any layout and write it in the library's own, in float32.
 
     Parameters
     ----------
     source : path or str
         As in `load`.
     output : path
+        Ending in .h5 or .hdf5.
     over : iterable of path
         Images; if there are any, the network is normalised on them: every filter's mean response, over the positions of
         all of them, becomes 1.
@@ -138,28 +184,55 @@ def convert(
 
     Raises
     ------
-    FileNotFoundError, ValueError, OSError
+    FileNotFoundError, TypeError, ValueError, OSError
         As in `load` and `save`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     contents = convert("vgg19-mini", f"{folder}/vgg19-mini.h5")
+    >>> contents.layout
+    'nst_numpy'
     """
-    path = locate(source)
-    contents = formats.read(path)
-    network, constants = _network(contents, path), contents.mean_responses
-    if over := [images.load(image) for image in over]:
-        network = normalize_network(network, measure_mean_responses(network, over))
-        constants = {layer: np.ones(len(bias)) for layer, (_, bias) in network.convolutions.items()}
-    name = registry.identify(path)
-    known = registry.REGISTRY.get(name)
-    origin = contents.source or (known.url if known else f"converted from {path.name} ({contents.layout})")
-    licence = contents.licence or (known.licence if known else "as the file that it was converted from")
-    save(output, network, source=origin, licence=licence, mean_responses=constants)
+    if isinstance(over, str | os.PathLike):
+        raise TypeError(f"over must be a list of images, found {over!r}")
+    network, contents, path = _read(source)
+    mean_responses = contents.mean_responses
+    if pixels := [images.load(image) for image in over]:
+        network = normalize_network(network, measure_mean_responses(network, pixels))
+        mean_responses = {layer: np.ones(len(bias)) for layer, (_, bias) in network.convolutions.items()}
+    known = registry.REGISTRY.get(registry.identify(path))
+    save(
+        output,
+        network,
+        source=contents.source or (known.url if known else f"converted from {path.name} ({contents.layout})"),
+        licence=contents.licence or (known.licence if known else "as the file that it was converted from"),
+        mean_responses=mean_responses,
+    )
     return contents
 
 
-def summary(source: str | os.PathLike) -> str:
-    """What a weight file holds, layer by layer: shapes, norms, and mean responses to the library's sample images."""
-    path = locate(source)
-    contents = formats.read(path)
-    network = _network(contents, path)
+def summary(source: StrPath) -> str:
+    """What a weight file holds, layer by layer: shapes, norms, and mean responses to the library's sample images.
+
+    Parameters
+    ----------
+    source : path or str
+        As in `load`.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError, OSError
+        As in `load`.
+
+    Examples
+    --------
+    >>> from nst_numpy import weights
+    >>> print(weights.summary("vgg19-mini").splitlines()[0])
+    vgg19-mini: nst_numpy, 2,103,808 parameters, input (RGB − [123.680 116.779 103.939]) · 0.01724
+    """
+    network, contents, _ = _read(source)
     means = measure_mean_responses(network, sample_images(), floor=0)
     colours = " ".join(f"{value:.3f}" for value in network.mean)
     count = sum(a.size for pair in network.convolutions.values() for a in pair)
@@ -179,13 +252,19 @@ def summary(source: str | os.PathLike) -> str:
 
 
 def first_filters(network: VGG) -> np.ndarray:
-    """A picture of the filters of conv1_1, each stretched to the whole range of brightness, 24 pixels wide.
+    """A picture of the filters of conv1_1: 24 × 24 pixels each, stretched to the full range of brightness.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
+
+    Examples
+    --------
+    >>> from nst_numpy import weights
+    >>> weights.first_filters(weights.load("vgg19-mini")).shape  # 32 filters, 6 in a row, each with a border
+    (168, 168, 3)
     """
-    kernel = network.convolutions["conv1_1"][0]
+    kernel = network.convolutions[FIRST][0]
     kernel = (kernel / (2 * np.abs(kernel).max(axis=(0, 1, 2)) + 1e-12) + 0.5).transpose(3, 0, 1, 2)
     columns = int(np.ceil(np.sqrt(len(kernel))))
     tiles = np.ones((-(-len(kernel) // columns) * columns, 28, 28, 3))

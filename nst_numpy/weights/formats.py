@@ -1,64 +1,148 @@
-"""Reading VGG weight files of every common layout into one form.
+"""Weight files: every common layout read into one form, and the library's own layout written.
 
-What differs between them: the container, the names of the layers, the order of a kernel's axes, the order of the
-colours, and what was done to the pixels in training. The layout is recognised from the content, never from the name of
-the file. Nothing here runs code that a file brings along.
+Layouts differ in the container, the names of the layers, the order of a kernel's axes, the order of the colours, and
+the preprocessing of the pixels in training. The layout is recognised from the content, never from the file's name.
+No code in a file is ever run.
 
-A convolution is linear. So colours in another order only permute the first kernel's input channels, and a division of
-the pixels by a standard deviation can as well be one of that kernel: after reading, every network takes RGB in 0–255
-less a mean, as the library's own do.
+A convolution is linear. Colours in another order therefore only permute the input channels of the first kernel, and
+dividing the pixels by a standard deviation is the same as dividing that kernel. After reading, every network takes RGB
+in 0–255 less a mean, as the library's own do.
 """
 
 import importlib
+import io
+import math
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import DTypeLike
 
-from nst_numpy.topology import convolution_names
+from nst_numpy import images
+from nst_numpy.topology import FIRST, TOPOLOGIES, block, convolution_name, convolution_names, is_convolution
 
 FORMAT, VERSION = "nst_numpy.vgg", 1
 IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])  # RGB
 
-# What torchvision does to RGB in 0–1.
+# torchvision's preprocessing of RGB in 0–1.
 TORCHVISION_MEAN, TORCHVISION_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 EXPECTED = "HDF5 (nst_numpy, Keras), MatConvNet's .mat, PyTorch's .pth or safetensors"
+COMPRESSION = 8  # weights compress less than this; a file that claims more is not believed
+
+StrPath = str | os.PathLike[str]
+Convolutions = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Contents:
-    """What a weight file holds: RGB in 0–255, less `mean`, times `scale` goes into the first convolution.
+    """What a weight file holds. The first convolution takes (RGB − `mean`) · `scale`, with RGB in 0–255.
 
     Attributes
     ----------
     layout : str
-    convolutions : dict of str to (kernel, bias)
+    convolutions : mapping of str to (kernel, bias)
         kernel (3, 3, C, K) and bias (K,) of conv1_1 and so on, of the file's floating-point types.
     mean : ndarray, shape (3,)
     scale : float
     name, source, licence : str
-        Empty if the file says nothing.
-    mean_responses : dict of str to ndarray, shape (K,)
-        Empty if the file holds none.
+        Empty if the file does not say.
+    mean_responses : mapping of str to ndarray, shape (K,)
+        Constants of the normalisation, for every convolution; empty if the file holds none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a string, a number or an array has the wrong type, shape or range. Whether the convolutions fit together is
+        checked by `VGG`.
     """
 
     layout: str
-    convolutions: dict[str, tuple[np.ndarray, np.ndarray]]
+    convolutions: Convolutions = field(repr=False)
     mean: np.ndarray
     scale: float = 1.0
     name: str = ""
     source: str = ""
     licence: str = ""
-    mean_responses: dict[str, np.ndarray] = field(default_factory=dict)
+    mean_responses: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for what in ("name", "source", "licence"):
+            if not isinstance(getattr(self, what), str):
+                raise TypeError(f"{what} must be a string, found {getattr(self, what)!r}")
+        for layer, pair in self.convolutions.items():
+            for what, array in zip(("kernel", "bias"), pair, strict=True):
+                if array.dtype.kind != "f":
+                    raise ValueError(f"{layer}/{what}: expected floating-point numbers, found {array.dtype}")
+        if self.mean.shape != (3,) or self.mean.dtype.kind != "f" or not np.isfinite(self.mean).all():
+            raise ValueError(f"mean: expected 3 finite numbers, found {self.mean}")
+        if not isinstance(self.scale, int | float | np.integer | np.floating) or not math.isfinite(self.scale):
+            raise ValueError(f"scale: expected a finite number, found {self.scale!r}")
+        if self.mean_responses:
+            check_mean_responses(self.convolutions, self.mean_responses)
 
 
-def read(path: str | os.PathLike) -> Contents:
+def check_mean_responses(convolutions: Convolutions, mean_responses: Mapping[str, np.ndarray]) -> None:
+    """Refuse mean responses that are not one positive number for every filter of every convolution.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pair = np.zeros((3, 3, 3, 2)), np.zeros(2)
+    >>> check_mean_responses({"conv1_1": pair}, {"conv1_1": np.array([1.0, 0.0])})
+    Traceback (most recent call last):
+    ...
+    ValueError: conv1_1/mean_response: expected 2 positive numbers, found 0.0 among them
+    """
+    for layer, (_, bias) in convolutions.items():
+        if layer not in mean_responses:
+            raise ValueError(f"{layer}/mean_response is missing; expected one for every convolution")
+        m = np.asarray(mean_responses[layer])
+        wrong = m[~(np.isfinite(m) & (m > 0))] if m.dtype.kind == "f" else m
+        if m.shape != bias.shape or wrong.size:
+            found = f"shape {m.shape}" if m.shape != bias.shape else f"{wrong[0]} among them"
+            raise ValueError(f"{layer}/mean_response: expected {bias.size} positive numbers, found {found}")
+
+
+def floating_type(dtype: DTypeLike | None, *allowed: str) -> np.dtype:
+    """The NumPy type that is meant, if it is one of the allowed.
+
+    Raises
+    ------
+    TypeError
+
+    Examples
+    --------
+    >>> floating_type("float64", "float32", "float64")
+    dtype('float64')
+    >>> floating_type(int, "float32", "float64")
+    Traceback (most recent call last):
+    ...
+    TypeError: dtype must be float32 or float64, found int64
+    """
+    expected = f"dtype must be {', '.join(allowed[:-1])} or {allowed[-1]}, found"
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{expected} {dtype!r}") from None
+    if dtype is None:  # NumPy's float64
+        raise TypeError(f"{expected} None")
+    if found not in map(np.dtype, allowed):
+        raise TypeError(f"{expected} {found}")
+    return found
+
+
+def read(path: StrPath) -> Contents:
     """Read a weight file of any layout that the library knows.
 
     Parameters
@@ -74,128 +158,181 @@ def read(path: str | os.PathLike) -> Contents:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no weight file of a known layout, is damaged, or needs a package that is not installed.
+        If it is not a weight file of a known layout, is damaged, or needs a package that is not installed.
+
+    Examples
+    --------
+    >>> from nst_numpy import weights
+    >>> contents = read(weights.locate("vgg19-mini"))
+    >>> contents.layout, list(contents.convolutions)[-1], contents.convolutions["conv1_1"][0].dtype
+    ('nst_numpy', 'conv5_1', dtype('float16'))
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no weight file {path}")
-    if path.is_dir():
-        raise ValueError(f"{path} is not a weight file but a folder")
+    if not path.is_file():
+        raise ValueError(f"{path} is not a weight file but {'a folder' if path.is_dir() else 'a device or a pipe'}")
     with open(path, "rb") as file:
         head = file.read(512)
+    reader = _reader(head)
+    if reader is None:
+        if b"<html" in head.lower() or head.lstrip().lower().startswith(b"<!doctype"):
+            raise ValueError(f"{path} is a web page, not a weight file; download the file itself")
+        found = f"bytes that begin with {head[:8]!r}" if head else "an empty file"
+        raise ValueError(f"{path} is not a weight file: expected {EXPECTED}, found {found}")
     try:
-        if head.startswith(b"\x89HDF\r\n\x1a\n"):
-            return _read_hdf5(path)
-        if head.startswith(b"MATLAB 5.0 MAT-file"):
-            return _read_matconvnet(path)
-        if head.startswith((b"PK\x03\x04", b"\x80")):
-            return _read_pytorch(path)
-        if head[8:9] == b"{":
-            return _read_safetensors(path)
+        return reader(path)
     except MemoryError:
-        raise ValueError(f"{path}: claims more data than fits into the memory") from None
+        raise ValueError(f"{path}: claims more data than fits into memory") from None
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if b"<html" in head.lower() or head.lstrip().lower().startswith(b"<!doctype"):
-        raise ValueError(f"{path} is a web page, not a weight file; download the file itself")
-    found = f"bytes that begin with {head[:8]!r}" if head else "an empty file"
-    raise ValueError(f"{path} is not a weight file: expected {EXPECTED}, found {found}")
+        raise ValueError(f"{path}: {_line(error)}") from None
+    except Exception as error:  # a parser may raise anything at a damaged file
+        raise ValueError(f"{path}: damaged or cut short ({_line(error)})") from error
 
 
-# HDF5: the library's own, and two generations of Keras ----------------------------------------------------------------
+def write(path: StrPath, contents: Contents, dtype: DTypeLike | None = None) -> None:
+    """Write a weight file in the library's own layout. A file of that name is replaced once the new one is complete.
+
+    Parameters
+    ----------
+    path : path
+        Ending in .h5 or .hdf5.
+    contents : Contents
+        Its `layout` is ignored.
+    dtype : {float16, float32, float64}, optional
+        Type of the kernels and biases in the file; by default, each keeps its own.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    TypeError, ValueError
+        If the path has another ending, dtype is another type, or a value is too large for it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> contents = Contents("", {"conv1_1": (np.zeros((3, 3, 3, 4)), np.ones(4))}, np.zeros(3), name="small")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(f"{folder}/small.h5", contents, dtype="float16")
+    ...     read(f"{folder}/small.h5")
+    Contents(layout='nst_numpy', mean=array([0., 0., 0.]), scale=1.0, name='small', source='', licence='')
+    """
+    path = Path(path)
+    if path.suffix not in (".h5", ".hdf5"):
+        raise ValueError(f"a weight file must end in .h5 or .hdf5, found {path.name}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
+    kind = None if dtype is None else floating_type(dtype, "float16", "float32", "float64")
+    memory = io.BytesIO()  # HDF5 itself can crash on a full disk
+    with h5py.File(memory, "w") as file:
+        file.attrs.update(format=FORMAT, version=VERSION, name=contents.name, mean=contents.mean, scale=contents.scale)
+        file.attrs.update(source=contents.source, licence=contents.licence)
+        for layer, pair in contents.convolutions.items():
+            for what, array in zip(("kernel", "bias"), pair, strict=True):
+                with np.errstate(over="ignore"):
+                    stored = array.astype(kind or array.dtype)
+                if not np.isfinite(stored).all():
+                    raise ValueError(f"{layer}/{what} contains values that are not finite in {stored.dtype}")
+                file[f"{layer}/{what}"] = stored
+            if contents.mean_responses:
+                file[f"{layer}/mean_response"] = contents.mean_responses[layer]
+    with images.whole_file(path) as part:
+        part.write_bytes(memory.getbuffer())
+
+
+def _reader(head: bytes) -> Callable[[Path], Contents] | None:
+    """The function for files that begin with these bytes."""
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _read_hdf5
+    if head.startswith(b"MATLAB 5.0 MAT-file"):
+        return _read_matconvnet
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return _read_pytorch
+    if head[8:9] == b"{":
+        return _read_safetensors
+    return None
+
+
+# HDF5: the library's own layout, and two generations of Keras ---------------------------------------------------------
 
 
 def _read_hdf5(path: Path) -> Contents:
-    try:
-        with h5py.File(path) as file:
-            if "format" in file.attrs:
-                return _read_own(file)
-            return _read_keras(file)
-    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises where a file ends too soon, or is damaged
-        raise ValueError(f"this HDF5 file is damaged or cut short ({error})") from None
+    with h5py.File(path) as file:
+        datasets: dict[str, h5py.Dataset] = {}  # those that are in this file: links that lead out of it are not visited
+        file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        return _read_own(dict(file.attrs), datasets) if "format" in file.attrs else _read_keras(datasets)
 
 
-def _read_own(file: h5py.File) -> Contents:
-    attributes = dict(file.attrs)
+def _read_own(attributes: dict[str, Any], datasets: Mapping[str, h5py.Dataset]) -> Contents:
     if attributes["format"] != FORMAT:
         raise ValueError(f"expected the attribute format={FORMAT!r}, found {attributes['format']!r}")
     if attributes.get("version") != VERSION:
         raise ValueError(f"expected version {VERSION}, found {attributes.get('version', 'none')}")
-    mean, scale = _attribute(attributes, "mean", (3,)), _attribute(attributes, "scale", ())
-    said = {name: str(attributes.get(name, "")) for name in ("name", "source", "licence")}
-    contents = Contents("nst_numpy", {}, mean, float(scale), **said)
-    for layer in sorted(file):
-        contents.convolutions[layer] = tuple(_dataset(file, f"{layer}/{what}") for what in ("kernel", "bias"))
-        if f"{layer}/mean_response" in file:
-            m, filters = _dataset(file, f"{layer}/mean_response"), contents.convolutions[layer][1].size
-            if m.shape != (filters,) or not (np.isfinite(m) & (m > 0)).all():
-                raise ValueError(f"{layer}/mean_response: expected {filters} positive values, found shape {m.shape}")
-            contents.mean_responses[layer] = m
-    if contents.mean_responses and contents.mean_responses.keys() != contents.convolutions.keys():
-        absent = next(layer for layer in contents.convolutions if layer not in contents.mean_responses)
-        raise ValueError(f"{absent}/mean_response is missing, while other layers have theirs")
-    return contents
+    for name in ("mean", "scale"):
+        if np.asarray(attributes.get(name, "")).dtype.kind not in "fiu":
+            raise ValueError(f"the attribute {name} is missing or not numeric")
+    layers = sorted({name.split("/")[0] for name in datasets})
+    return Contents(
+        layout="nst_numpy",
+        convolutions={
+            layer: (_array(datasets, f"{layer}/kernel"), _array(datasets, f"{layer}/bias")) for layer in layers
+        },
+        mean=np.asarray(attributes["mean"], np.float64),
+        scale=np.asarray(attributes["scale"]).item(),
+        name=str(attributes.get("name", "")),
+        source=str(attributes.get("source", "")),
+        licence=str(attributes.get("licence", "")),
+        mean_responses={
+            layer: _array(datasets, name) for layer in layers if (name := f"{layer}/mean_response") in datasets
+        },
+    )
 
 
-def _attribute(attributes: dict, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    value = np.asarray(attributes.get(name, np.nan))
-    if value.shape != shape or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-        raise ValueError(f"the attribute {name} is missing or wrong: expected {'3 numbers' if shape else 'a number'}")
-    return value.astype(np.float64)
-
-
-def _dataset(file: h5py.Group, name: str) -> np.ndarray:
-    dataset = file.get(name)
-    if not isinstance(dataset, h5py.Dataset):
+def _array(datasets: Mapping[str, h5py.Dataset], name: str) -> np.ndarray:
+    if name not in datasets:
         raise ValueError(f"the dataset {name} is missing")
-    if dataset.dtype.kind != "f":
-        raise ValueError(f"{name}: expected floating-point numbers, found {dataset.dtype}")
-    if dataset.nbytes > 8 * dataset.id.get_storage_size():  # weights do not compress so far; what is absent reads as 0
-        stored = dataset.id.get_storage_size()
+    dataset = datasets[name]
+    stored = dataset.id.get_storage_size()  # what is absent would read as 0
+    if dataset.nbytes > COMPRESSION * stored or dataset.external:
         raise ValueError(f"{name}: shape {dataset.shape} needs {dataset.nbytes} bytes, the file holds {stored}")
-    return dataset[()]
+    return np.asarray(dataset[()])
 
 
-def _read_keras(file: h5py.File) -> Contents:
+def _read_keras(datasets: Mapping[str, h5py.Dataset]) -> Contents:
     """Keras's legacy files: a group block1_conv1 for every layer. Its .weights.h5: layers/conv2d_1/vars/0, and 1."""
-    datasets = []
-    file.visititems(lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None)
-    kernels, biases = {}, {}
-    for name in datasets:
-        of = {1: biases, 4: kernels}.get(file[name].ndim)
-        if of is None:
+    kernels: dict[str, list[str]] = {}
+    biases: dict[str, list[str]] = {}
+    for name, dataset in datasets.items():
+        group = {1: biases, 4: kernels}.get(len(dataset.shape or ()))
+        if group is None:
             continue
         if match := re.search(r"block(\d)_conv(\d)/", name):
-            of.setdefault("conv{}_{}".format(*match.groups()), []).append(name)
+            group.setdefault(convolution_name(match[1], match[2]), []).append(name)
         elif match := re.search(r"(.*)/vars/[01]$", name):
-            of.setdefault(match[1], []).append(name)
-    biases = {layer: names for layer, names in biases.items() if layer in kernels}
-    _check_pairs(kernels, biases, datasets)
-    layers = sorted(kernels, key=lambda name: [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", name)])
-    names = layers if all(map(_is_convolution, layers)) else _numbered(len(layers))
-    layout = "Keras HDF5" if names is layers else "Keras .weights.h5"
-    convolutions = {
-        name: (_dataset(file, kernels[layer][0]), _dataset(file, biases[layer][0]))
-        for name, layer in zip(names, layers, strict=True)
-    }
-    return Contents(layout, _from_bgr(convolutions), IMAGENET_MEAN)
-
-
-def _check_pairs(kernels: Mapping[str, list], biases: Mapping[str, list], found: list[str]) -> None:
+            group.setdefault(match[1], []).append(name)
     if not kernels:
-        raise ValueError(f"expected the convolutions of a VGG, found {_some(found)}")
+        raise ValueError(f"expected the convolutions of a VGG, found {_some(datasets)}")
     for layer, names in kernels.items():
-        if len(names) != 1 or len(biases.get(layer, ())) != 1:
-            raise ValueError(f"{layer}: expected one kernel and one bias, found {_some(names + biases.get(layer, []))}")
+        both = names + biases.get(layer, [])
+        if len(names) != 1 or len(both) != 2:
+            raise ValueError(f"{layer}: expected one kernel and one bias, found {_some(both)}")
+    layers = sorted(kernels, key=lambda name: [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", name)])
+    by_name = all(map(is_convolution, layers))
+    convolutions = {
+        name: (_array(datasets, kernels[layer][0]), _array(datasets, biases[layer][0]))
+        for name, layer in zip(layers if by_name else _counted(len(layers)), layers, strict=True)
+    }
+    return Contents("Keras HDF5" if by_name else "Keras .weights.h5", _from_bgr(convolutions), IMAGENET_MEAN)
 
 
-def _numbered(count: int) -> list[str]:
-    """The names of convolutions that are only counted."""
-    if count <= 7:  # as far as VGG-16 and VGG-19 agree
-        return convolution_names("vgg19")[:count]
-    for topology in ("vgg16", "vgg19"):
-        if len(convolution_names(topology)) == count:
-            return convolution_names(topology)
+def _counted(count: int) -> list[str]:
+    """The names of convolutions whose number alone is known: a whole VGG, or the beginning that all VGGs share."""
+    known = [convolution_names(topology) for topology in TOPOLOGIES]
+    for names in known:
+        if len(names) == count or all(names[:count] == other[:count] for other in known):
+            return names[:count]
     raise ValueError(f"expected 13 convolutions (VGG-16) or 16 (VGG-19), found {count}")
 
 
@@ -205,24 +342,20 @@ def _numbered(count: int) -> list[str]:
 def _read_matconvnet(path: Path) -> Contents:
     """MATLAB 5 files with structs `layers` and `normalization`; from beta 17 on the latter is in `meta`.
 
-    Kernels are (height, width, C, K), colours RGB: MatConvNet's importer turned both round (utils/import-caffe.py,
+    Kernels are (height, width, C, K), colours RGB: MatConvNet's importer reversed both (utils/import-caffe.py,
     --transpose, which is its default). Readers that exchange height and width again are mistaken.
     """
-    io = _package("scipy.io", "MatConvNet files", "scipy")
-    try:
-        file = io.loadmat(path, simplify_cells=True)
-    except Exception as error:  # whatever SciPy meets in a damaged file
-        raise ValueError(f"this MATLAB file is damaged or cut short ({error})") from None
+    file = _package("scipy.io", "MatConvNet files", "scipy").loadmat(path, simplify_cells=True)
     try:
         normalization = (file.get("meta") or file)["normalization"]
         mean = np.asarray(normalization["averageImage"], np.float64).reshape(-1, 3).mean(axis=0)
-        layers = {layer["name"]: layer["weights"] for layer in file["layers"] if _is_convolution(layer["name"])}
+        layers = {layer["name"]: layer["weights"] for layer in file["layers"] if is_convolution(layer["name"])}
         convolutions = {name: (np.asarray(W), np.asarray(b).reshape(-1)) for name, (W, b) in layers.items()}
-    except (KeyError, TypeError, ValueError, IndexError):
-        found = _some([name for name in file if not name.startswith("__")])
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+        found = _some(name for name in file if not name.startswith("__"))
         raise ValueError(f"expected MatConvNet's layers and normalization, found {found}") from None
     if not convolutions:
-        raise ValueError("expected layers named conv1_1 and so on, found none")
+        raise ValueError(f"expected layers named {FIRST} and so on, found none")
     return Contents("MatConvNet", convolutions, mean)
 
 
@@ -230,32 +363,35 @@ def _read_matconvnet(path: Path) -> Contents:
 
 
 def _read_pytorch(path: Path) -> Contents:
-    """A dictionary of tensors, through PyTorch's loading of weights only: a pickle that wants to do more is refused."""
+    """A dictionary of tensors, with PyTorch's loader for weights only, which refuses any pickle that does more."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            if not any(name.endswith("/data.pkl") for name in archive.namelist()):
-                raise ValueError(f"expected an archive of PyTorch, found one with {_some(archive.namelist())}")
+            members = {member.filename: member.file_size for member in archive.infolist()}
+        if not any(name.endswith("/data.pkl") for name in members):
+            raise ValueError(f"expected an archive of PyTorch, found one with {_some(members)}")
+        _check_claim(sum(members.values()), path)
     torch = _package("torch", "PyTorch files", "torch")
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # UnpicklingError, RuntimeError, EOFError and others, by the kind of damage
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"damaged, or not only weights: PyTorch refused it, and nothing in it was run ({reason})"
+            f"damaged, or not only weights: PyTorch refused it, and nothing in it was run ({_line(error)})"
         ) from None
-    if not isinstance(tensors, Mapping) or not all(isinstance(t, torch.Tensor) for t in tensors.values()):
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(name, str) and isinstance(t, torch.Tensor) for name, t in tensors.items()
+    ):
         raise ValueError(f"expected a dictionary of tensors (a state dict), found {type(tensors).__name__}")
-    return _from_state("PyTorch", {name: t.detach().numpy() for name, t in tensors.items() if t.is_floating_point()})
+    _check_claim(sum(t.numel() * t.element_size() for t in tensors.values()), path)
+    return _from_state("PyTorch", {name: t.detach().numpy() for name, t in tensors.items()})
+
+
+def _check_claim(size: int, path: Path) -> None:
+    if size > COMPRESSION * path.stat().st_size:
+        raise ValueError(f"claims {size} bytes of data in a file of {path.stat().st_size}")
 
 
 def _read_safetensors(path: Path) -> Contents:
-    safetensors = _package("safetensors.numpy", "safetensors files", "safetensors")
-    try:
-        return _from_state("safetensors", safetensors.load_file(path))
-    except ValueError:
-        raise
-    except Exception as error:  # SafetensorError, and TypeError for number types that NumPy lacks
-        raise ValueError(f"this safetensors file is damaged or unusual ({error})") from None
+    return _from_state("safetensors", _package("safetensors.numpy", "safetensors files", "safetensors").load_file(path))
 
 
 def _from_state(container: str, state: Mapping[str, np.ndarray]) -> Contents:
@@ -266,26 +402,27 @@ def _from_state(container: str, state: Mapping[str, np.ndarray]) -> Contents:
     RGB in 0–255.
     """
     modules = [name.removesuffix(".weight") for name, a in state.items() if a.ndim == 4]
-    if modules and all(map(_is_convolution, modules)):
+    if modules and all(map(is_convolution, modules)):
         convolutions = _from_bgr(_convolutions(state, {name: name for name in modules}))
         return Contents(f"{container}, layers by name", convolutions, IMAGENET_MEAN)
     numbered = {int(m[1]): m[0] for m in (re.fullmatch(r"(?:features\.)?(\d+)", name) for name in modules) if m}
-    for topology in ("vgg19", "vgg16"):
-        names = convolution_names(topology)
+    for names in map(convolution_names, TOPOLOGIES):
         if numbered and sorted(numbered) == _torchvision_numbers(names)[: len(numbered)]:
             in_order = [numbered[n] for n in sorted(numbered)]
             convolutions = _convolutions(state, dict(zip(names, in_order, strict=False)))
             layout = f"{container}, torchvision"
             if np.isnan(state.get("classifier.0.weight", np.zeros(1))).any():
                 return Contents(layout, convolutions, IMAGENET_MEAN)
-            kernel, bias = convolutions["conv1_1"]
+            kernel, bias = convolutions[FIRST]
             if kernel.shape[2] == 3:
-                convolutions["conv1_1"] = kernel / (255 * TORCHVISION_STD[:, None]), bias
+                convolutions[FIRST] = kernel / (255 * TORCHVISION_STD[:, None]), bias
             return Contents(layout, convolutions, 255 * TORCHVISION_MEAN)
-    raise ValueError(f"expected the convolutions of VGG-16 or VGG-19, found {_some(list(state))}")
+    raise ValueError(f"expected the convolutions of VGG-16 or VGG-19, found {_some(state)}")
 
 
-def _convolutions(state: Mapping[str, np.ndarray], modules: Mapping[str, str]) -> dict:
+def _convolutions(
+    state: Mapping[str, np.ndarray], modules: Mapping[str, str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Kernels (3, 3, C, K) and biases of the modules, by the names of their layers."""
     for module in modules.values():
         if f"{module}.bias" not in state:
@@ -297,26 +434,22 @@ def _convolutions(state: Mapping[str, np.ndarray], modules: Mapping[str, str]) -
 
 
 def _torchvision_numbers(names: list[str]) -> list[int]:
-    """The places of convolutions in a list of convolutions, each with a ReLU, and poolings between the blocks."""
-    return [2 * k + int(name[4]) - 1 for k, name in enumerate(names)]
+    """Positions of the convolutions in a sequence where a ReLU follows each, and a pooling layer each block."""
+    return [2 * k + block(name) - 1 for k, name in enumerate(names)]
 
 
 # What several layouts share -------------------------------------------------------------------------------------------
 
 
-def _is_convolution(name: str) -> bool:
-    return re.fullmatch(r"conv\d_\d", name) is not None
+def _from_bgr(convolutions: dict[str, tuple[np.ndarray, np.ndarray]]) -> Convolutions:
+    """The convolutions with the first kernel for RGB instead of BGR."""
+    if FIRST not in convolutions:
+        return convolutions
+    kernel, bias = convolutions[FIRST]
+    return convolutions | {FIRST: (kernel[:, :, ::-1], bias)}
 
 
-def _from_bgr(convolutions: dict) -> dict:
-    """The first kernel for colours in the order RGB instead of BGR."""
-    if "conv1_1" in convolutions:
-        kernel, bias = convolutions["conv1_1"]
-        convolutions["conv1_1"] = kernel[:, :, ::-1], bias
-    return convolutions
-
-
-def _package(module: str, what: str, name: str):
+def _package(module: str, what: str, name: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
@@ -325,5 +458,11 @@ def _package(module: str, what: str, name: str):
         ) from None
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
     return ", ".join(names[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error's message, shortened."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,16 +1,29 @@
 """The normalisation that puts all networks on one scale: every filter's mean response becomes 1."""
 
-import dataclasses
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from nst_numpy import images, samples
 from nst_numpy.network import VGG
+from nst_numpy.validation import check_number
+from nst_numpy.weights.formats import check_mean_responses
 
 
 def sample_images() -> list[np.ndarray]:
-    """The library's sample images at 256 pixels: what the mean responses of a network are measured on."""
+    """The library's sample images at 256 pixels, on which the mean responses of a network are measured.
+
+    Returns
+    -------
+    list of ndarray of float32, shape (H, W, 3)
+        In 0–1.
+
+    Examples
+    --------
+    >>> [image.shape for image in sample_images()]
+    [(256, 218, 3), (256, 256, 3), (256, 256, 3)]
+    """
     return [images.load(s, 256) for s in (samples.portrait(), samples.swirling_night(256), samples.woodcut_waves(256))]
 
 
@@ -23,21 +36,39 @@ def measure_mean_responses(network: VGG, over: Iterable[np.ndarray], floor: floa
     over : iterable of ndarray, shape (H, W, 3)
         In 0–1.
     floor : float
-        A filter that is dead on these images, or as good as dead, with a mean below this share of its layer's, gets the
-        mean of its layer. (Dividing by its own would let it shout on the first image that wakes it.) With 0 all means
-        are as measured; else they are positive.
+        From 0 to 1. A filter that is dead on these images, or nearly (a mean of at most this share of its layer's),
+        gets the mean of its layer instead; dividing by its own would let it dominate the first image that activates
+        it. With 0, the means are as measured; otherwise they are positive.
 
     Returns
     -------
-    dict of str to ndarray, shape (N_l,)
+    dict of str to ndarray of float64, shape (N_l,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `over` is a single image or empty, or floor is out of range.
+
+    Examples
+    --------
+    >>> from nst_numpy import weights
+    >>> network = weights.load("vgg19-mini", backend="plain")
+    >>> means = weights.measure_mean_responses(network, weights.sample_images()[:1])
+    >>> bool(0.7 < means["conv3_1"].mean() < 1.4)
+    True
     """
-    sums = {layer: 0.0 for layer in network.convolutions}
-    positions = dict.fromkeys(sums, 0)
+    check_number("floor", floor, most=1)
+    if isinstance(over, np.ndarray) and over.ndim < 4:
+        raise TypeError(f"over must be a list of images, found one array of shape {over.shape}")
+    totals = {layer: np.zeros(len(bias)) for layer, (_, bias) in network.convolutions.items()}
+    positions = dict.fromkeys(totals, 0)
     for image in over:
-        for layer, a in network.features(image, sums).items():
-            sums[layer] = sums[layer] + a.sum(axis=(0, 1), dtype=np.float64)
+        for layer, a in network.features(image, totals).items():
+            totals[layer] += a.sum(axis=(0, 1), dtype=np.float64)
             positions[layer] += a.shape[0] * a.shape[1]
-    means = {layer: sums[layer] / positions[layer] for layer in sums}
+    if not all(positions.values()):
+        raise ValueError("mean responses need at least one image, found none")
+    means = {layer: totals[layer] / positions[layer] for layer in totals}
     if floor == 0:
         return means
     return {layer: np.where(m <= floor * m.mean(), m.mean() or 1.0, m) for layer, m in means.items()}
@@ -63,10 +94,24 @@ def normalize_network(network: VGG, mean_responses: Mapping[str, np.ndarray]) ->
     Returns
     -------
     VGG
+
+    Raises
+    ------
+    ValueError
+        If a layer has no mean responses, or not one positive number for every filter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import VGG
+    >>> network = VGG({"conv1_1": (np.ones((3, 3, 3, 2)), np.array([1.0, 1.0]))}, np.zeros(3))
+    >>> normalize_network(network, {"conv1_1": np.array([2.0, 4.0])}).convolutions["conv1_1"][1]
+    array([0.5 , 0.25])
     """
+    check_mean_responses(network.convolutions, mean_responses)
     convolutions, below = {}, np.ones(3)
     for layer, (kernel, bias) in network.convolutions.items():
         m = np.asarray(mean_responses[layer], np.float64)
         convolutions[layer] = (kernel * (below[:, None] / m)).astype(kernel.dtype), (bias / m).astype(bias.dtype)
         below = m
-    return dataclasses.replace(network, convolutions=convolutions)
+    return replace(network, convolutions=convolutions)

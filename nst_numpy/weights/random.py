@@ -1,13 +1,15 @@
-"""Networks with random filters: what a network can do that has learned nothing."""
+"""Networks with random filters, which show what a network can do without training."""
 
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from nst_numpy import layers
 from nst_numpy.network import VGG
 from nst_numpy.topology import block, convolution_names
-from nst_numpy.weights.formats import IMAGENET_MEAN
+from nst_numpy.validation import check_number
+from nst_numpy.weights.formats import IMAGENET_MEAN, floating_type
 from nst_numpy.weights.normalization import measure_mean_responses, normalize_network, sample_images
 
 # Filters per block of the library's own networks, trained and random, and the last layer that they have.
@@ -18,17 +20,17 @@ def random_network(
     seed: int = 0,
     *,
     pooling: str = "average",
-    dtype: np.dtype = np.float32,
+    dtype: DTypeLike = np.float32,
     backend: str = "fast",
     threads: int | None = None,
 ) -> VGG:
-    """A narrow VGG-19 up to conv5_1 with random filters, normalised: what a network can do that has learned nothing.
+    """A narrow, normalised VGG-19 up to conv5_1 with random filters.
 
     The filters are drawn from a normal distribution with variance 2/(9 C), C the number of input channels (He et al.
     2015, arXiv 1502.01852, equation 10), and made orthogonal where there are no more of them than inputs, so that no
-    two say the same. The biases centre every filter's input to its ReLU on the library's sample images: with biases of
-    0, the responses of random layers grow more alike with depth. Such a network knows no objects, but its Gram matrices
-    tell textures apart (Ustyuzhaninov et al. 2016, arXiv 1606.00021).
+    two respond alike. The biases centre every filter's input to its ReLU on the library's sample images: with biases of
+    0, the responses of random layers grow more alike with depth. Such a network recognises no objects, but its Gram
+    matrices distinguish textures (Ustyuzhaninov et al. 2016, arXiv 1606.00021).
 
     Parameters
     ----------
@@ -42,7 +44,19 @@ def random_network(
     Returns
     -------
     VGG
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or value.
+
+    Examples
+    --------
+    >>> random_network(seed=7, backend="plain")
+    VGG('random-vgg19-7', conv1_1 … conv5_1, average pooling, float32, plain backend)
     """
+    check_number("seed", seed, whole=True)
+    kind = floating_type(dtype, "float32", "float64")
     rng = np.random.default_rng(seed)
     over = sample_images()
     responses = [(255 * image[::2, ::2] - IMAGENET_MEAN).astype(np.float32) for image in over]
@@ -57,15 +71,33 @@ def random_network(
         inputs = [layers.conv_forward(a, kernel, np.zeros(filters, np.float32)) for a in responses]
         bias = -np.concatenate([z.reshape(-1, filters) for z in inputs]).mean(axis=0)
         responses = [layers.relu_forward(z + bias) for z in inputs]
-        convolutions[layer] = kernel.astype(dtype), bias.astype(dtype)
+        convolutions[layer] = kernel.astype(kind), bias.astype(kind)
     network = VGG(convolutions, IMAGENET_MEAN, 1.0, pooling, f"random-vgg19-{seed}", backend, threads)
     return normalize_network(network, measure_mean_responses(network, over))
 
 
 def he_kernels(rng: np.random.Generator, widths: tuple[int, ...], last: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Names and random kernels (3, 3, C, K) of VGG-19's convolutions up to `last`, with so many filters in each block.
+    """Names and random kernels of VGG-19's convolutions up to `last`.
 
     He et al. 2015 (arXiv 1502.01852), equation 10: normal, with variance 2/(9 C).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    widths : tuple of int
+        Filters of the convolutions in each block.
+    last : str
+
+    Yields
+    ------
+    layer : str
+    kernel : ndarray of float64, shape (3, 3, C, K)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [(layer, kernel.shape) for layer, kernel in he_kernels(np.random.default_rng(0), (8, 16), "conv2_1")]
+    [('conv1_1', (3, 3, 3, 8)), ('conv1_2', (3, 3, 8, 8)), ('conv2_1', (3, 3, 8, 16))]
     """
     channels, names = 3, convolution_names("vgg19")
     for layer in names[: names.index(last) + 1]:

@@ -1,12 +1,17 @@
-"""The official VGG weight files: where they are, how to know them, and how to read them.
+"""The official VGG weight files: addresses, hashes, layouts and licences.
 
-`fetch` brings one into a folder of the user's, once. Every other function works on files.
+`fetch` downloads one, once, into a folder of the user's. Every other function works on files.
 """
 
 import hashlib
+import io
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from nst_numpy.validation import check_choice
 
 CACHE_VARIABLE = "NST_NUMPY_CACHE"
 KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -17,6 +22,9 @@ TORCHVISION = "BSD-3-Clause (torchvision)"
 BGR = "BGR, 0–255, less the mean of each colour"
 RGB = "RGB, 0–255, less the mean of each colour"
 UNIT = "RGB, 0–1, less the mean and divided by the standard deviation of each colour"
+
+LARGEST = 2**30  # bytes, where no size is published; the largest known file has 575 MB
+WINDOW, LEAST = 30.0, 300_000  # a download is given up after so many seconds in which fewer bytes than this arrive
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,13 @@ class Known:
         "md5:…" or "sha256:…", of which the first digits may be all that is published; empty if nothing is.
     layout : str
     preprocessing : str
-        What the network was trained on; reading the file takes care of it.
+        What the network was trained on; the reader converts it.
     licence : str
+
+    Examples
+    --------
+    >>> REGISTRY["vgg16"].size, REGISTRY["vgg16"].hash
+    (58889256, 'md5:6d6bbae143d832006294945121d1f1fc')
     """
 
     url: str
@@ -45,10 +58,16 @@ class Known:
     licence: str
 
     def mismatch(self, path: Path) -> str:
-        """What is wrong with a file that should be this one: "expected …, found …"; empty if nothing is."""
-        found = path.stat().st_size
-        if self.size and found != self.size:
-            return f"expected {self.size} bytes, found {found}"
+        """What is wrong with a file that should be this one: "expected …, found …"; empty if nothing is.
+
+        Examples
+        --------
+        >>> REGISTRY["vgg19"].mismatch(location("vgg19-mini"))
+        'expected 80134624 bytes, found 4252624'
+        """
+        size = path.stat().st_size
+        if self.size and size != self.size:
+            return f"expected {self.size} bytes, found {size}"
         method, _, digits = self.hash.partition(":")
         if not method:
             return ""
@@ -141,19 +160,27 @@ REGISTRY = {
 }
 
 
-def location(name: str) -> Path:
-    """Where the file of this name is, or will be once it has been fetched.
+# The network that comes with the library lies in the package when it is installed, and in weights/ in a checkout.
+_PLACES = (Path(__file__).parent, Path(__file__).parents[2] / "weights")
 
-    Downloads are kept in the folder that the environment variable NST_NUMPY_CACHE names, or else in the user's cache
+
+def location(name: str) -> Path:
+    """Where the file of this name is, or will be once it has been downloaded.
+
+    Downloads are kept in the folder that the environment variable NST_NUMPY_CACHE names, otherwise in the user's cache
     folder.
 
     Raises
     ------
     ValueError
-        If there is no such name.
+        If there is no such name; the message names the nearest.
+
+    Examples
+    --------
+    >>> location("vgg19").name
+    'vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5'
     """
-    if name not in REGISTRY:
-        raise ValueError(f"unknown weights {name!r}; expected a file, or one of {', '.join(REGISTRY)}")
+    check_choice("weights", name, REGISTRY, "a weight file")
     if not REGISTRY[name].url:
         inside, beside = (folder / f"{name}.h5" for folder in _PLACES)
         return inside if inside.exists() else beside
@@ -162,14 +189,11 @@ def location(name: str) -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("nst_numpy")) / REGISTRY[name].url.rsplit("/", 1)[1]
 
 
-# The network that comes with the library lies in the package when it is installed, and in weights/ in a checkout.
-_PLACES = (Path(__file__).parent, Path(__file__).parents[2] / "weights")
-
-
 def fetch(name: str, progress: bool = True) -> Path:
     """The path of a file of the registry, downloaded at the first call.
 
-    A download is checked before it gets its name; what fails on the way leaves nothing behind.
+    A download gets its name only after it has been checked. A failed one leaves nothing behind. It is stopped once it
+    exceeds the file's size, or as soon as a server delivers less than 10 kB/s for half a minute.
 
     Parameters
     ----------
@@ -184,11 +208,17 @@ def fetch(name: str, progress: bool = True) -> Path:
     Raises
     ------
     ValueError
-        If there is no such name, or the file there is not the one that the registry knows.
+        If there is no such name, or the file there is not the one in the registry.
     OSError
-        If it can't be downloaded; the message says from where, with what hash, and where to put it by hand.
+        If it can't be downloaded; the message gives the address and the hash, and where to put the file by hand.
+
+    Examples
+    --------
+    >>> fetch("vgg19-mini").name
+    'vgg19-mini.h5'
     """
-    path, known = location(name), REGISTRY.get(name)
+    path = location(name)
+    known = REGISTRY[name]
     if path.exists():
         if wrong := known.mismatch(path):
             mend = "delete it, and it will be downloaded again" if known.url else "install the library again"
@@ -199,8 +229,8 @@ def fetch(name: str, progress: bool = True) -> Path:
 
     import pooch
 
-    def download(url: str, to: str, manager) -> None:
-        pooch.HTTPDownloader(progressbar=progress, timeout=30)(url, to, manager)
+    def download(url: str, to: str, _: Any) -> None:
+        _download(url, Path(to), known.size or LARGEST, progress)
         if wrong := known.mismatch(Path(to)):
             raise OSError(wrong)
 
@@ -215,14 +245,73 @@ def fetch(name: str, progress: bool = True) -> Path:
     return path
 
 
-def identify(path: str | os.PathLike) -> str:
-    """The name of a file of the registry, by its size and hash; empty if it is none of them."""
+class _Limited(io.FileIO):
+    """A new file that refuses to grow beyond a limit, in bytes."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__(path, "w")
+        self.limit, self.received = limit, 0
+
+    def write(self, data: Any) -> int:
+        self.received += len(data)
+        if self.received > self.limit:
+            raise OSError(f"expected {self.limit} bytes, the server sends more")
+        return super().write(data)
+
+
+def _download(url: str, to: Path, limit: int, progress: bool) -> None:
+    """Download a file, in a thread that is abandoned if the server is too slow.
+
+    The timeout of a socket alone does not suffice: it starts again with every byte.
+    """
+    import pooch
+
+    failures: list[BaseException] = []
+    file = _Limited(to, limit)
+
+    def run() -> None:
+        try:
+            with file:
+                pooch.HTTPDownloader(progressbar=progress, timeout=WINDOW)(url, file, None)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while True:
+            before = file.received
+            thread.join(WINDOW)
+            if not thread.is_alive():
+                break
+            if file.received - before < LEAST:
+                raise OSError(f"only {file.received - before} bytes arrived in {WINDOW:g} s")
+    finally:
+        file.limit = -1  # nothing more is written
+    if failures:
+        raise failures[0]
+
+
+def identify(path: str | os.PathLike[str]) -> str:
+    """The name of a file of the registry, by its size and hash; empty if it is none of them.
+
+    Examples
+    --------
+    >>> identify(location("vgg19-mini"))
+    'vgg19-mini'
+    """
     hashed = (name for name, known in REGISTRY.items() if known.hash)
     return next((name for name in hashed if not REGISTRY[name].mismatch(Path(path))), "")
 
 
 def table() -> str:
-    """The register as text, one file after the other."""
+    """The registry as text, one file after the other.
+
+    Examples
+    --------
+    >>> table().splitlines()[0]
+    'vgg19-mini  (4 MB, nst_numpy; here)'
+    """
     lines = []
     for name, known in REGISTRY.items():
         here = "here" if location(name).exists() else "not downloaded" if known.url else "missing"
