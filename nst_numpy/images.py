@@ -228,7 +228,7 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
             f"a description must be ASCII text of at most {LONGEST_DESCRIPTION} characters, "
             f"found {len(description)}: {description[:60]!r}"
         )
-    options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp", ".avif") else {}
+    options: dict[str, Any] = {"quality": 95}  # lossless formats ignore it
     if description:
         options["exif"] = exif = Image.Exif()
         exif[ExifTags.Base.ImageDescription] = description
@@ -295,9 +295,9 @@ def save_animation(pictures: Sequence[np.ndarray], path: str | os.PathLike[str],
     if not pictures:
         raise ValueError("an animation needs at least one picture")
     frames = [_to_pil(picture) for picture in pictures]
-    frames = [frame.resize(frames[-1].size, Image.Resampling.BICUBIC) for frame in frames]
+    frames = [frame.resize(frames[-1].size) for frame in frames]
     before = len(frames) - 1
-    duration = [max(round(1000 * seconds / before), 1)] * before + [1000] if before else 1000
+    duration = [max(round(1000 * seconds / max(before, 1)), 1)] * before + [1000]
     with whole_file(path) as part:
         frames[0].save(part, save_all=True, append_images=frames[1:], duration=duration, loop=0)
 
@@ -343,7 +343,7 @@ def _check_size(size: object, shape: object) -> None:
     if shape is not None:
         if not isinstance(shape, tuple | list) or len(shape) != 2:
             raise TypeError(f"shape must be (height, width), found {shape!r}")
-        for name, value in zip(("height", "width"), shape, strict=True):
+        for name, value in (("height", shape[0]), ("width", shape[1])):
             check_number(f"the {name} in shape", value, whole=True, least=1, most=LONGEST_SIDE)
 
 

@@ -91,7 +91,6 @@ def _plot(options: argparse.Namespace) -> int:
     else:
         draw = {"features": plots.features, "gram-matrices": plots.gram_matrices}[options.what]
         figure = draw(network, images.load(options.image, options.size), options.layers)
-    with images.whole_file(options.output) as part:
-        figure.savefig(part)
+    plots.save(figure, options.output)
     print(f"wrote {options.output}")
     return 0
