@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from drawing import MEAN, like, picture, small_vgg
 
-from nst_numpy import VGG, images, layers, load_weights, random_network, save_weights, weights
+from nst_numpy import VGG, images, layers, load_weights, random_network, samples, save_weights, weights
 from nst_numpy.topology import FILTERS, block, convolution_names
 from nst_numpy.weights import formats, registry
 from nst_numpy.weights.random import LAST, WIDTHS, he_kernels
@@ -127,10 +127,11 @@ def test_the_floor_of_mean_responses(responses, floor, expected):
 
 
 def test_mean_responses_are_summed_in_double_precision():
-    """In float32, the sum over 2^18 positions of 1 + 2^-12 would lose most of the fraction."""
-    network = VGG({"conv1_1": (np.zeros((3, 3, 3, 1), "f4"), np.array([1 + 2**-12], "f4"))}, MEAN)
-    measured = weights.measure_mean_responses(network, [np.zeros((512, 512, 3), np.float32)])["conv1_1"]
-    assert measured.tolist() == [1 + 2**-12]
+    """A float32 sum of 90,000 equal numbers is wrong in the sixth digit."""
+    tenth = np.array([0.1], np.float32)
+    network = VGG({"conv1_1": (np.zeros((3, 3, 3, 1), np.float32), tenth)}, MEAN)
+    measured = weights.measure_mean_responses(network, [np.zeros((300, 300, 3), np.float32)])["conv1_1"]
+    assert np.allclose(measured, tenth.astype(np.float64), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,8 @@ def test_sample_images():
     found = weights.normalization.sample_images()
     assert [image.shape for image in found] == [(256, 218, 3), (256, 256, 3), (256, 256, 3)]
     assert all(image.dtype == np.float32 and 0 <= image.min() < 0.1 and 0.8 < image.max() <= 1 for image in found)
-    assert abs(found[1] - found[2]).mean() > 0.1  # two different paintings
+    for image, drawn in ((found[1], samples.swirling_night(256)), (found[2], samples.woodcut_waves(256))):
+        assert np.array_equal(image, (np.asarray(drawn) / 255).astype(np.float32))  # not scaled
 
 
 def test_the_means_are_those_of_the_pooling_asked_for(file):
@@ -355,6 +357,16 @@ def test_normalising_divides_each_response_by_its_constant_and_changes_nothing_e
     for l in m:
         assert np.allclose(normalized[l], plain[l] / m[l], rtol=1e-12, atol=1e-14), l
     assert np.allclose(normalized["pool5"], plain["pool5"] / m["conv5_4"], rtol=1e-12, atol=1e-14)
+
+
+def test_constants_in_single_precision_lose_nothing():
+    network, rng = small_vgg(last="conv1_2"), np.random.default_rng(0)
+    first, second = rng.uniform(1, 9, (2, 4)).astype(np.float32)
+    kernel, bias = weights.normalize_network(network, {"conv1_1": first, "conv1_2": second}).convolutions["conv1_2"]
+    plain = network.convolutions["conv1_2"]
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    assert np.allclose(kernel, plain[0] * first[:, None] / second, rtol=1e-14)
+    assert np.allclose(bias, plain[1] / second, rtol=1e-14)
 
 
 # Writing, converting, describing --------------------------------------------------------------------------------------
