@@ -9,16 +9,18 @@ import contextlib
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from nst_numpy.checking import gradcheck
-from nst_numpy.exercises.catalogue import Case, Exercise, find
 from nst_numpy.exercises.codes import CODES
+from nst_numpy.exercises.model import Case, Exercise, Function
+from nst_numpy.exercises.topics import get
 
 RTOL = 1e-5  # of the largest element; room for float32
 
@@ -62,18 +64,16 @@ class _Run:
 
     case: Case
     expected: np.ndarray
-    value: np.ndarray | None = None
+    value: np.ndarray
 
     @property
     def right(self) -> bool:
-        if self.value is None:
-            return False
         if self.case.valid is not None:
             return self.value.shape == self.expected.shape and self.case.valid(self.value)
         return _close(self.value, self.expected)
 
 
-def check(name: str, function: Callable) -> Report:
+def check(name: str, function: Function) -> Report:
     """Whether a function solves an exercise, and if not, what is wrong with it.
 
     The function runs in this process: for files of strangers take `nst-numpy exercise check`, which has limits.
@@ -90,10 +90,20 @@ def check(name: str, function: Callable) -> Report:
 
     Raises
     ------
+    TypeError
+        If the function is not callable.
     ValueError
         If there is no such exercise.
+
+    Examples
+    --------
+    >>> report = check("content_gradient", lambda F, P: (F - P) / F.size)
+    >>> report.diagnosis, report.caught_by
+    (['mean-for-sum'], ['formula', 'finite differences'])
     """
-    exercise = find(name)
+    exercise = get(name)
+    if not callable(function):
+        raise TypeError(f"expected a function for {name}, found {function!r}")
     with _quiet():
         runs, findings, not_yet = _run_all(exercise, function)
         if not_yet:
@@ -102,10 +112,9 @@ def check(name: str, function: Callable) -> Report:
         if not wrong and not findings:
             return Report(name, True, message="passed")
         caught_by = (["calls"] if findings else []) + _caught_by(exercise, function, bool(wrong))
-        if any(run.value is not None for run in wrong):
-            ordinary = [run for run in wrong if run.case.valid is None]  # else it is about ties
-            compared = [run for run in runs if run.value is not None and (run.case.valid is None or not ordinary)]
-            explained = _explain(exercise, compared)
+        if wrong:
+            ordinary = any(run.case.valid is None for run in wrong)  # else it is about ties
+            explained = _explain(exercise, [run for run in runs if run.case.valid is None or not ordinary])
             if not (findings and "unknown" in explained):
                 findings |= explained
     words = [f"{words}. {CODES[code]}" for code, words in findings.items()]
@@ -118,14 +127,16 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _run_all(exercise: Exercise, function: Callable) -> tuple[list[_Run], dict[str, str], bool]:
-    runs, findings, errors = [], {}, []
+def _run_all(exercise: Exercise, function: Function) -> tuple[list[_Run], dict[str, str], bool]:
+    """The runs that came to a result, what is wrong with the calls, and whether the function is not yet written."""
+    runs: list[_Run] = []
+    findings: dict[str, str] = {}
+    errors = []
     accepted = _keywords(function)
     for case in exercise.cases:
         if case.options and not (accepted is None or set(case.options) <= accepted):
             continue
-        run = _Run(case, np.asarray(exercise.function(*case.arguments, **case.options)))
-        runs.append(run)
+        expected = np.asarray(exercise.function(*case.arguments, **case.options))
         given = _copies(case)
         try:
             value = function(*given, **case.options)
@@ -138,12 +149,15 @@ def _run_all(exercise: Exercise, function: Callable) -> tuple[list[_Run], dict[s
         if changed:
             names = list(inspect.signature(exercise.function).parameters)
             findings["mutates-input"] = f"It changes its argument {names[changed[0]]}"
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            kind = "None; is there a return?" if value is None else type(value).__name__
-            findings["wrong-shape"] = f"Expected an array of shape {run.expected.shape}, found {kind}"
+        array = _as_numbers(value)
+        if isinstance(value, tuple) and (array is None or array.shape != expected.shape):
+            alone = "gradient" if exercise.forward else "result"
+            findings["wrong-shape"] = f"It returns a tuple of {len(value)}; return the {alone} alone"
             continue
-        array = np.array(array, np.float64)
+        if array is None:
+            kind = "None; is there a return?" if value is None else type(value).__name__
+            findings["wrong-shape"] = f"Expected an array of shape {expected.shape}, found {kind}"
+            continue
         with contextlib.suppress(Exception):
             again = np.asarray(function(*_copies(case), **case.options), np.float64)
             if not np.array_equal(array, again, equal_nan=True):
@@ -152,13 +166,13 @@ def _run_all(exercise: Exercise, function: Callable) -> tuple[list[_Run], dict[s
             where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
             findings["not-finite"] = f"The first value that is not finite is at {where} (for {case.label})"
             continue
-        run.value = array
+        runs.append(_Run(case, expected, array))
     if errors:
         findings["raises"] = f"{errors[0]}" + (f", and {len(errors) - 1} more like it" if len(errors) > 1 else "")
     return runs, findings, False
 
 
-def _keywords(function: Callable) -> set[str] | None:
+def _keywords(function: Function) -> set[str] | None:
     """The names of the arguments; None if it takes any, or nobody knows."""
     try:
         parameters = inspect.signature(function).parameters.values()
@@ -167,11 +181,20 @@ def _keywords(function: Callable) -> set[str] | None:
     return None if any(p.kind == p.VAR_KEYWORD for p in parameters) else {p.name for p in parameters}
 
 
-def _copies(case: Case) -> tuple:
+def _as_numbers(value: object) -> np.ndarray | None:
+    """An array of float64, copied; None if these are no numbers."""
+    try:
+        array = np.array(value)
+    except Exception:  # a list of rows of different length, or an object that can't be an array
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "fiub" else None
+
+
+def _copies(case: Case) -> tuple[Any, ...]:
     return tuple(a.copy() if isinstance(a, np.ndarray) else a for a in case.arguments)
 
 
-def _caught_by(exercise: Exercise, function: Callable, wrong: bool) -> list[str]:
+def _caught_by(exercise: Exercise, function: Function, wrong: bool) -> list[str]:
     caught = ["formula"] if wrong else []
     case = exercise.cases[1]
     if exercise.forward:
@@ -196,41 +219,39 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
 
 def _explain(exercise: Exercise, runs: list[_Run]) -> dict[str, str]:
     """Code and words of what gives exactly these numbers; of shapes that are wrong; or of "unknown"."""
-    related = _relation(exercise, runs, [run.expected for run in runs])
-    if related:
+    if related := _relation(exercise, runs, [run.expected for run in runs]):
         return related
-    scaled = {}
+    scaled: dict[str, str] = {}
     for mistake in exercise.mistakes:
+        if not mistake.words:
+            continue
         results = [_result(mistake.function, run.case) for run in runs]
         if not _telling(runs, results):
             continue
+        named = {mistake.code: mistake.words[0].upper() + mistake.words[1:]}
         if all(m is None or _close(run.value, m) for run, m in zip(runs, results, strict=True)):
-            return {mistake.code: mistake.words[0].upper() + mistake.words[1:]}
+            return named
         if not scaled and (relation := _relation(exercise, runs, results)):
-            scaled = {mistake.code: mistake.words[0].upper() + mistake.words[1:], **relation}
-    if scaled:
-        return scaled
-    if shaped := _wrong_shapes(runs):
-        return shaped
-    return _structure(runs) or {"unknown": _where(runs)}
+            scaled = named | relation
+    return scaled or _wrong_shapes(runs) or _structure(runs) or {"unknown": _where(runs)}
 
 
-def _result(function: Callable, case: Case) -> np.ndarray | None:
+def _result(function: Function, case: Case) -> np.ndarray | None:
     try:
         return np.asarray(function(*_copies(case), **case.options), np.float64)
     except Exception:  # the mistake can't be made on this input
         return None
 
 
-def _telling(runs: list[_Run], results: list[np.ndarray | None]) -> bool:
+def _telling(runs: list[_Run], results: Sequence[np.ndarray | None]) -> bool:
     """Whether at least two inputs, or all there are, tell the mistake from what is right."""
     different = [m is not None and not _close(m, run.expected) for run, m in zip(runs, results, strict=True)]
     return sum(different) >= min(2, len(runs))
 
 
-def _relation(exercise: Exercise, runs: list[_Run], results: list[np.ndarray | None]) -> dict[str, str]:
+def _relation(exercise: Exercise, runs: list[_Run], results: Sequence[np.ndarray | None]) -> dict[str, str]:
     """If every value is a number times the result: what that number is, as a constant or as powers of the sizes."""
-    factors, sizes = [], []
+    found, sizes = [], []
     for run, result in zip(runs, results, strict=True):
         if result is None or not np.abs(result).max(initial=0) > 1e-12:
             continue
@@ -239,11 +260,11 @@ def _relation(exercise: Exercise, runs: list[_Run], results: list[np.ndarray | N
         factor = float(np.sum(run.value * result) / np.sum(result * result))
         if not factor or not _close(run.value, factor * result):
             return {}
-        factors.append(factor)
+        found.append(factor)
         sizes.append(run.case.sizes)
-    if len(factors) < 2:
+    if len(found) < 2:
         return {}
-    factors = np.array(factors)
+    factors = np.array(found)
     if np.allclose(factors, factors[0], rtol=1e-4):
         if np.isclose(factors[0], 1, rtol=1e-4):
             return {}
@@ -255,11 +276,11 @@ def _relation(exercise: Exercise, runs: list[_Run], results: list[np.ndarray | N
     powers = _powers(np.abs(factors), sizes)
     if powers is None:
         return {}
-    found = _normaliser(exercise, powers, sizes)
-    return found | ({"sign": "Moreover the sign is wrong"} if factors[0] < 0 else {})
+    sign = {"sign": "Moreover the sign is wrong"} if factors[0] < 0 else {}
+    return _normaliser(exercise, powers) | sign
 
 
-def _powers(factors: np.ndarray, sizes: list) -> dict[str, float] | None:
+def _powers(factors: np.ndarray, sizes: Sequence[Mapping[str, int]]) -> dict[str, float] | None:
     """Exponents with factor = constant · Π size^exponent, the constant under ""; None if there are none."""
     names = list(sizes[0])
     logs = np.array([[1.0, *(math.log(s[name]) for name in names)] for s in sizes])
@@ -271,7 +292,7 @@ def _powers(factors: np.ndarray, sizes: list) -> dict[str, float] | None:
     return {"": float(constant[0]), **dict(zip(names, map(float, exponents), strict=True))}
 
 
-def _normaliser(exercise: Exercise, powers: dict[str, float], sizes: list) -> dict[str, str]:
+def _normaliser(exercise: Exercise, powers: dict[str, float]) -> dict[str, str]:
     """What powers of the sizes, by which the result is too large, say about its normaliser."""
     constant = powers[""]
     exponents = {name: p for name, p in powers.items() if name and p}
