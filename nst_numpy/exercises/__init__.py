@@ -22,7 +22,7 @@ __all__ = ["CODES", "Bug", "Report", "bugs", "check", "check_file", "hint", "nam
 
 
 def names() -> list[str]:
-    """The names of all exercises, in the order of the way from a loss to the pixels.
+    """The names of all exercises, by topic.
 
     Examples
     --------

@@ -1,18 +1,18 @@
-"""Checking a student's function, and finding what is wrong with it.
+"""Check a student's function and find out what is wrong with it.
 
-The function runs on every input of its exercise. Its results are compared with those of the library's own function;
-then with what usual mistakes give. A cause is named only if it gives the student's numbers on every input, and at least
-two of these tell it from the right function.
+The function runs on every input of its exercise. Its results are compared with those of the library's own function,
+then with those of common mistakes. A mistake is named only if it gives the student's numbers on every input, and at
+least two of these inputs tell it from the right function.
 """
 
 import contextlib
 import inspect
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,10 @@ class Report:
     diagnosis : list of str
         Codes (see `CODES`); empty if it passed, or is not written yet.
     message : str
-        For people: what is wrong, the evidence, and what to look at.
+        What is wrong, the evidence, and what to look at.
     caught_by : list of str
-        Which checks saw it: "calls" (it raises, changes its arguments, returns no array of numbers, or not twice the
-        same), "formula" (results on drawn inputs), "finite differences", "invariance".
+        Which checks found it: "calls" (it raises, changes its arguments, returns no array of numbers, or not the same
+        twice), "formula" (results on random inputs), "finite differences", "invariance".
     not_yet : bool
         The function raises NotImplementedError.
     """
@@ -74,9 +74,9 @@ class _Run:
 
 
 def check(name: str, function: Function) -> Report:
-    """Whether a function solves an exercise, and if not, what is wrong with it.
+    """Check a solution of an exercise, and say what is wrong with it.
 
-    The function runs in this process: for files of strangers take `nst-numpy exercise check`, which has limits.
+    The function runs in this process. For files that you have not read, use `check_file`, which sets limits.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def check(name: str, function: Function) -> Report:
     exercise = get(name)
     if not callable(function):
         raise TypeError(f"expected a function for {name}, found {function!r}")
-    with _quiet():
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         runs, findings, not_yet = _run_all(exercise, function)
         if not_yet:
             return Report(name, False, message="not yet written", not_yet=True)
@@ -119,12 +119,6 @@ def check(name: str, function: Function) -> Report:
                 findings |= explained
     words = [f"{words}. {CODES[code]}" for code, words in findings.items()]
     return Report(name, False, list(findings), "\n".join(words), caught_by)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-        yield
 
 
 def _run_all(exercise: Exercise, function: Function) -> tuple[list[_Run], dict[str, str], bool]:
@@ -173,7 +167,7 @@ def _run_all(exercise: Exercise, function: Function) -> tuple[list[_Run], dict[s
 
 
 def _keywords(function: Function) -> set[str] | None:
-    """The names of the arguments; None if it takes any, or nobody knows."""
+    """The names of the arguments; None if it takes any, or they are unknown."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -218,7 +212,7 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _explain(exercise: Exercise, runs: list[_Run]) -> dict[str, str]:
-    """Code and words of what gives exactly these numbers; of shapes that are wrong; or of "unknown"."""
+    """Code and words of what gives exactly these numbers, of a wrong shape, or else of "unknown"."""
     if related := _relation(exercise, runs, [run.expected for run in runs]):
         return related
     scaled: dict[str, str] = {}
@@ -244,13 +238,13 @@ def _result(function: Function, case: Case) -> np.ndarray | None:
 
 
 def _telling(runs: list[_Run], results: Sequence[np.ndarray | None]) -> bool:
-    """Whether at least two inputs, or all there are, tell the mistake from what is right."""
+    """Whether the mistake differs from the right result on at least two inputs, or on all if there are fewer."""
     different = [m is not None and not _close(m, run.expected) for run, m in zip(runs, results, strict=True)]
     return sum(different) >= min(2, len(runs))
 
 
 def _relation(exercise: Exercise, runs: list[_Run], results: Sequence[np.ndarray | None]) -> dict[str, str]:
-    """If every value is a number times the result: what that number is, as a constant or as powers of the sizes."""
+    """If every value is a multiple of the result: the factor, as a constant or as powers of the sizes."""
     found, sizes = [], []
     for run, result in zip(runs, results, strict=True):
         if result is None or not np.abs(result).max(initial=0) > 1e-12:
@@ -276,7 +270,7 @@ def _relation(exercise: Exercise, runs: list[_Run], results: Sequence[np.ndarray
     powers = _powers(np.abs(factors), sizes)
     if powers is None:
         return {}
-    sign = {"sign": "Moreover the sign is wrong"} if factors[0] < 0 else {}
+    sign = {"sign": "The sign is wrong, too"} if factors[0] < 0 else {}
     return _normaliser(exercise, powers) | sign
 
 
@@ -293,7 +287,7 @@ def _powers(factors: np.ndarray, sizes: Sequence[Mapping[str, int]]) -> dict[str
 
 
 def _normaliser(exercise: Exercise, powers: dict[str, float]) -> dict[str, str]:
-    """What powers of the sizes, by which the result is too large, say about its normaliser."""
+    """What the factor by which the result is too large says about its normaliser."""
     constant = powers[""]
     exponents = {name: p for name, p in powers.items() if name and p}
     right = {name: p for name, p in exercise.normaliser.items() if name}
@@ -303,7 +297,7 @@ def _normaliser(exercise: Exercise, powers: dict[str, float]) -> dict[str, str]:
         found = {"missing-normaliser": words}
         constant /= exercise.normaliser.get("", 1)
         if not np.isclose(constant, 1, rtol=1e-4):
-            found["constant-factor"] = f"Beside that, it is {_fraction(constant)} times the right one"
+            found["constant-factor"] = f"Apart from that, it is {_fraction(constant)} times the right one"
         return found
     if exponents == dict.fromkeys(exercise.sums_over, -1.0) and np.isclose(constant, 1, rtol=1e-4):
         return {"mean-for-sum": words}
@@ -340,7 +334,7 @@ def _wrong_shapes(runs: list[_Run]) -> dict[str, str]:
 
 
 def _structure(runs: list[_Run]) -> dict[str, str]:
-    """Mistakes that show in where the numbers are: axes exchanged, moved by a pixel, wrong at the border only."""
+    """Right numbers in wrong places: axes exchanged, shifted by a pixel, wrong at the border only."""
     pairs = [(run.value, run.expected) for run in runs]
     square = [(v, e) for v, e in pairs if v.ndim >= 2]
     for i, j in combinations(range(min((v.ndim for v, _ in pairs), default=0)), 2):
@@ -350,19 +344,16 @@ def _structure(runs: list[_Run]) -> dict[str, str]:
     large = [(v, e) for v, e in pairs if v.ndim == 3 and min(v.shape[:2]) >= 3]
     if len(large) < 2:
         return {}
-    for di in (-1, 0, 1):
-        for dj in (-1, 0, 1):
-            if (di, dj) == (0, 0):
-                continue
-            if all(_close(*_overlap(v, e, di, dj)) for v, e in large):
-                return {"shifted": f"The result is moved by {di} rows and {dj} columns"}
+    for di, dj in product((-1, 0, 1), repeat=2):
+        if (di, dj) != (0, 0) and all(_close(*_overlap(v, e, di, dj)) for v, e in large):
+            return {"shifted": f"The result is shifted by {di} rows and {dj} columns"}
     if all(_close(v[1:-1, 1:-1], e[1:-1, 1:-1]) for v, e in large):
         return {"edges-lost": "The result is right everywhere but in the first and last row and column"}
     return {}
 
 
 def _overlap(v: np.ndarray, e: np.ndarray, di: int, dj: int) -> tuple[np.ndarray, np.ndarray]:
-    """The parts of v and e that agree if v is e moved by (di, dj)."""
+    """The parts of v and e that agree if v is e shifted by (di, dj)."""
     H, W = v.shape[:2]
     moved = v[max(di, 0) : H + min(di, 0), max(dj, 0) : W + min(dj, 0)]
     return moved, e[max(-di, 0) : H + min(-di, 0), max(-dj, 0) : W + min(-dj, 0)]

@@ -167,7 +167,7 @@ def spread(rng: "np.random.Generator", shape: tuple[int, ...]) -> np.ndarray:
 
 
 def features(rng: "np.random.Generator", *shape: int) -> np.ndarray:
-    """Positive, as features are after ReLU; never zero, where the mask of ReLU would matter."""
+    """Positive, as features are after ReLU; never zero, where ReLU has its kink."""
     return rng.random(shape) + 0.1
 
 
@@ -180,7 +180,7 @@ def gram_of(rng: "np.random.Generator", N: int, M: int) -> np.ndarray:
 
 
 def contracted(function: Function) -> Callable[..., tuple[Function, np.ndarray]]:
-    """Σ dy · function(x) and x: what a backward function (dy, x) differentiates, and where."""
+    """The scalar Σ dy · function(x), whose gradient a backward function (dy, x) computes, and the point x."""
     return lambda dy, x: (lambda v: float(np.sum(dy * function(v))), x)
 
 
@@ -192,5 +192,5 @@ def without_border(dx: np.ndarray) -> np.ndarray:
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two results are equal but for rounding."""
+    """Whether two results are equal up to rounding."""
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-8, atol=1e-12)

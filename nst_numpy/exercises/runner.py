@@ -1,4 +1,4 @@
-"""Checking a student's file in a process of its own, with limits on time, memory and output.
+"""Check a student's file in a process of its own, with limits on time, memory and output.
 
 The process writes a line when it has read the file, and one of JSON for each function as soon as it is checked. If it
 hangs or crashes, the function it was checking is reported as wrong, and a new process continues with the next one.

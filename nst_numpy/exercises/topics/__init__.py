@@ -1,4 +1,4 @@
-"""The exercises by topic, in the order of the way from a loss to the pixels.
+"""The exercises, by topic.
 
 Each is declared in one place: its inputs and hints, and after it its mistakes. A function marked as `bug` is written as
 a student would write it. It serves twice: the checker compares with its numbers, and the game shows its source.

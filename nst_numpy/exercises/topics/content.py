@@ -4,11 +4,11 @@
 
 import numpy as np
 
-from nst_numpy import losses
 from nst_numpy.exercises.model import Exercise, features, matrix_cases
+from nst_numpy.losses import content_gradient, content_loss
 
 LOSS = Exercise(
-    losses.content_loss,
+    content_loss,
     matrix_cases(lambda rng, N, M: (features(rng, N, M), features(rng, N, M))),
     hints=(
         "It is half the sum of the squared differences, equation 1 of the paper.",
@@ -45,14 +45,14 @@ LOSS.recognise(
 )
 
 GRADIENT = Exercise(
-    losses.content_gradient,
+    content_gradient,
     LOSS.inputs,
     hints=(
         "Only one term of ½ Σ (F − P)² contains F_ij. Differentiate that one.",
         "The 2 from the square cancels the ½. The inner derivative of F_ij − P_ij with respect to F_ij is 1.",
     ),
     sums_over=("N", "M"),
-    forward=lambda F, P: (lambda v: losses.content_loss(v, P), F),
+    forward=lambda F, P: (lambda v: content_loss(v, P), F),
 )
 
 

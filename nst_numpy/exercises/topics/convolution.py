@@ -4,8 +4,8 @@
 
 import numpy as np
 
-from nst_numpy import layers
 from nst_numpy.exercises.model import Exercise, map_cases, without_border
+from nst_numpy.layers import conv_backward_bias, conv_backward_input, conv_backward_kernel, conv_forward, zero_pad
 
 
 def _arrays(rng, H, W, C):
@@ -27,7 +27,7 @@ def _by_kernel(*size):
 # With respect to the input --------------------------------------------------------------------------------------------
 
 INPUT = Exercise(
-    layers.conv_backward_input,
+    conv_backward_input,
     map_cases(_by_input),
     hints=(
         "Which outputs does one input element x[q, c] touch, and with which factor each? There are nine positions.",
@@ -35,7 +35,7 @@ INPUT = Exercise(
         "same place, p + o, and adds. Work on an array with a border of one pixel, and cut it off at the end.",
     ),
     forward=lambda dy, kernel: (
-        lambda v: float(np.sum(dy * layers.conv_forward(v, kernel, np.zeros(dy.shape[2])))),
+        lambda v: float(np.sum(dy * conv_forward(v, kernel, np.zeros(dy.shape[2])))),
         np.zeros((*dy.shape[:2], kernel.shape[2])),
     ),
 )
@@ -52,7 +52,7 @@ def _(dy, kernel):
     return dx
 
 
-@INPUT.bug("overlap-overwritten", "each element holds what only one of its nine windows brought")
+@INPUT.bug("overlap-overwritten", "each element holds the contribution of only one of its nine windows")
 def _overwritten(dy, kernel):
     H, W, _ = dy.shape
     dx = np.zeros((H + 2, W + 2, kernel.shape[2]))
@@ -72,7 +72,7 @@ def _(dy, kernel):
     return dx[:H, :W]
 
 
-@INPUT.bug("edges-lost", "windows that reach over the edge are left out")
+@INPUT.bug("edges-lost", "windows that extend beyond the border are left out")
 def _(dy, kernel):
     H, W, _ = dy.shape
     dx = np.zeros((H, W, kernel.shape[2]))
@@ -103,21 +103,21 @@ def _(dy, kernel):
 
 
 def _uncropped(dy, kernel):
-    return layers.conv_backward_input(layers.zero_pad(dy), kernel)
+    return conv_backward_input(zero_pad(dy), kernel)
 
 
 HALF_TURNED = "the kernel is turned in one direction only"
 INPUT.recognise(
-    ("kernel-not-flipped", HALF_TURNED, lambda dy, kernel: layers.conv_backward_input(dy, kernel[::-1])),
-    ("kernel-not-flipped", HALF_TURNED, lambda dy, kernel: layers.conv_backward_input(dy, kernel[:, ::-1])),
+    ("kernel-not-flipped", HALF_TURNED, lambda dy, kernel: conv_backward_input(dy, kernel[::-1])),
+    ("kernel-not-flipped", HALF_TURNED, lambda dy, kernel: conv_backward_input(dy, kernel[:, ::-1])),
     (
         "channels-swapped",
         "dy is multiplied by kernel[o] instead of its transpose, and the kernel is not rotated",
-        lambda dy, kernel: layers.conv_backward_input(dy, kernel.swapaxes(2, 3)[::-1, ::-1]),
+        lambda dy, kernel: conv_backward_input(dy, kernel.swapaxes(2, 3)[::-1, ::-1]),
     ),
     (
         "overlap-overwritten",
-        "each element holds what only the last of its nine windows brought",
+        "each element holds the contribution of only the last of its nine windows",
         lambda dy, kernel: _overwritten(dy[::-1, ::-1], kernel[::-1, ::-1])[::-1, ::-1],
     ),
     ("shifted", "cropped at the upper left only", lambda dy, kernel: _uncropped(dy, kernel)[2:, 2:]),
@@ -128,14 +128,14 @@ INPUT.recognise(
     (
         "edges-lost",
         "zero in the first and last row and column",
-        lambda dy, kernel: without_border(layers.conv_backward_input(dy, kernel)),
+        lambda dy, kernel: without_border(conv_backward_input(dy, kernel)),
     ),
 )
 
 # With respect to the kernel -------------------------------------------------------------------------------------------
 
 KERNEL = Exercise(
-    layers.conv_backward_kernel,
+    conv_backward_kernel,
     map_cases(_by_kernel),
     hints=(
         "One number kernel[o, c, k] is used at every position p. So its gradient is a sum over positions.",
@@ -144,13 +144,13 @@ KERNEL = Exercise(
     ),
     sums_over=("H", "W"),
     forward=lambda dy, x: (
-        lambda v: float(np.sum(dy * layers.conv_forward(x, v, np.zeros(dy.shape[2])))),
+        lambda v: float(np.sum(dy * conv_forward(x, v, np.zeros(dy.shape[2])))),
         np.zeros((3, 3, x.shape[2], dy.shape[2])),
     ),
 )
 
 
-@KERNEL.bug("edges-lost", "positions whose window reaches over the edge are left out")
+@KERNEL.bug("edges-lost", "positions whose window extends beyond the border are left out")
 def _(dy, x):
     H, W, C = x.shape
     dkernel = np.zeros((3, 3, C, dy.shape[2]))
@@ -182,7 +182,7 @@ def _(dy, x):
     return dkernel
 
 
-@KERNEL.bug("overlap-overwritten", "each position overwrites what the one before brought: only the last is left")
+@KERNEL.bug("overlap-overwritten", "each position overwrites the one before: only the last is left")
 def _(dy, x):
     H, W, _ = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
@@ -193,29 +193,29 @@ def _(dy, x):
 
 
 def _continued(dy, x, mode):
-    """With the image continued over its edge in another way than by zeros."""
-    return layers.conv_backward_kernel(layers.zero_pad(dy), np.pad(x, ((1, 1), (1, 1), (0, 0)), mode))
+    """With the image continued beyond its border by something else than zeros."""
+    return conv_backward_kernel(zero_pad(dy), np.pad(x, ((1, 1), (1, 1), (0, 0)), mode))
 
 
 KERNEL.recognise(
     (
         "transposed",
         "rows and columns of the offsets are exchanged",
-        lambda dy, x: layers.conv_backward_kernel(dy, x).swapaxes(0, 1),
+        lambda dy, x: conv_backward_kernel(dy, x).swapaxes(0, 1),
     ),
     (
         "channels-swapped",
         "input and output channels are exchanged",
-        lambda dy, x: layers.conv_backward_kernel(dy, x).swapaxes(2, 3),
+        lambda dy, x: conv_backward_kernel(dy, x).swapaxes(2, 3),
     ),
     ("edges-lost", "the border is repeated, not zero", lambda dy, x: _continued(dy, x, "edge")),
-    ("edges-lost", "the image goes on at its other side", lambda dy, x: _continued(dy, x, "wrap")),
+    ("edges-lost", "the image wraps around", lambda dy, x: _continued(dy, x, "wrap")),
 )
 
 # With respect to the bias ---------------------------------------------------------------------------------------------
 
 BIAS = Exercise(
-    layers.conv_backward_bias,
+    conv_backward_bias,
     map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)),)),
     hints=(
         "bias[k] is added to y[p, k] at every position p.",
@@ -239,5 +239,5 @@ def _(dy):
 BIAS.recognise(
     ("wrong-operand", "the magnitudes are summed", lambda dy: np.abs(dy).sum(axis=(0, 1))),
     ("edges-lost", "the border is left out of the sum", lambda dy: dy[1:-1, 1:-1].sum(axis=(0, 1))),
-    ("overlap-overwritten", "only the last position is left of the sum", lambda dy: dy[-1, -1]),
+    ("overlap-overwritten", "only the last position of the sum is left", lambda dy: dy[-1, -1]),
 )

@@ -4,8 +4,8 @@
 
 import numpy as np
 
-from nst_numpy import layers
 from nst_numpy.exercises.model import Case, Exercise, contracted, spread
+from nst_numpy.layers import average_pool_backward, average_pool_forward, max_pool_backward, max_pool_forward
 
 SHAPES = (  # shape, window, stride
     ((4, 6, 2), 2, 2),
@@ -21,7 +21,7 @@ def _cases():
     for k, (shape, window, stride) in enumerate(SHAPES):
         rng = np.random.default_rng(k)
         x = spread(rng, shape)
-        dy = rng.standard_normal(layers.max_pool_forward(x, window, stride).shape)
+        dy = rng.standard_normal(max_pool_forward(x, window, stride).shape)
         options = {} if (window, stride) == (2, 2) else {"window": window, "stride": stride}
         label = f"{shape[0]}×{shape[1]} pixels, window {window}, stride {stride}"
         yield Case(label, (dy, x), {"window": window}, options)
@@ -39,15 +39,15 @@ def _tied(x, seed):
     dy = np.random.default_rng(seed).standard_normal((2, 2, x.shape[2]))
 
     def valid(dx):
-        largest = x == layers.max_pool_forward(x).repeat(2, axis=0).repeat(2, axis=1)
-        once = np.allclose(4 * layers.average_pool_forward(dx), dy)
+        largest = x == max_pool_forward(x).repeat(2, axis=0).repeat(2, axis=1)
+        once = np.allclose(4 * average_pool_forward(dx), dy)
         return bool(once and np.allclose(dx[~largest], 0))
 
     return Case(f"4×4 pixels, {x.shape[2]} channels, with ties", (dy, x), {"window": 2}, valid=valid)
 
 
 def _from_the_end(function):
-    """The same with the windows in reverse order, so that of overlapping ones the first has the last word."""
+    """The same with the windows in reverse order, so that the first of overlapping ones stays."""
 
     def reversed_order(dy, x, window=2, stride=2):
         seen = tuple(slice((n - 1) * stride + window) for n in dy.shape[:2])  # the rest belongs to no window
@@ -59,14 +59,14 @@ def _from_the_end(function):
 
 
 MAX_POOL = Exercise(
-    layers.max_pool_backward,
+    max_pool_backward,
     _cases_with_ties,
     hints=(
         "Near x, the output equals one element of its window. What is the slope for that one, and for the others?",
         "Find the first element that is equal to the largest, and add dy there. Add: with overlapping windows, one "
         "element can be the largest of several. If several are equally large, only one of them may get dy.",
     ),
-    forward=contracted(layers.max_pool_forward),
+    forward=contracted(max_pool_forward),
 )
 
 
@@ -90,7 +90,7 @@ def _last_window(dy, x, window=2, stride=2):
 
 
 MAX_POOL.recognise(
-    ("wrong-operand", "this is the gradient of average pooling", layers.average_pool_backward),
+    ("wrong-operand", "this is the gradient of average pooling", average_pool_backward),
 )
 
 
@@ -115,24 +115,24 @@ MAX_POOL.recognise(
     (
         "wrong-operand",
         "the smallest element of the window gets dy, not the largest",
-        lambda dy, x, **size: layers.max_pool_backward(dy, -x, **size),
+        lambda dy, x, **size: max_pool_backward(dy, -x, **size),
     ),
     (
         "wrong-operand",
         "the element with the largest magnitude gets dy, not the largest",
-        lambda dy, x, **size: layers.max_pool_backward(dy, np.abs(x), **size),
+        lambda dy, x, **size: max_pool_backward(dy, np.abs(x), **size),
     ),
 )
 
 AVERAGE_POOL = Exercise(
-    layers.average_pool_backward,
+    average_pool_backward,
     _cases,
     hints=(
         "y is the sum of the window's elements times 1/window². What is the slope for each of them?",
         "Every element of a window gets dy/window². Add where windows overlap; what lies in no window gets 0.",
     ),
     normaliser={"window": 2},
-    forward=contracted(layers.average_pool_forward),
+    forward=contracted(average_pool_forward),
 )
 
 
@@ -162,5 +162,5 @@ def _last_share(dy, x, window=2, stride=2):
 
 AVERAGE_POOL.recognise(
     ("overlap-overwritten", "where windows overlap, one overwrites the others", _from_the_end(_last_share)),
-    ("wrong-operand", "this is the gradient of max pooling", layers.max_pool_backward),
+    ("wrong-operand", "this is the gradient of max pooling", max_pool_backward),
 )

@@ -4,17 +4,17 @@
 
 import numpy as np
 
-from nst_numpy import layers
 from nst_numpy.exercises.model import Exercise, contracted, map_cases, spread
+from nst_numpy.layers import relu_backward, relu_forward
 
 RELU_BACKWARD = Exercise(
-    layers.relu_backward,
+    relu_backward,
     map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)), spread(rng, (H, W, C)))),
     hints=(
         "y = max(0, x) acts on each element by itself. What is the slope dy/dx where x > 0, and where x < 0?",
         "Multiply dy by a mask of zeros and ones. From which array must the mask come, and with which comparison?",
     ),
-    forward=contracted(layers.relu_forward),
+    forward=contracted(relu_forward),
 )
 
 

@@ -4,8 +4,8 @@
 
 import numpy as np
 
-from nst_numpy import losses
 from nst_numpy.exercises.model import Exercise, features, gram_of, map_cases, matrix_cases, same
+from nst_numpy.losses import feature_matrix, gram, gram_backward, style_gradient, style_loss
 
 RESHAPE = "a.reshape(N, -1) of an array with channels last mixes positions and channels"
 
@@ -28,11 +28,11 @@ def _rows_are_filters(function, a):
 
 
 FEATURE_MATRIX = Exercise(
-    losses.feature_matrix,
+    feature_matrix,
     map_cases(lambda rng, H, W, N: (features(rng, H, W, N),)),
     hints=(
         "F has a row for each filter and a column for each position, in reading order: j = h·W + w.",
-        "In memory, the channels of one position lie side by side. reshape keeps that order: so reshape to "
+        "In memory, the channels of one position are adjacent. reshape keeps that order: so reshape to "
         "(H·W, N) and transpose.",
     ),
     invariance=_rows_are_filters,
@@ -66,7 +66,7 @@ def _position_does_not_matter(function, F):
 
 
 GRAM = Exercise(
-    losses.gram,
+    gram,
     matrix_cases(lambda rng, N, M: (features(rng, N, M),)),
     hints=(
         "G_ij = Σ_k F_ik F_jk: filter i and filter j, multiplied at each position and summed over the positions.",
@@ -100,18 +100,18 @@ GRAM.recognise(
         lambda F: np.atleast_2d(np.corrcoef(F)),
     ),
     ("wrong-operand", "the diagonal is missing", lambda F: F @ F.T - np.diag(np.sum(F**2, axis=1))),
-    ("wrong-reshape", "F is reshaped where it must be transposed", lambda F: losses.gram(_mixed(F.T))),
+    ("wrong-reshape", "F is reshaped where it must be transposed", lambda F: gram(_mixed(F.T))),
 )
 
 GRAM_BACKWARD = Exercise(
-    losses.gram_backward,
+    gram_backward,
     matrix_cases(lambda rng, N, M: (rng.standard_normal((N, N)), features(rng, N, M))),
     hints=(
-        "F stands twice in G = F Fᵀ: the product rule gives two terms.",
+        "F occurs twice in G = F Fᵀ: the product rule gives two terms.",
         "G_kl contains F_ij where k = i, with the factor F_lj, and where l = i, with the factor F_kj. Sum both over "
         "what is left, with the weights dG. Do not take dG to be symmetric.",
     ),
-    forward=lambda dG, F: (lambda v: float(np.sum(dG * losses.gram(v))), F),
+    forward=lambda dG, F: (lambda v: float(np.sum(dG * gram(v))), F),
 )
 
 
@@ -144,7 +144,7 @@ def _doubled_positions(function, F, A):
 
 
 STYLE_LOSS = Exercise(
-    losses.style_loss,
+    style_loss,
     matrix_cases(lambda rng, N, M: (features(rng, N, M), gram_of(rng, N, M))),
     hints=(
         "The squared differences of two Gram matrices, summed over both indices, times 1/(4 N² M²).",
@@ -178,14 +178,10 @@ def _(F, A):
 
 
 STYLE_LOSS.recognise(
-    (
-        "square-of-sum",
-        "(Σ (G − A))² instead of Σ (G − A)²",
-        lambda F, A: np.sum(losses.gram(F) - A) ** 2 / (4 * F.size**2),
-    ),
-    ("missing-square", "Σ (G − A), without the square", lambda F, A: np.sum(losses.gram(F) - A) / (4 * F.size**2)),
-    ("wrong-operand", "A is missing", lambda F, A: losses.style_loss(F, 0 * A)),
-    ("transposed", "this is made from FᵀF", lambda F, A: losses.style_loss(F.T, A)),
+    ("square-of-sum", "(Σ (G − A))² instead of Σ (G − A)²", lambda F, A: np.sum(gram(F) - A) ** 2 / (4 * F.size**2)),
+    ("missing-square", "Σ (G − A), without the square", lambda F, A: np.sum(gram(F) - A) / (4 * F.size**2)),
+    ("wrong-operand", "A is missing", lambda F, A: style_loss(F, 0 * A)),
+    ("transposed", "this is made from Fᵀ F", lambda F, A: style_loss(F.T, A)),
 )
 
 
@@ -195,7 +191,7 @@ def _doubled_gradient(function, F, A):
 
 
 STYLE_GRADIENT = Exercise(
-    losses.style_gradient,
+    style_gradient,
     STYLE_LOSS.inputs,
     hints=(
         "The chain rule in two steps: from E to G, then from G to F.",
@@ -203,7 +199,7 @@ STYLE_GRADIENT = Exercise(
         "factor 2. Which of (G − A) F and Fᵀ(G − A) has the shape of F?",
     ),
     normaliser={"N": 2, "M": 2},
-    forward=lambda F, A: (lambda v: losses.style_loss(v, A), F),
+    forward=lambda F, A: (lambda v: style_loss(v, A), F),
     invariance=_doubled_gradient,
 )
 
@@ -258,12 +254,8 @@ def _(F, A, gradients={}):  # noqa: B006
 
 
 STYLE_GRADIENT.recognise(
-    ("wrong-operand", "A is missing: this is the gradient for A = 0", lambda F, A: losses.style_gradient(F, 0 * A)),
-    (
-        "wrong-operand",
-        "it is multiplied by G once too often",
-        lambda F, A: (losses.gram(F) - A) @ F @ F.T @ F / F.size**2,
-    ),
+    ("wrong-operand", "A is missing: this is the gradient for A = 0", lambda F, A: style_gradient(F, 0 * A)),
+    ("wrong-operand", "it is multiplied by G once too often", lambda F, A: (gram(F) - A) @ gram(F) @ F / F.size**2),
     ("wrong-operand", "G is missing from G − A", lambda F, A: -A @ F / F.size**2),
 )
 
@@ -296,7 +288,7 @@ def style_gradient_of_map(a: np.ndarray, A: np.ndarray) -> np.ndarray:
     array([[0.125, 0.125],
            [0.125, 0.125]])
     """
-    return losses.style_gradient(losses.feature_matrix(a), A).T.reshape(a.shape)
+    return style_gradient(feature_matrix(a), A).T.reshape(a.shape)
 
 
 def _height_and_width_swapped(function, a, A):
@@ -307,11 +299,11 @@ OF_MAP = Exercise(
     style_gradient_of_map,
     map_cases(lambda rng, H, W, N: (features(rng, H, W, N), gram_of(rng, N, H * W))),
     hints=(
-        "Bring a to the form N × M, take the gradient there, and bring it back the same way.",
+        "Reshape a to N × M, take the gradient there, and reshape it back the same way.",
         "a.reshape(-1, N).T on the way in; .T.reshape(a.shape) on the way out. M = H · W.",
     ),
     normaliser={"N": 2, "H": 2, "W": 2},
-    forward=lambda a, A: (lambda v: losses.style_loss(losses.feature_matrix(v), A), a),
+    forward=lambda a, A: (lambda v: style_loss(feature_matrix(v), A), a),
     invariance=_height_and_width_swapped,
 )
 
@@ -339,15 +331,7 @@ def _(a, A):
 
 
 OF_MAP.recognise(
-    (
-        "wrong-reshape",
-        f"{RESHAPE}; here on the way in",
-        lambda a, A: losses.style_gradient(_mixed(a), A).T.reshape(a.shape),
-    ),
-    (
-        "transposed",
-        "this is the gradient in the shape of F",
-        lambda a, A: losses.style_gradient(losses.feature_matrix(a), A),
-    ),
+    ("wrong-reshape", f"{RESHAPE}; here on the way in", lambda a, A: style_gradient(_mixed(a), A).T.reshape(a.shape)),
+    ("transposed", "this is the gradient in the shape of F", lambda a, A: style_gradient(feature_matrix(a), A)),
     ("wrong-operand", "A is missing from G − A", lambda a, A: style_gradient_of_map(a, 0 * A)),
 )

@@ -1,23 +1,30 @@
-"""What is left on the way to the next picture: total variation, the weighted sum of the gradients, and a step."""
+"""Total variation, the weighted sum of the losses' gradients, and a step of descent."""
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 import numpy as np
 
-from nst_numpy import losses
 from nst_numpy.exercises.model import Exercise, features, gram_of, map_cases, matrix_cases, without_border
+from nst_numpy.losses import (
+    content_gradient,
+    content_loss,
+    style_gradient,
+    style_loss,
+    total_variation,
+    total_variation_gradient,
+)
 
 TOTAL_VARIATION = Exercise(
-    losses.total_variation_gradient,
+    total_variation_gradient,
     map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)),)),
     hints=(
-        "A pixel stands in up to four differences, in two as the first operand, in two as the second.",
+        "A pixel occurs in up to four differences: in two as the first operand, in two as the second.",
         "For d = x[i+1] − x[i], the derivative of ½ d² is d with respect to x[i+1], and −d with respect to x[i]. "
         "Compute all differences down and right, and add them with both signs where they belong. At the border, some "
         "are missing.",
     ),
     sums_over=("H", "W", "N"),
-    forward=lambda x: (losses.total_variation, x),
+    forward=lambda x: (total_variation, x),
 )
 
 
@@ -31,12 +38,12 @@ def _(x):
     return dx
 
 
-@TOTAL_VARIATION.bug("edges-lost", "the image goes on at its other side (np.roll)")
+@TOTAL_VARIATION.bug("edges-lost", "the image wraps around (np.roll)")
 def _(x):
     return 4 * x - np.roll(x, 1, 0) - np.roll(x, -1, 0) - np.roll(x, 1, 1) - np.roll(x, -1, 1)
 
 
-@TOTAL_VARIATION.bug("overlap-overwritten", "what one difference brings overwrites what the one before brought")
+@TOTAL_VARIATION.bug("overlap-overwritten", "each kind of difference overwrites the one before")
 def _(x):
     dx = np.zeros_like(x)
     dx[1:] = x[1:] - x[:-1]
@@ -57,25 +64,21 @@ def _first_operands(x):
 def _along(x, axis):
     """The gradient of the differences along one axis."""
     lines = np.moveaxis(x, axis, 0)[:, None]  # with a single column there are no differences along the other
-    return np.moveaxis(losses.total_variation_gradient(lines)[:, 0], 0, axis)
+    return np.moveaxis(total_variation_gradient(lines)[:, 0], 0, axis)
 
 
 TOTAL_VARIATION.recognise(
-    (
-        "edges-lost",
-        "zero in the first and last row and column",
-        lambda x: without_border(losses.total_variation_gradient(x)),
-    ),
+    ("edges-lost", "zero in the first and last row and column", lambda x: without_border(total_variation_gradient(x))),
     (
         "edges-lost",
         "differences to a border of zeros are counted",
-        lambda x: losses.total_variation_gradient(np.pad(x, ((1, 1), (1, 1), (0, 0))))[1:-1, 1:-1],
+        lambda x: total_variation_gradient(np.pad(x, ((1, 1), (1, 1), (0, 0))))[1:-1, 1:-1],
     ),
-    ("wrong-operand", "each pixel stands in differences as minuend, too", _first_operands),
+    ("wrong-operand", "the differences in which a pixel is the minuend are missing", _first_operands),
     (
         "wrong-operand",
-        "each pixel stands in differences as subtrahend, too",
-        lambda x: losses.total_variation_gradient(x) - _first_operands(x),
+        "the differences in which a pixel is the subtrahend are missing",
+        lambda x: total_variation_gradient(x) - _first_operands(x),
     ),
     ("wrong-operand", "differences along the rows are missing", lambda x: _along(x, 0)),
     ("wrong-operand", "differences down the columns are missing", lambda x: _along(x, 1)),
@@ -112,7 +115,7 @@ def total_gradient(F: np.ndarray, P: np.ndarray, A: np.ndarray, alpha: float, be
     >>> total_gradient(F, P, A, alpha=1.0, beta=10.0)
     array([[10., 21.]])
     """
-    return alpha * losses.content_gradient(F, P) + beta * losses.style_gradient(F, A)
+    return alpha * content_gradient(F, P) + beta * style_gradient(F, A)
 
 
 TOTAL = Exercise(
@@ -123,7 +126,7 @@ TOTAL = Exercise(
         "α times the content gradient plus β times the style gradient: both with respect to the same F.",
     ),
     forward=lambda F, P, A, alpha, beta: (
-        lambda v: alpha * losses.content_loss(v, P) + beta * losses.style_loss(v, A),
+        lambda v: alpha * content_loss(v, P) + beta * style_loss(v, A),
         F,
     ),
 )
@@ -210,7 +213,7 @@ STEP = Exercise(
     gradient_step,
     map_cases(lambda rng, H, W, C: (rng.random((H, W, C)), rng.standard_normal((H, W, C)), 0.3)),
     hints=(
-        "The gradient points to where the loss rises fastest.",
+        "The gradient points in the direction in which the loss rises fastest.",
         "Go the other way, by learning_rate times the gradient; return a new array.",
     ),
 )
