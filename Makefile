@@ -41,6 +41,7 @@ figures/%: figures/%.py .venv/installed
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: .venv/installed-test
 	$(BIN)/ruff check --fix .

@@ -59,7 +59,15 @@ def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray
 
 
 def zero_pad(x: np.ndarray) -> np.ndarray:
-    """A copy of `x` (H, W, C) with a border of zeros, one pixel wide: (H + 2, W + 2, C)."""
+    """A copy of `x` (H, W, C) with a border of zeros, one pixel wide: (H + 2, W + 2, C).
+
+    Examples
+    --------
+    >>> zero_pad(np.ones((1, 2, 1)))[:, :, 0]
+    array([[0., 0., 0., 0.],
+           [0., 1., 1., 0.],
+           [0., 0., 0., 0.]])
+    """
     return np.pad(x, ((1, 1), (1, 1), (0, 0)))
 
 

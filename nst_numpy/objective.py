@@ -163,7 +163,8 @@ class Objective:
     >>> from nst_numpy import load_weights
     >>> rng = np.random.default_rng(0)
     >>> content, style, x = rng.random((3, 32, 32, 3))
-    >>> objective = Objective.from_images(load_weights("vgg19-mini"), content, style, style_layers=["conv1_1", "conv2_1"])
+    >>> network = load_weights("vgg19-mini")
+    >>> objective = Objective.from_images(network, content, style, style_layers=["conv1_1", "conv2_1"])
     >>> total, gradient, parts = objective(x)
     >>> list(parts), gradient.shape
     (['total', 'content', 'style', 'tv', 'conv1_1', 'conv2_1'], (32, 32, 3))

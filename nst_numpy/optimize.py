@@ -19,6 +19,8 @@ import numpy as np
 
 from nst_numpy.validation import check_choice, check_number, did_you_mean
 
+__all__ = ["OptimizeResult", "minimize"]
+
 # Values of OptimizeResult.status. 0 to 3 and 99 are those of SciPy's BFGS; 130 is the shell's for Ctrl-C.
 RUNNING, CONVERGED, MAXITER, NO_PROGRESS, NOT_FINITE, STOPPED, INTERRUPTED = -1, 0, 1, 2, 3, 99, 130
 

@@ -56,8 +56,8 @@ def test_options_reach_the_library(folder, monkeypatch):
     monkeypatch.setattr("nst_numpy.cli.painting.transfer", transfer)
     options = "--content-layers conv3_1 --style-layers conv1_1:0.5,conv2_1:2 --content-weight 2 --style-weight 3"
     options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --learning-rate 0.1 --seed 7 --quiet"
-    options += " --optimizer-options beta1=0.5,epsilon=1e-6 --style-scale 0.5 --size 40,50 --steps 3,1 --convention keras --every 2"
-    options += " --style-blend 1,2.5 --keep-colors luminance"
+    options += " --optimizer-options beta1=0.5,epsilon=1e-6 --style-scale 0.5 --size 40,50 --steps 3,1"
+    options += " --convention keras --every 2 --style-blend 1,2.5 --keep-colors luminance"
     files = ["content.png", "style.jpg", "content.png"]
     assert main(["transfer", *files, "-o", "out.png", "--weights", "small.h5", *options.split()]) == 0
     expected = {

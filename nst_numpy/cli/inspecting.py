@@ -2,13 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from nst_numpy import conventions, images, weights
 from nst_numpy.cli.arguments import SETTINGS, WEIGHTS, flag, given, names
 from nst_numpy.objective import Objective
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     """Add the commands to a parser's."""
     systems = commands.add_parser("conventions", help="how published systems define and weigh the same losses")
     systems = systems.add_subparsers(title="commands", required=True, metavar="COMMAND")

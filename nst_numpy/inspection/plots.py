@@ -195,6 +195,14 @@ def gradients(objective: Objective, x: np.ndarray) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from nst_numpy import Objective, images, load_weights, samples
+    >>> x, style = images.load(samples.portrait(), 48), images.load(samples.woodcut_waves(48))
+    >>> objective = Objective.from_images(load_weights("vgg19-mini"), x, style, style_layers=["conv1_1", "conv2_1"])
+    >>> [axes.get_title().partition(":")[0] for axes in gradients(objective, x).axes if axes.get_title()]
+    ['the image', 'pixels', 'conv1_1', 'conv2_1', 'conv3_4']
     """
     total, _, _ = objective(x)
     tiles: list[tuple[str, np.ndarray, str | None]] = [("the image", np.clip(x, 0, 1), None)]
