@@ -363,5 +363,6 @@ def _as_fraction(factor: float) -> str:
 
 
 def _ratio(difference: Any, *sizes: Any) -> float:
-    """The difference over the largest of sizes; 0 for 0/0, NaN stays NaN."""
-    return float(difference / max(sizes)) if max(sizes) else float(difference)
+    """The difference over the largest of sizes; the difference itself if they are all 0, or not finite."""
+    largest = max(sizes)
+    return float(difference / largest) if 0 < largest < np.inf else float(difference)

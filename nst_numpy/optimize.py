@@ -352,6 +352,8 @@ def cubic_minimum(a: Trial, b: Trial) -> float:
     Nocedal and Wright 2006, equation 3.59.
     """
     (step_a, point_a, slope_a), (step_b, point_b, slope_b) = a, b
+    if step_a == step_b:
+        return math.nan
     d1 = slope_a + slope_b - 3 * (point_a.value - point_b.value) / (step_a - step_b)
     square = d1 * d1 - slope_a * slope_b
     if not square >= 0:

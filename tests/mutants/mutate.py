@@ -5,9 +5,10 @@
     python tests/mutants/mutate.py nst_numpy/losses.py --lines 40-90
 
 The mutations are mutmut's. Its own runner leaves out decorated functions (so every compiled kernel and every property),
-defaults, and what stands outside functions, and replaces functions by wrappers that `inspect` sees. Here each mutant is
-a forked process that imports the changed source in place of the module. It begins with NumPy, SciPy and the rest
-imported, and runs only tests that execute a changed line, the quickest first, until one fails. No file is changed.
+defaults, and what stands outside functions, and replaces functions by wrappers that `inspect` sees. Here one process
+imports the tests and forks for each mutant; the fork gives the function its mutated code, and runs the tests that
+execute the changed line, the quickest first, until one fails. A mutant outside functions runs its tests in a fork that
+imports the mutated source in place of the module. No file is changed.
 
 Left out: annotations, imports, error messages (what stands in a `raise`) and docstrings. pyproject.toml names the tests
 of each module. A mutant that no test can kill is explained in tests/mutants/*.md, in a line that begins with its change
@@ -34,15 +35,20 @@ import tempfile
 import threading
 import time
 import tomllib
+import types
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+
+from tqdm import tqdm
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "out" / "mutants"
 PYTEST = ["-x", "-q", "--tb=short", "--assert=plain", "--hypothesis-profile=mutants"]
 PYTEST += [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "unraisableexception", "threadexception")]
 HEADER = f"{'module':36} mutants  killed  survived  explained"
+ELSEWHERE = 98  # exit status: the mutant cannot be run here
 MEMORY = 8 << 30  # bytes of address space a mutant may take
 
 
@@ -75,8 +81,13 @@ class Module:
     def change(self, number: int) -> str:
         """What a mutant changes, in one line."""
         before, after = self.source.splitlines(), self.mutated(number).splitlines()
-        blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-        changed = [(before[i:j], after[k:l]) for kind, i, j, k, l in blocks if kind != "equal"]
+        first, last = (
+            next((n for n, (old, new) in enumerate(zip(a, b, strict=False)) if old != new), 0)
+            for a, b in ((before, after), (before[::-1], after[::-1]))
+        )
+        old, new = before[first : len(before) - last], after[first : len(after) - last]
+        blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+        changed = [(old[i:j], new[k:l]) for kind, i, j, k, l in blocks if kind != "equal"]
         texts = [" ".join(" ".join(lines).split()) for pair in changed for lines in pair]
         return f"`{self.mutants[number][0]}`: " + " … ".join(
             f"`{old}` → `{new}`" for old, new in zip(texts[::2], texts[1::2], strict=True)
@@ -85,21 +96,48 @@ class Module:
     def tests_of(self, number: int) -> list[str]:
         """The tests that execute a statement of the mutant, the quickest first; all, if it runs at import."""
         _, first, last, *_ = self.mutants[number]
-        executed = set().union(*(self.covering[line] for line in self.statement(first, last)))
-        chosen = executed if "" not in executed else set(self.seconds)
+        chosen = set().union(*(self.covering[line] for line in self.statement(first, last)))
+        if self.mutants[number][0] == "module" or "" in chosen:
+            chosen = set(self.seconds)
         return sorted(chosen, key=self.seconds.__getitem__)
 
     def statement(self, first: int, last: int) -> range:
-        """The lines of the smallest statement around some lines; of a compound one, those of its head."""
+        """The lines of the smallest statement around some lines; of a compound one its head, of a function all."""
         best = range(first, last + 1)
         size = sys.maxsize
         for node in ast.walk(ast.parse(self.source)):
-            if isinstance(node, ast.stmt):
-                end = node.body[0].lineno - 1 if getattr(node, "body", None) else node.end_lineno
-                end = max(end, node.lineno)
-                if node.lineno <= first and last <= end and end - node.lineno < size:
+            if isinstance(node, ast.stmt) and node.lineno <= first and last <= node.end_lineno:
+                head = node.body[0].lineno - 1 if getattr(node, "body", None) else node.end_lineno
+                end = node.end_lineno if isinstance(node, ast.FunctionDef) else max(head, node.lineno)
+                if last <= end and end - node.lineno < size:
                     best, size = range(node.lineno, end + 1), end - node.lineno
         return best
+
+    def mutate(self, number: int) -> None:
+        """Give the function of a mutant its mutated code, where it is already imported."""
+        original = sys.modules[self.name]
+        mutated = types.ModuleType(self.name)
+        mutated.__dict__.update(__file__=original.__file__, __package__=original.__package__)
+        exec(compile(self.mutated(number), original.__file__, "exec", dont_inherit=True), mutated.__dict__)
+        old, new = (_function(within, self.mutants[number][0]) for within in (original, mutated))
+        old.__code__, old.__defaults__, old.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
+
+
+def _function(within, scope: str) -> types.FunctionType:
+    """The function of a module with a name such as "VGG.layers.inner": the outermost one, without its decorators."""
+    for name in scope.split("."):
+        within = vars(within)[name]
+        if not isinstance(within, type):
+            break
+    for inner in ("fget", "func", "__func__", "__wrapped__"):
+        within = getattr(within, inner, within)
+    if not isinstance(within, types.FunctionType):
+        raise Unswappable(scope)
+    return within
+
+
+class Unswappable(Exception):
+    """A mutant that is not in a function whose code can be replaced."""
 
 
 def _mutations(tree) -> Iterator[tuple]:
@@ -176,7 +214,7 @@ class Coverage:
         self.current = nodeid
 
 
-def _forked(run, folder: Path) -> int:
+def _forked(run, folder: Path, silent: bool = True) -> int:
     """Start a process that runs a function and ends with its result; its id."""
     process = os.fork()
     if process:
@@ -188,7 +226,8 @@ def _forked(run, folder: Path) -> int:
         with open(os.devnull, "r+b") as null, open(folder / "output", "wb") as output:
             os.dup2(null.fileno(), 0)
             os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
+            if silent:
+                os.dup2(output.fileno(), 2)
         code = int(run())
     except BaseException:
         import traceback
@@ -240,25 +279,72 @@ def baseline(module: Module) -> None:
     gc.freeze()
 
 
+class Loop:
+    """A plugin of pytest that, in place of running the tests it has collected, runs them on each mutant."""
+
+    def __init__(self, module: Module, numbers: list[int], jobs: int):
+        self.module, self.numbers, self.jobs = module, numbers, jobs
+        self.alive: list[int] = []
+        self.left: list[int] = []
+
+    def pytest_runtestloop(self, session):
+        from _pytest.runner import runtestprotocol
+
+        items = {item.nodeid: item for item in session.items}
+        gc.collect()
+        gc.freeze()
+
+        def run(number: int, tests: list[str], folder: Path) -> int:
+            try:
+                self.module.mutate(number)
+            except Unswappable:
+                return ELSEWHERE
+            session.config._tmp_path_factory._given_basetemp = folder / "tmp"
+            for test in tests:
+                if any(report.failed for report in runtestprotocol(items[test], log=False, nextitem=None)):
+                    return 1
+            return 0
+
+        self.alive, self.left = fork_each(self.module, self.numbers, self.jobs, run)
+        return True
+
+
 def survivors(module: Module, numbers: list[int], jobs: int) -> list[int]:
     """The mutants that no test kills. One that takes ten times as long as its tests is killed."""
+    folder = Path(tempfile.mkdtemp())
+
+    def swap() -> int:
+        loop = Loop(module, [number for number in numbers if module.mutants[number][0] != "module"], jobs)
+        code = _pytest(module.tests, folder, "-s", plugins=[loop])
+        (folder / "found").write_text(json.dumps([loop.alive, loop.left]))
+        return code
+
+    def run(number: int, tests: list[str], folder: Path) -> int:
+        sys.meta_path.insert(0, Finder(module, module.mutated(number)))
+        return _pytest(tests, folder, "--tb=no")
+
+    os.waitpid(_forked(swap, folder, silent=False), 0)
+    alive, left = json.loads((folder / "found").read_text())
+    shutil.rmtree(folder)
+    left += [number for number in numbers if module.mutants[number][0] == "module"]
+    return sorted(alive + fork_each(module, left, jobs, run)[0])
+
+
+def fork_each(module: Module, numbers: list[int], jobs: int, run) -> tuple[list[int], list[int]]:
+    """Fork for each mutant and run its tests there; those that survive, and those that are to be run otherwise."""
     running: dict[int, tuple[int, float, Path]] = {}
-    waiting, alive, started = list(reversed(numbers)), [], time.time()
+    waiting, alive, left = list(reversed(numbers)), [], []
+    bar = tqdm(total=len(numbers), desc=module.path, unit="mutant", mininterval=5)
     while waiting or running:
         while waiting and len(running) < jobs:
             number = waiting.pop()
-            tests = module.tests_of(number)
-            if not tests:
+            if not (tests := module.tests_of(number)):
                 alive.append(number)
+                bar.update()
                 continue
             folder = Path(tempfile.mkdtemp())
-
-            def run(number=number, tests=tests, folder=folder) -> int:
-                sys.meta_path.insert(0, Finder(module, module.mutated(number)))
-                return _pytest(tests, folder, "--tb=no")
-
             limit = time.time() + 10 + 10 * sum(map(module.seconds.__getitem__, tests))
-            running[_forked(run, folder)] = number, limit, folder
+            running[_forked(partial(run, number, tests, folder), folder)] = number, limit, folder
         for process, (number, limit, folder) in list(running.items()):
             ended, status = os.waitpid(process, os.WNOHANG)
             if not ended and time.time() > limit:
@@ -266,14 +352,13 @@ def survivors(module: Module, numbers: list[int], jobs: int) -> list[int]:
                 ended, status = os.waitpid(process, 0)
             if ended:
                 del running[process]
+                bar.update()
                 shutil.rmtree(folder, ignore_errors=True)
-                if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-                    alive.append(number)
-        if sys.stderr.isatty():
-            done = len(numbers) - len(waiting) - len(running)
-            print(f"\r{module.path}: {done} of {len(numbers)}, {time.time() - started:.0f} s", end="", file=sys.stderr)
-        time.sleep(0.005)
-    return sorted(alive)
+                if os.WIFEXITED(status) and os.WEXITSTATUS(status) in (0, ELSEWHERE):
+                    (left if os.WEXITSTATUS(status) else alive).append(number)
+        time.sleep(0.002)
+    bar.close()
+    return alive, left
 
 
 def main() -> None:
