@@ -39,11 +39,11 @@ def load(
     ----------
     source : path, file object, PIL image, array, or object with ``__array__`` or ``__array_interface__``
         A file in one of the formats `FORMATS`, or a file object opened in binary mode; of an animation, the first
-        frame. Arrays have shape (H, W, 3), (H, W, 4) with opacity, or (H, W) for grey, and hold uint8 in 0–255 or
-        floats in 0–1; so do tensors of other libraries, in the CPU's memory. Transparent pixels are laid on white.
+        frame is read. Arrays, and CPU tensors of other libraries, have shape (H, W, 3), (H, W, 4) with opacity, or
+        (H, W) for grey, and hold uint8 in 0–255 or floats in 0–1. Transparent areas are composited on white.
     size : int, optional
-        Length of the longer side in pixels, at least 1: the image is scaled up or down to it. By default it keeps its
-        size.
+        Length of the longer side in pixels, at least 1; the image is scaled up or down to it, and keeps its aspect
+        ratio. By default it keeps its size.
     shape : (int, int), optional
         Exact height and width in pixels, instead of `size`.
     dtype : float32 or float64
@@ -51,7 +51,7 @@ def load(
     Returns
     -------
     ndarray, shape (H, W, 3)
-        Values in 0–1, in memory of its own.
+        A new array, with values in 0–1.
 
     Raises
     ------
@@ -65,8 +65,9 @@ def load(
 
     Notes
     -----
-    The rotation in the EXIF data is applied. Grey of 16 bits keeps all of them; of 16-bit colour, Pillow keeps the
-    upper 8. Float images (TIFF) must lie in 0–1, like float arrays. Scaling uses Pillow's Lanczos filter in float32.
+    The rotation in the EXIF data is applied. 16-bit grey keeps its precision; of 16-bit colour, Pillow keeps the upper
+    8 bits. The values of a float TIFF must lie in 0–1, like those of a float array. Scaling uses Pillow's Lanczos
+    filter in float32.
 
     Examples
     --------
@@ -145,8 +146,7 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     suffixes : sequence of str, optional
         Those allowed; by default those of the image formats that `save` writes.
     inputs : iterable, optional
-        What must not be overwritten: `path` may be the same file as none of the paths among them. Images that are no
-        paths, and None, are skipped.
+        Files that must not be overwritten. Entries that are not paths, such as arrays and None, are ignored.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     Raises
     ------
     ValueError
-        If the suffix is not allowed, the path can't be written, or it is one of the inputs.
+        If the suffix is not allowed, the path can't be written, or it is the same file as one of the inputs.
     FileNotFoundError
         If the folder does not exist.
 
@@ -166,7 +166,7 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     'picture.png'
     >>> images.check_output("photograph.png", inputs=["photograph.png", "painting.png"])
     Traceback (most recent call last):
-    ValueError: cannot write photograph.png: it is also the input photograph.png; choose another name
+    ValueError: cannot write photograph.png: it is the same file as the input photograph.png; choose another name
     """
     path = Path(path)
     allowed = suffixes or _writable()
@@ -185,7 +185,7 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
                 raise ValueError(f"cannot write {path}: the existing file is write-protected")
         for source in [inputs] if isinstance(inputs, str | os.PathLike) else inputs:
             if isinstance(source, str | os.PathLike) and _same_file(target, Path(source)):
-                raise ValueError(f"cannot write {path}: it is also the input {source}; choose another name")
+                raise ValueError(f"cannot write {path}: it is the same file as the input {source}; choose another name")
     except FileNotFoundError:
         raise
     except OSError as error:  # a name that is too long, for example
@@ -304,9 +304,9 @@ def save_animation(pictures: Sequence[np.ndarray], path: str | os.PathLike[str],
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file whole or not at all: yield a path beside it; what is written there takes its place at the end.
+    """Write a file whole or not at all: yield a temporary path beside it, which replaces it at the end.
 
-    A symbolic link is followed, and a file that is replaced hands on its permissions.
+    A symbolic link is followed, and the permissions of a file that is replaced are kept.
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ def _check_size(size: object, shape: object) -> None:
 
 
 def _read(source: Any) -> np.ndarray:
-    """Return the pixels of any source as a checked array: uint8, or floats in 0–1."""
+    """Return the pixels of a source as an array: uint8, or floats in 0–1."""
     if isinstance(source, str | os.PathLike):
         with _open(source) as picture:
             return _check_array(_pixels(picture))
@@ -378,7 +378,7 @@ def _kind(path: Path) -> str:
 
 
 def _same_file(a: Path, b: Path) -> bool:
-    """Whether two paths name the same file, links included; it need not exist."""
+    """Return whether two paths name the same file, which need not exist; links are followed."""
     try:
         return os.path.samefile(a, b)
     except OSError:
@@ -386,7 +386,7 @@ def _same_file(a: Path, b: Path) -> bool:
 
 
 def _writable() -> list[str]:
-    """Return the suffixes of the formats that are read and can be written, most usual first."""
+    """Return the suffixes in `SUFFIXES` that this version of Pillow can write."""
     Image.init()
     known = Image.registered_extensions()
     return [suffix for suffix in SUFFIXES if known.get(suffix) in Image.SAVE]
@@ -407,7 +407,7 @@ def _open(source: str | os.PathLike[str]) -> Iterator[Image.Image]:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Make a ValueError that begins with "cannot read" of all that Pillow's plugins raise, then or later."""
+    """Turn whatever Pillow's plugins raise into a ValueError that begins with "cannot read"."""
     try:
         yield
     except UnidentifiedImageError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 
 from nst_numpy import __version__, images
 
@@ -438,7 +438,7 @@ def test_png():
 
 @pytest.mark.parametrize("suffix, name", [("jpg", "jpeg"), ("JPEG", "jpeg"), ("webp", "webp"), ("avif", "avif")])
 def test_high_quality(tmp_path, suffix, name):
-    if not features.check(name.replace("jpeg", "jpg")):
+    if name == "avif" and "AVIF" not in Image.SAVE:
         pytest.skip(f"this Pillow has no {name}")
     expected = io.BytesIO()
     Image.fromarray(RGB).save(expected, name, quality=95)
@@ -566,11 +566,11 @@ def test_an_input_is_not_overwritten(tmp_path, monkeypatch):
     os.link(path, tmp_path / "hard.png")
     monkeypatch.chdir(tmp_path)
     for output in (path, "photograph.png", "soft.png", "hard.png"):
-        with pytest.raises(ValueError, match=r"it is also the input .*photograph.png; choose another name"):
+        with pytest.raises(ValueError, match=r"it is the same file as the input .*photograph.png; choose another name"):
             images.check_output(output, inputs=[RGB, None, "other.png", path])
-        with pytest.raises(ValueError, match=r"it is also the input .*photograph.png; choose another name"):
+        with pytest.raises(ValueError, match=r"it is the same file as the input .*photograph.png; choose another name"):
             images.check_output(output, inputs=str(path))
-    with pytest.raises(ValueError, match=r"it is also the input ./new.png"):
+    with pytest.raises(ValueError, match=r"it is the same file as the input ./new.png"):
         images.check_output("new.png", inputs=["./new.png"])  # it need not exist
     images.check_output("new.png", inputs=[path, RGB, "x" * 300])
 
