@@ -207,7 +207,9 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
     Raises
     ------
     ValueError, FileNotFoundError
-        As `check_output`; or if the array is no such image, or the description no such text.
+        As `check_output`; or if the array is not such an image, or the description not such a text.
+    TypeError
+        If the description is not a string.
 
     Examples
     --------
@@ -223,6 +225,8 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
 
     path = check_output(path)
     picture = _to_pil(image)
+    if not isinstance(description, str):
+        raise TypeError(f"a description must be a string, found {type(description).__name__}")
     if not description.isascii() or "\0" in description or len(description) > LONGEST_DESCRIPTION:
         raise ValueError(
             f"a description must be ASCII text of at most {LONGEST_DESCRIPTION} characters, "
