@@ -15,6 +15,8 @@ from nst_numpy import __version__, images
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
 
+posix = pytest.mark.skipif(os.name != "posix", reason="makes a FIFO")
+
 
 def png_file(height, width, bits, rows):
     """The bytes of a PNG file of RGB values."""
@@ -321,6 +323,7 @@ def test_a_damaged_pil_image(tmp_path):
         images.load(picture)
 
 
+@posix
 def test_what_is_no_regular_file_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")  # to open it would wait for a writer
     with pytest.raises(ValueError, match=r"cannot read .*pipe.png: it is not a regular file"):
@@ -520,6 +523,7 @@ def test_check_output(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
+@posix
 @pytest.mark.parametrize(
     "name, error, message",
     [
