@@ -170,26 +170,20 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     """
     path = Path(path)
     allowed = suffixes or _writable()
-    if path.suffix.lower() not in allowed:
-        raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(allowed)}, found {path.suffix!r}")
     target = Path(os.path.realpath(path))
-    try:
+    with _explain(f"cannot write {path}"):
+        if path.suffix.lower() not in allowed:
+            raise ValueError(f"the suffix must be one of {', '.join(allowed)}, found {path.suffix!r}")
         if not target.parent.is_dir():
             raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
         if not os.access(target.parent, os.W_OK | os.X_OK):
-            raise ValueError(f"cannot write {path}: no permission to write in {path.parent}")
-        if target.exists():
-            if not target.is_file():
-                raise ValueError(f"cannot write {path}: it is {_kind(target)}")
-            if not os.access(target, os.W_OK):
-                raise ValueError(f"cannot write {path}: the existing file is write-protected")
+            raise ValueError(f"no permission to write in {path.parent}")
+        _check_regular(target)
+        if target.exists() and not os.access(target, os.W_OK):
+            raise ValueError("the existing file is write-protected")
         for source in [inputs] if isinstance(inputs, str | os.PathLike) else inputs:
             if isinstance(source, str | os.PathLike) and _same_file(target, Path(source)):
-                raise ValueError(f"cannot write {path}: it is the same file as the input {source}; choose another name")
-    except FileNotFoundError:
-        raise
-    except OSError as error:  # a name that is too long, for example
-        raise ValueError(f"cannot write {path}: {error.strerror}") from None
+                raise ValueError(f"it is the same file as the input {source}; choose another name")
     return path
 
 
@@ -357,11 +351,11 @@ def _read(source: Any) -> np.ndarray:
         with _open(source) as picture:
             return _check_array(_pixels(picture))
     if isinstance(source, Image.Image):
-        with _reading("the PIL image"):
+        with _explain("cannot read the PIL image"):
             return _check_array(_pixels(source))
     if hasattr(source, "read"):
         file = _buffered(source)
-        with _reading(str(getattr(source, "name", "the file object"))), _decoder(file) as picture:
+        with _explain(f"cannot read {getattr(source, 'name', 'the file object')}"), _decoder(file) as picture:
             return _check_array(_pixels(picture))
     if isinstance(source, np.ma.MaskedArray):
         raise TypeError("an image can't be a masked array; fill it first, as in image.filled(0)")
@@ -377,8 +371,10 @@ def _read(source: Any) -> np.ndarray:
     )
 
 
-def _kind(path: Path) -> str:
-    return "a folder" if path.is_dir() else "not a regular file"
+def _check_regular(path: Path) -> None:
+    """Refuse what exists and is not a regular file: opening a FIFO or a device may block forever."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"it is {'a folder' if path.is_dir() else 'not a regular file'}")
 
 
 def _same_file(a: Path, b: Path) -> bool:
@@ -398,29 +394,28 @@ def _writable() -> list[str]:
 
 @contextlib.contextmanager
 def _open(source: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open an image file if it is a regular file: opening a FIFO or a device may block forever."""
+    """Open an image file."""
     path = Path(source)
-    with _reading(str(path)):
+    with _explain(f"cannot read {path}"):
+        _check_regular(path)
         if not path.exists():
             raise FileNotFoundError(f"there is no file {path}")
-        if not path.is_file():
-            raise ValueError(f"it is {_kind(path)}")
         with _decoder(path) as picture:
             yield picture
 
 
 @contextlib.contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """Turn whatever Pillow's plugins raise into a ValueError that begins with "cannot read"."""
+def _explain(failure: str) -> Iterator[None]:
+    """Turn any exception, and Pillow's plugins raise many, into a ValueError that begins with `failure`."""
     try:
         yield
-    except UnidentifiedImageError:
-        raise ValueError(f"cannot read {name}: not an image in a known format ({', '.join(FORMATS)})") from None
     except FileNotFoundError:
         raise
+    except UnidentifiedImageError:
+        raise ValueError(f"{failure}: not an image in a known format ({', '.join(FORMATS)})") from None
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ValueError(f"cannot read {name}: {reason}") from None
+        raise ValueError(f"{failure}: {reason}") from None
 
 
 def _decoder(file: Path | io.BytesIO) -> Image.Image:
