@@ -18,10 +18,10 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from nst_numpy.validation import check_number
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # that are written
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # those that are read
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # for reading
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # for writing
 LONGEST_SIDE = 65_535  # JPEG's limit
-LONGEST_DESCRIPTION = 60_000  # EXIF data of a JPEG end at 64 kB
+LONGEST_DESCRIPTION = 60_000  # the EXIF data of a JPEG file are limited to 64 kB
 ANIMATIONS, PLOTS = (".gif", ".webp", ".png"), (".png", ".svg", ".pdf")
 TABLES_AND_PLOTS = (".csv", *PLOTS)
 
@@ -360,10 +360,8 @@ def _read(source: Any) -> np.ndarray:
     if isinstance(source, np.ma.MaskedArray):
         raise TypeError("an image can't be a masked array; fill it first, as in image.filled(0)")
     if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
-        try:
+        with _explain(f"cannot make an array from this {type(source).__name__}"):
             array = np.asarray(source)
-        except Exception as error:
-            raise ValueError(f"cannot make an array from this {type(source).__name__}: {error}") from None
         return _check_array(array)
     hint = "; wrap it in io.BytesIO" if isinstance(source, bytes) else ""
     raise TypeError(
