@@ -48,7 +48,7 @@ class Term(Protocol):
     positions is 1/M of its mean, so the gradient at every position is (mean_k − t_k)/M.
 
     >>> import numpy as np
-    >>> from nst_numpy import Objective, gradcheck, random_network
+    >>> from nst_numpy import Objective, gradcheck, load_weights
     >>> class MeanResponse:
     ...     name, layer = "mean", "conv2_1"
     ...     def __init__(self, targets):
@@ -64,7 +64,7 @@ class Term(Protocol):
 
     In an objective, and checked down to the pixels:
 
-    >>> network = random_network(dtype=np.float64, backend="plain")
+    >>> network = load_weights("vgg19-mini", dtype=np.float64)
     >>> objective = Objective(network, [MeanResponse(np.ones(96))])
     >>> x = np.random.default_rng(1).random((8, 8, 3))
     >>> gradcheck(lambda x: objective(x)[0], lambda x: objective(x)[1], x, samples=20).passed
@@ -160,10 +160,10 @@ class Objective:
     Examples
     --------
     >>> import numpy as np
-    >>> from nst_numpy import random_network
+    >>> from nst_numpy import load_weights
     >>> rng = np.random.default_rng(0)
     >>> content, style, x = rng.random((3, 32, 32, 3))
-    >>> objective = Objective.from_images(random_network(), content, style, style_layers=["conv1_1", "conv2_1"])
+    >>> objective = Objective.from_images(load_weights("vgg19-mini"), content, style, style_layers=["conv1_1", "conv2_1"])
     >>> total, gradient, parts = objective(x)
     >>> list(parts), gradient.shape
     (['total', 'content', 'style', 'tv', 'conv1_1', 'conv2_1'], (32, 32, 3))

@@ -27,7 +27,12 @@ def test_limits_are_included(value, limits):
         (5, {"most": 4}, ValueError, "x must be a number from 0 to 4, found 5"),
         (-5, {"least": -4, "most": 4}, ValueError, "x must be a number from -4 to 4, found -5"),
         (2.0, {"whole": True}, ValueError, "x must be a whole number of at least 0, found 2.0"),
-        (np.float64(2), {"whole": True}, ValueError, f"x must be a whole number of at least 0, found {np.float64(2)!r}"),
+        (
+            np.float64(2),
+            {"whole": True},
+            ValueError,
+            f"x must be a whole number of at least 0, found {np.float64(2)!r}",
+        ),
         (-2, {"whole": True, "most": 9}, ValueError, "x must be a whole number from 0 to 9, found -2"),
         (float("nan"), {}, ValueError, "x must be a number of at least 0, found nan"),
         (float("inf"), {}, ValueError, "x must be a number of at least 0, found inf"),

@@ -21,7 +21,7 @@ def numbers(kind: type, *, one_alone: bool = True) -> Callable[[str], object]:
 
     def read(text: str) -> object:
         values = [kind(part) for part in text.split(",")]
-        return values[0] if one_alone and len(values) == 1 and not text.endswith(",") else values
+        return values[0] if one_alone and len(values) == 1 else values
 
     read.__name__ = kind.__name__  # for argparse, when it refuses a value
     return read
@@ -30,6 +30,9 @@ def numbers(kind: type, *, one_alone: bool = True) -> Callable[[str], object]:
 def sizes(text: str) -> object:
     """One size, which may have coarser ones before it, or several; "512," is this one alone."""
     return numbers(int)(text) if not text.endswith(",") else [int(text[:-1])]
+
+
+sizes.__name__ = "int"
 
 
 def pairs(text: str) -> dict[str, float]:
