@@ -292,8 +292,8 @@ def test_unknown_names_and_the_network_in_the_box(monkeypatch, tmp_path):
         registry.fetch("vgg19-mini")
 
 
-# As published in Keras's vgg16.py and vgg19.py, on MatConvNet's page of models, in torchvision's and timm's sources, and
-# in PyTorchNeuralStyleTransfer's download_models.sh.
+# As published in Keras's vgg16.py and vgg19.py, on MatConvNet's page of models, in torchvision's and timm's sources,
+# and in PyTorchNeuralStyleTransfer's download_models.sh.
 KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 BGR, RGB = "BGR, 0–255, less the mean of each colour", "RGB, 0–255, less the mean of each colour"
 UNIT = "RGB, 0–1, less the mean and divided by the standard deviation of each colour"
