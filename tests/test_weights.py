@@ -251,8 +251,9 @@ def test_other_wrong_types(file, tmp_path):
         save_weights(tmp_path / "x.h5", small_vgg(), source="test", licence=None)
     with pytest.raises(TypeError, match=r"^seed must be a whole number of at least 0, found 'a'$"):
         random_network("a")
-    with pytest.raises(ValueError, match=r"^seed must be a whole number of at least 0, found -1$"):
-        random_network(-1)
+    for wrong in (-1, 1.5):
+        with pytest.raises(ValueError, match=rf"^seed must be a whole number of at least 0, found {wrong}$"):
+            random_network(wrong)
     with pytest.raises(TypeError, match=r"^over must be a list of images, found 'a.png'$"):
         weights.convert(file, tmp_path / "x.h5", over="a.png")
     assert not (tmp_path / "x.h5").exists()
@@ -295,6 +296,7 @@ def test_random_network(drawn):
     assert np.array_equal(first, again) and not np.allclose(first, other)
     assert network.name == "random-vgg19-0" and network.scale == 1
     assert (network.backend, network.pooling, network.threads) == ("fast", "average", None)
+    assert [len(bias) for _, bias in network.convolutions.values()] == [32, 32, 96, 96, *9 * [160]]
     assert np.array_equal(network.mean, [123.68, 116.779, 103.939])  # of ImageNet
 
 
