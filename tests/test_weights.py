@@ -171,6 +171,11 @@ def test_normalising_by_wrong_constants(constants, message):
         weights.normalize_network(constant(1, 2), constants)
 
 
+def test_constants_may_be_whole_numbers():
+    network = weights.normalize_network(constant(1, 8), {"conv1_1": [2, 4]})
+    assert network.convolutions["conv1_1"][1].tolist() == [0.5, 2]
+
+
 def test_sample_images():
     found = weights.normalization.sample_images()
     assert [image.shape for image in found] == [(256, 218, 3), (256, 256, 3), (256, 256, 3)]

@@ -108,7 +108,7 @@ def check_mean_responses(convolutions: Convolutions, mean_responses: Mapping[str
         if layer not in mean_responses:
             raise ValueError(f"{layer}/mean_response is missing; expected one for every convolution")
         m = np.asarray(mean_responses[layer])
-        wrong = m[~(np.isfinite(m) & (m > 0))] if m.dtype.kind == "f" else m
+        wrong = m[~(np.isfinite(m) & (m > 0))] if m.dtype.kind in "fiu" else m
         if m.shape != bias.shape or wrong.size:
             found = f"shape {m.shape}" if m.shape != bias.shape else f"{wrong[0]} among them"
             raise ValueError(f"{layer}/mean_response: expected {bias.size} positive numbers, found {found}")
