@@ -1,11 +1,12 @@
-"""The rules by which the fast backend chooses a method for a convolution, and what precision each has.
+"""The three methods of convolution of the fast backend: time and precision, from which its limits were chosen.
 
-    python tests/benchmarks/methods.py
+    python benchmarks/methods.py [--size N]
 
-Times are of one forward and one backward pass in float32, the best of seven; errors are of the forward pass, against
-float64, as a share of the largest value.
+Times are of one forward and one backward pass in float32, the best of seven. Errors are of the forward pass, against
+float64, relative to the largest value.
 """
 
+import argparse
 import time
 
 import numpy as np
@@ -38,7 +39,11 @@ def run(backend: Fast, method: str, size: int, C: int, K: int) -> tuple[float, f
     return best * 1e3, float(np.abs(y - exact).max() / exact.max())
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", type=int, default=128, help="leave out larger maps, in pixels (default: all)")
+    largest = parser.parse_args(arguments).size
     backend = Fast()
     print(f"{'':24}" + "".join(f"{method:>22}" for method in METHODS))
     for size, C, K in (
@@ -46,6 +51,8 @@ def main() -> None:
         *((size, 128, 128) for size in (4, 8, 12, 32, 48, 64)),
         *((size, 512, 512) for size in (4, 6, 8, 16, 32, 40, 48, 64)),
     ):
+        if size > largest:
+            continue
         line = f"{C:4} → {K:3} at {size:3}²       "
         for method in METHODS:
             milliseconds, error = run(backend, method, size, C, K)

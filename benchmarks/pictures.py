@@ -1,12 +1,13 @@
-"""Pictures by random filters, the embedded network and the real VGG-19 side by side, and how near each is to the style.
+"""Pictures by random filters, the included network and the real VGG-19 side by side, and how near each is to the style.
 
-    python tests/benchmarks/pictures.py IMAGES REAL OUT
+    python benchmarks/pictures.py IMAGES REAL OUT
 
-IMAGES holds the folders content and style; every pair is painted. REAL is a weight file of the real VGG-19, of three
-blocks at least. OUT gets every picture, sheet.jpg with all of them, and the table table.md. Pictures that are there
-already are not painted again.
+IMAGES holds the folders content and style; every pair is painted. REAL is a weight file of the real VGG-19, of
+at least three blocks. OUT receives every picture, sheet.jpg with all of them, and the table table.md. Pictures that
+exist already are not painted again.
 
-The judge is the real network, plain. For a picture with Gram matrices G over M positions, and a style with A over M_a,
+The judge is the real network, not normalised. For a picture with Gram matrices G over M positions, and a style with A
+over M_a,
 
 E = mean over conv1_1, conv2_1, conv3_1, conv3_4 of ‖G/M − A/M_a‖² / ‖A/M_a‖²
 
@@ -87,7 +88,8 @@ def main() -> None:
 def fitted(image: np.ndarray, height: int) -> np.ndarray:
     """The image within CELL × height pixels, on white."""
     factor = min(CELL / image.shape[1], height / image.shape[0])
-    small = images.load(image, (max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))))
+    shape = max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))
+    small = images.load(image, shape=shape)
     cell = np.full((height, CELL, 3), 255, np.uint8)
     top, left = (height - small.shape[0]) // 2, (CELL - small.shape[1]) // 2
     cell[top : top + small.shape[0], left : left + small.shape[1]] = images.to_uint8(small)

@@ -1,25 +1,34 @@
-"""How fast, and in how much memory: `nst-numpy bench`.
+"""Time and memory of one optimisation step, also of PyTorch beside it.
 
-The job is one step of the paper's: VGG-19 up to conv5_1 (random filters of the full widths), average pooling, content
-at conv4_2, style at conv1_1 … conv5_1; forward sweep, losses, and backward sweep to the pixels, in float32.
+    python benchmarks/speed.py [--size N] [--against torch] [--threads N] [--rounds N] [--json]
 
-Every contestant lives in a process of its own and waits for orders; the steps alternate between them, so that all meet
-the machine in the same mood. The best step counts. Convolutions are counted as direct ones, 2 · 9 · C · K · H · W
-operations, whatever the method.
+The step is that of the paper: VGG-19 up to conv5_1 (random filters of the full widths), average pooling, content at
+conv4_2, style at conv1_1 … conv5_1; forward sweep, losses, and backward sweep to the pixels, in float32.
+
+Each contestant runs in its own process and waits for orders. Their steps alternate, so that a busy machine slows all of
+them alike, and the fastest step counts. Convolutions are counted as direct ones, 2 · 9 · C · K · H · W operations,
+whatever the method.
 """
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
+from nst_numpy import backends
+from nst_numpy.backends import Backend
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
-from nst_numpy.topology import FILTERS, layer_names, reduction
+from nst_numpy.topology import FILTERS, block, layer_names, reduction
+from nst_numpy.validation import check_number
 from nst_numpy.weights.random import he_kernels
 
 CONTENT, STYLE = "conv4_2", ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -32,6 +41,7 @@ def bench(size: int = 512, against: str | None = None, threads: int | None = Non
     Parameters
     ----------
     size : int
+        At least 16.
     against : {None, "torch"}
         Measure PyTorch too, in both of its memory layouts.
     threads : int, optional
@@ -50,13 +60,18 @@ def bench(size: int = 512, against: str | None = None, threads: int | None = Non
     Raises
     ------
     ValueError
-        If PyTorch is asked for and not installed, or a contestant ends before its time.
+        If a number is out of range, PyTorch is asked for and not installed, or a contestant ends early.
     """
+    for name, value, least in (("size", size, 16), ("rounds", rounds, 1), ("threads", threads, 1)):
+        if value is not None:
+            check_number(name, value, whole=True, least=least)
+    if against == "torch" and importlib.util.find_spec("torch") is None:
+        raise ValueError("PyTorch is not installed; pip install '.[oracle]' installs it")
     names = ["nst_numpy"] + (["torch", "torch-channels-last"] if against == "torch" else [])
     children = {name: _Child(name, size, threads) for name in names}
     try:
         for child in children.values():
-            child.ask("step")  # to warm up; after it, all have nothing to do but wait
+            child.ask("step")  # to warm up
         rate = children["nst_numpy"].ask("rate")
         steps = {name: [] for name in names}
         for _ in range(rounds):
@@ -73,10 +88,10 @@ def bench(size: int = 512, against: str | None = None, threads: int | None = Non
 
 
 def table(result: dict) -> str:
-    """What `bench` measured, for people to read."""
+    """What `bench` measured, as text."""
     size, rate, ours = result["size"], result["matrix_product"], result["contestants"]["nst_numpy"]
     lines = [
-        f"One step at {size}×{size} pixels, {result['threads']} threads; matrix products {rate:.0f} GFLOP/s (float32)",
+        f"One step at {size}×{size} pixels, threads: {result['threads']}; matrix products {rate:.0f} GFLOP/s (float32)",
         "",
         f"{'':24}{'step':>10}{'':>8}{'memory':>10}{'':>8}",
     ]
@@ -106,10 +121,11 @@ def table(result: dict) -> str:
 
 
 class _Child:
-    """A contestant in a process of its own: an order goes in as a line, its answer comes out as a line of JSON."""
+    """A contestant in its own process: an order goes in as a line, its answer comes out as a line of JSON."""
 
     def __init__(self, name: str, size: int, threads: int | None):
-        command = [sys.executable, "-m", "speed", name, str(size)] + ([str(threads)] if threads else [])
+        command = [sys.executable, __file__, "--contestant", name, "--size", str(size)]
+        command += ["--threads", str(threads)] if threads else []
         self._name = name
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -122,7 +138,7 @@ class _Child:
         answer = self._process.stdout.readline()
         if not answer:
             raise ValueError(
-                f"{CONTESTANTS[self._name]} could not be measured: is it installed? is there memory enough?"
+                f"{CONTESTANTS[self._name]} could not be measured: its process ended; is there enough memory?"
             )
         return json.loads(answer)
 
@@ -134,26 +150,72 @@ class _Child:
 # In the child ---------------------------------------------------------------------------------------------------------
 
 
-def _weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     kernels = he_kernels(np.random.default_rng(0), FILTERS, "conv5_1")
     return {layer: (kernel.astype(np.float32), np.zeros(kernel.shape[3], np.float32)) for layer, kernel in kernels}
 
 
-def _image(seed: int, size: int) -> np.ndarray:
+def image(seed: int, size: int) -> np.ndarray:
     return np.random.default_rng(seed).random((size, size, 3), np.float32)
+
+
+class Timed(Backend):
+    """A backend that hands every call on to another one, and times those of the layers."""
+
+    def __init__(self, backend: Backend):
+        self.backend = backend
+        self.calls: list[tuple[str, Any, float]] = []  # (function, prepared weights, seconds)
+
+    def _timed(self, function: str, prepared: Any, *arguments: Any) -> Any:
+        start = time.perf_counter()
+        result = getattr(self.backend, function)(*arguments)
+        self.calls.append((function, prepared, time.perf_counter() - start))
+        return result
+
+    def session(self) -> AbstractContextManager[None]:
+        return self.backend.session()
+
+    def prepare(self, kernel: np.ndarray, bias: np.ndarray) -> Any:
+        return self.backend.prepare(kernel, bias)
+
+    def conv_relu_forward(self, x: np.ndarray, prepared: Any) -> tuple[np.ndarray, Any]:
+        return self._timed("conv_relu_forward", prepared, x, prepared)
+
+    def conv_relu_backward(self, dy: np.ndarray, prepared: Any, cache: Any) -> np.ndarray:
+        return self._timed("conv_relu_backward", prepared, dy, prepared, cache)
+
+    def pool_forward(self, x: np.ndarray, kind: str) -> tuple[np.ndarray, Any]:
+        return self._timed("pool_forward", None, x, kind)
+
+    def pool_backward(self, dy: np.ndarray, kind: str, cache: Any) -> np.ndarray:
+        return self._timed("pool_backward", None, dy, kind, cache)
+
+    def conv_relu_pool_forward(self, x: np.ndarray, prepared: Any, kind: str) -> tuple[np.ndarray, Any]:
+        return self._timed("conv_relu_pool_forward", prepared, x, prepared, kind)
+
+    def conv_relu_pool_backward(self, dy: np.ndarray, prepared: Any, kind: str, cache: Any) -> np.ndarray:
+        return self._timed("conv_relu_pool_backward", prepared, dy, prepared, kind, cache)
+
+    def gram(self, a: np.ndarray) -> np.ndarray:
+        return self.backend.gram(a)
+
+    def gram_backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -> np.ndarray:
+        return self.backend.gram_backward(dG, a, da)
 
 
 class _Ours:
     def __init__(self, size: int, threads: int | None):
-        self.network = VGG(_weights(), np.zeros(3), 1 / 255, threads=threads)
-        self.size, self.x = size, _image(2, size)
-        self.threads = self.network.engine.workers.threads
+        engine = backends.create("fast", threads)
+        self.threads = engine.workers.threads
+        self.timed = Timed(engine)
+        self.network = VGG(weights(), np.zeros(3), 1 / 255, backend=self.timed)
+        self.size, self.x = size, image(2, size)
 
     def targets(self) -> None:
-        self.objective = Objective.of(
+        self.objective = Objective.from_images(
             self.network,
-            _image(0, self.size),
-            _image(1, self.size),
+            image(0, self.size),
+            image(1, self.size),
             content_layers={CONTENT: 1.0},
             style_layers=dict.fromkeys(STYLE, 0.2),
             content_weight=1.0,
@@ -162,12 +224,12 @@ class _Ours:
         )
 
     def step(self) -> None:
+        self.timed.calls.clear()
         self.objective(self.x)
 
     def kernels(self) -> int:
-        """Bytes of transformed kernels; the backward pass shares some of them, as views."""
-        arrays = [form for prepared in self.network.prepared.values() for form in prepared.forms.values()]
-        return sum({id(base): base.nbytes for a in arrays for base in [a if a.base is None else a.base]}.values())
+        """Bytes of transformed kernels."""
+        return sum(prepared.nbytes for prepared in self.network.prepared.values())
 
     def rate(self) -> float:
         a = np.ones((2048, 2048), np.float32)
@@ -175,35 +237,18 @@ class _Ours:
 
     def layers(self) -> dict:
         """Each layer's share of a step, best of five."""
-        backend, runs, order = self.network.engine, {}, []
-
-        def timed(function, sweep):
-            def run(*arguments):
-                start = time.perf_counter()
-                result = function(*arguments)
-                order.append((sweep, time.perf_counter() - start))
-                return result
-
-            return run
-
-        original = dict(vars(backend))
-        for kind in ("conv_relu", "conv_relu_pool", "pool"):
-            for sweep in ("forward", "backward"):
-                setattr(backend, f"{kind}_{sweep}", timed(getattr(backend, f"{kind}_{sweep}"), sweep))
-        _, tape = self.network.forward(self.x, (CONTENT, *STYLE))
-        names = [" + ".join(layer for layer in step[:2] if layer) for step in tape]
+        names = {id(prepared): layer for layer, prepared in self.network.prepared.items()}
+        runs: dict[str, dict[str, float]] = {}
         for _ in range(5):
-            order.clear()
             self.step()
-            for name, (sweep, seconds) in zip(names + names[::-1], order, strict=True):
-                best = runs.setdefault(name, {}).get(sweep, seconds)
-                runs[name][sweep] = min(best, seconds)
-        for name in set(vars(backend)) - set(original):
-            delattr(backend, name)
-        for name, t in runs.items():
-            convolution = name.split()[0]
-            pixels = (self.size // reduction(convolution)) ** 2
-            t["operations"] = 2 * self.network.convolutions[convolution][0].size * pixels
+            for function, prepared, seconds in self.timed.calls:
+                name, sweep = names[id(prepared)], function.rsplit("_", 1)[1]
+                pixels = (self.size // reduction(name)) ** 2
+                operations = 2 * self.network.convolutions[name][0].size * pixels
+                if "pool" in function:
+                    name += f" + pool{block(name)}"
+                run = runs.setdefault(name, {"operations": operations})
+                run[sweep] = min(run.get(sweep, seconds), seconds)
         seconds = sum(t["forward"] + t["backward"] for t in runs.values())
         operations = 2 * sum(t["operations"] for t in runs.values())
         total = {"seconds": seconds, "rate": operations / seconds / 1e9}
@@ -220,10 +265,10 @@ class _Torch:
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.weights = {
             name: (torch.tensor(k).permute(3, 2, 0, 1).contiguous(memory_format=layout), torch.tensor(b))
-            for name, (k, b) in _weights().items()
+            for name, (k, b) in weights().items()
         }
         self.image = lambda seed: (
-            torch.tensor(_image(seed, size)).permute(2, 0, 1)[None].contiguous(memory_format=layout)
+            torch.tensor(image(seed, size)).permute(2, 0, 1)[None].contiguous(memory_format=layout)
         )
         self.x = self.image(2).requires_grad_(True)
 
@@ -261,7 +306,7 @@ class _Torch:
         return 0
 
 
-def _time(function) -> float:
+def _time(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
@@ -282,7 +327,8 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _child(name: str, size: int, threads: int | None) -> None:
+def _answer_orders(name: str, size: int, threads: int | None) -> None:
+    """Be the contestant `name`."""
     contestant = _Ours(size, threads) if name == "nst_numpy" else _Torch(size, threads, name.endswith("channels-last"))
     before = _resident()
     contestant.targets()
@@ -296,10 +342,33 @@ def _child(name: str, size: int, threads: int | None) -> None:
         print(json.dumps(answers[order.strip()]()), flush=True)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = _Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", type=int, default=512, help="of the square image, in pixels (default 512)")
+    parser.add_argument("--against", choices=["torch"], help="measure PyTorch too, in both of its memory layouts")
+    parser.add_argument("--threads", type=int, help="by default one for each core")
+    parser.add_argument("--rounds", type=int, default=7, help="measured steps of each contestant (default 7)")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.contestant:
+        _answer_orders(options.contestant, options.size, options.threads)
+        return 0
+    try:
+        result = bench(options.size, options.against, options.threads, options.rounds)
+    except ValueError as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        return 130
+    print(json.dumps(result, indent=2) if options.json else table(result))
+    return 0
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=CONTESTANTS)
-    parser.add_argument("size", type=int)
-    parser.add_argument("threads", type=int, nargs="?")
-    arguments = parser.parse_args()
-    _child(arguments.name, arguments.size, arguments.threads)
+    sys.exit(main())

@@ -98,7 +98,7 @@ assert gradcheck(total, injected + back, a)
 
 # %%
 content_image, style_image = images.load(samples.portrait(), 32), images.load(samples.swirling_night(), 32)
-objective = Objective.of(
+objective = Objective.from_images(
     random_network(),
     content_image,
     style_image,

@@ -48,7 +48,7 @@ found = {}
 figure, cells = plt.subplots(2, 2, figsize=(10, 5), sharex=True, sharey=True)
 for method, ax in zip(METHODS, cells.ravel(), strict=True):
     trail = []
-    options = {"rate": 0.3} if method == "adam" else {}
+    options = {"learning_rate": 0.3} if method == "adam" else {}
     found[method] = minimize(valley, start, method, **settings, **options, callback=lambda s: trail.append(s.x))
     ax.plot(*np.transpose(trail), ".-", ms=3, lw=0.7)
     ax.set(title=f"{method}: {found[method].nit} steps to {found[method].fun:.0e}", ylim=(-1.5, 1.5))

@@ -7,44 +7,9 @@
 To read how it works: `layers`, `losses`, `network`, `objective`, in this order.
 """
 
-from nst_numpy import conventions, exercises, layers, losses, samples
-from nst_numpy.checking import GradientCheck, check_layers, check_network, gradcheck
-from nst_numpy.inspection.receptive import Patch, receptive_field, top_patches
-from nst_numpy.inspection.tracing import Trace, trace
-from nst_numpy.network import VGG
-from nst_numpy.objective import Objective
-from nst_numpy.optimize import OptimizeResult, minimize
-from nst_numpy.stylize import StyleTransfer, reconstruct, texture, transfer
-from nst_numpy.weights import load as load_weights
-from nst_numpy.weights import random_network
-from nst_numpy.weights import save as save_weights
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "VGG",
-    "GradientCheck",
-    "Objective",
-    "OptimizeResult",
-    "Patch",
-    "StyleTransfer",
-    "Trace",
-    "check_layers",
-    "check_network",
-    "conventions",
-    "exercises",
-    "gradcheck",
-    "layers",
-    "load_weights",
-    "losses",
-    "minimize",
-    "random_network",
-    "receptive_field",
-    "reconstruct",
-    "samples",
-    "save_weights",
-    "texture",
-    "top_patches",
-    "trace",
-    "transfer",
-]
+# What is public is listed in __init__.pyi, and imported when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,79 +3,150 @@
 Inside the library an image is a float array of shape (H, W, 3), RGB, with 0 for black and 1 for white.
 """
 
+import contextlib
 import io
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from numpy.typing import DTypeLike
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from nst_numpy.validation import check_number
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # that are written
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # those that are read
+LONGEST_SIDE = 65_535  # JPEG's limit
+LONGEST_DESCRIPTION = 60_000  # EXIF data of a JPEG end at 64 kB
+ANIMATIONS, PLOTS = (".gif", ".webp", ".png"), (".png", ".svg", ".pdf")
+TABLES_AND_PLOTS = (".csv", *PLOTS)
 
 
-def load(source, size: int | tuple[int, int] | None = None, *, dtype: np.dtype = np.float32) -> np.ndarray:
-    """An image as a float array.
+def load(
+    source: Any,
+    size: int | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    dtype: DTypeLike = np.float32,
+) -> np.ndarray:
+    """Load an image as an array of floats.
 
     Parameters
     ----------
-    source : path, PIL image or ndarray
-        An array is (H, W, 3), (H, W, 4) with opacity, or (H, W) grey; uint8 in 0–255 or floats in 0–1. What is
-        transparent is laid on white.
-    size : int or (int, int), optional
-        Length of the longer side in pixels, or (height, width); the image is scaled to it, up or down. By default it
-        stays as it is.
+    source : path, file object, PIL image, array, or object with ``__array__`` or ``__array_interface__``
+        A file in one of the formats `FORMATS`, or a file object opened in binary mode; of an animation, the first
+        frame. Arrays have shape (H, W, 3), (H, W, 4) with opacity, or (H, W) for grey, and hold uint8 in 0–255 or
+        floats in 0–1; so do tensors of other libraries, in the CPU's memory. Transparent pixels are laid on white.
+    size : int, optional
+        Length of the longer side in pixels, at least 1: the image is scaled up or down to it. By default it keeps its
+        size.
+    shape : (int, int), optional
+        Exact height and width in pixels, instead of `size`.
     dtype : float32 or float64
 
     Returns
     -------
     ndarray, shape (H, W, 3)
-        Values in 0–1.
+        Values in 0–1, in memory of its own.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
+    TypeError
+        If the source, the size or the shape is of another type.
     ValueError
-        If the source is no image that can be read, or has the wrong shape, type or range of values.
+        If the file can't be read as an image, the array has the wrong shape, dtype or range of values, or the size is
+        out of range.
+
+    Notes
+    -----
+    The rotation in the EXIF data is applied. Grey of 16 bits keeps all of them; of 16-bit colour, Pillow keeps the
+    upper 8. Float images (TIFF) must lie in 0–1, like float arrays. Scaling uses Pillow's Lanczos filter in float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import images
+    >>> picture = np.zeros((200, 300, 3), np.uint8)
+    >>> images.load(picture).shape
+    (200, 300, 3)
+    >>> images.load(picture, 30).shape
+    (20, 30, 3)
+    >>> images.load(picture, shape=(64, 64), dtype=np.float64).dtype
+    dtype('float64')
     """
-    if isinstance(source, str | os.PathLike):
-        array = _from_pil(_open(Path(source)))
-    elif isinstance(source, Image.Image):
-        array = _from_pil(source)
-    elif isinstance(source, np.ndarray):
-        array = _from_array(source)
-    else:
-        raise ValueError(f"an image must be a path, a PIL image or an array, found {type(source).__name__}")
+    _check_size(size, shape)
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, found {np.dtype(dtype)}")
+    array = _read(source)
     height, width = array.shape[:2]
-    if isinstance(size, int):
-        factor = size / max(height, width)
-        size = max(1, round(height * factor)), max(1, round(width * factor))
-    if size is not None and size != (height, width):
-        array = _resize(array, *size)
-    return array.astype(dtype)
+    if size is not None:
+        factor = int(size) / max(height, width)
+        shape = max(1, round(height * factor)), max(1, round(width * factor))
+    height, width = shape or (height, width)
+    image = np.empty((height, width, 3), dtype)
+    for c in range(3):  # one after the other, to save memory
+        image[..., c] = _resize(_channel(array, c), height, width)
+    return image
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """The image in 8 bits: values clipped to 0–1, then rounded to 0–255."""
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    """Convert an image to 8 bits: values are clipped to 0–1, then rounded to 0–255.
+
+    Parameters
+    ----------
+    image : ndarray of float, any shape
+
+    Returns
+    -------
+    ndarray of uint8, shape of `image`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import images
+    >>> images.to_uint8(np.array([-0.1, 0.5, 1.0])).tolist()
+    [0, 128, 255]
+    """
+    scaled: np.ndarray = np.clip(image, 0, 1) * 255
+    return scaled.round().astype(np.uint8)
 
 
 def png(image: np.ndarray) -> bytes:
-    """A uint8 image (H, W, 3) as the bytes of a PNG file."""
+    """Encode an image as a PNG file in memory.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (H, W, 3)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import images
+    >>> images.png(np.zeros((2, 2, 3), np.uint8))[1:4]
+    b'PNG'
+    """
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "png")
+    _to_pil(image).save(buffer, "png")
     return buffer.getvalue()
 
 
-def check_output(path: str | os.PathLike, suffixes: Sequence[str] = ()) -> Path:
-    """Whether a file can be written to this path, found out before the work starts.
+def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, inputs: Iterable[Any] = ()) -> Path:
+    """Check that a file can be written to a path, before the work starts.
 
     Parameters
     ----------
     path : path
     suffixes : sequence of str, optional
-        Those allowed; by default those of all image formats that can be written.
+        Those allowed; by default those of the image formats that `save` writes.
+    inputs : iterable, optional
+        What must not be overwritten: `path` may be the same file as none of the paths among them. Images that are no
+        paths, and None, are skipped.
 
     Returns
     -------
@@ -84,121 +155,338 @@ def check_output(path: str | os.PathLike, suffixes: Sequence[str] = ()) -> Path:
     Raises
     ------
     ValueError
-        If the suffix is none of those, or the path is a folder, or can't be written.
+        If the suffix is not allowed, the path can't be written, or it is one of the inputs.
     FileNotFoundError
         If the folder does not exist.
+
+    Examples
+    --------
+    >>> from nst_numpy import images
+    >>> images.check_output("picture.png").name
+    'picture.png'
+    >>> images.check_output("photograph.png", inputs=["photograph.png", "painting.png"])
+    Traceback (most recent call last):
+    ValueError: cannot write photograph.png: it is also the input photograph.png; choose another name
     """
     path = Path(path)
-    Image.init()
-    known = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.SAVE}
-    if path.suffix.lower() not in (suffixes or known):
-        wrong = f"none of {', '.join(suffixes)}" if suffixes else "no image suffix; use .png or .jpg, for example"
-        raise ValueError(f"cannot write {path}: {path.suffix!r} is {wrong}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise ValueError(f"cannot write {path}: it is a folder")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"cannot write {path}: no permission to write in {path.parent}")
+    allowed = suffixes or _writable()
+    if path.suffix.lower() not in allowed:
+        raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(allowed)}, found {path.suffix!r}")
+    target = Path(os.path.realpath(path))
+    try:
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise ValueError(f"cannot write {path}: no permission to write in {path.parent}")
+        if target.exists():
+            if not target.is_file():
+                raise ValueError(f"cannot write {path}: it is {_kind(target)}")
+            if not os.access(target, os.W_OK):
+                raise ValueError(f"cannot write {path}: the existing file is write-protected")
+        for source in [inputs] if isinstance(inputs, str | os.PathLike) else inputs:
+            if isinstance(source, str | os.PathLike) and _same_file(target, Path(source)):
+                raise ValueError(f"cannot write {path}: it is also the input {source}; choose another name")
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # a name that is too long, for example
+        raise ValueError(f"cannot write {path}: {error.strerror}") from None
     return path
 
 
-def save(image: np.ndarray, path: str | os.PathLike) -> None:
-    """Write a uint8 image (H, W, 3) to a file; the suffix names the format. The file is written whole or not at all.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        As `check_output`.
-    """
-    path = check_output(path)
-    options = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}
-    with whole_file(path) as part:
-        Image.fromarray(image).save(part, **options)
-
-
-ANIMATIONS, PLOTS = (".gif", ".webp", ".png"), (".png", ".svg", ".pdf")
-TABLES_AND_PLOTS = (".csv", *PLOTS)
-
-
-def save_animation(pictures: list[np.ndarray], path: str | os.PathLike, seconds: float) -> None:
-    """Write uint8 images (h, w, 3) as an animation of the size of the last, which stays for a second.
-
-    The file is written whole or not at all.
+def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "") -> None:
+    """Write an image to a file, whole or not at all; the suffix names the format.
 
     Parameters
     ----------
-    pictures : list of ndarray of uint8
+    image : ndarray of uint8, shape (H, W, 3)
     path : path
-        Ending in .gif, .webp or .png.
-    seconds : float
-        How long all but the last picture take together.
+    description : str, optional
+        A text to keep in the picture, as the field ImageDescription of the EXIF data: up to 60,000 ASCII characters.
+        GIF, BMP and PPM have no such field; there it is dropped.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        If the suffix is another one, and as `check_output`.
+        As `check_output`; or if the array is no such image, or the description no such text.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from nst_numpy import images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     images.save(np.zeros((2, 3, 3), np.uint8), f"{folder}/black.png")
+    ...     images.load(f"{folder}/black.png").shape
+    (2, 3, 3)
+    """
+    from nst_numpy import __version__
+
+    path = check_output(path)
+    picture = _to_pil(image)
+    if not description.isascii() or "\0" in description or len(description) > LONGEST_DESCRIPTION:
+        raise ValueError(
+            f"a description must be ASCII text of at most {LONGEST_DESCRIPTION} characters, "
+            f"found {len(description)}: {description[:60]!r}"
+        )
+    options: dict[str, Any] = {"quality": 95}  # lossless formats ignore it
+    if description:
+        options["exif"] = exif = Image.Exif()
+        exif[ExifTags.Base.ImageDescription] = description
+        exif[ExifTags.Base.Software] = f"nst_numpy {__version__}"
+    with whole_file(path) as part:
+        picture.save(part, **options)
+
+
+def description(path: str | os.PathLike[str]) -> str:
+    """Return the text that `save` kept in a picture; empty if there is none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file can't be read as an image.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from nst_numpy import images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     images.save(np.zeros((2, 3, 3), np.uint8), f"{folder}/black.jpg", "all black")
+    ...     images.description(f"{folder}/black.jpg")
+    'all black'
+    """
+    with _open(path) as picture:
+        return str(picture.getexif().get(ExifTags.Base.ImageDescription, ""))
+
+
+def save_animation(pictures: Sequence[np.ndarray], path: str | os.PathLike[str], seconds: float) -> None:
+    """Write an animation, whole or not at all. It has the size of the last picture, which stays for a second.
+
+    Parameters
+    ----------
+    pictures : sequence of ndarray of uint8, shapes (h, w, 3)
+        At least one; they may differ in size.
+    path : path
+        Ending in .gif, .webp or .png.
+    seconds : float
+        Duration of all but the last picture together.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If the suffix is another one, and as `check_output`; or if there are no pictures.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from nst_numpy import images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     frames = [np.full((8, 8, 3), value, np.uint8) for value in (0, 99, 255)]
+    ...     images.save_animation(frames, f"{folder}/brighter.gif", seconds=2)
+    ...     Image.open(f"{folder}/brighter.gif").n_frames
+    3
     """
     path = check_output(path, ANIMATIONS)
-    size = pictures[-1].shape[1::-1]
-    frames = [Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC) for picture in pictures]
-    duration = [max(round(1000 * seconds / max(len(frames) - 1, 1)), 1)] * (len(frames) - 1) + [1000]
+    check_number("seconds", seconds)
+    if not pictures:
+        raise ValueError("an animation needs at least one picture")
+    frames = [_to_pil(picture) for picture in pictures]
+    frames = [frame.resize(frames[-1].size) for frame in frames]
+    before = len(frames) - 1
+    duration = [max(round(1000 * seconds / max(before, 1)), 1)] * before + [1000]
     with whole_file(path) as part:
         frames[0].save(part, save_all=True, append_images=frames[1:], duration=duration, loop=0)
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside the given one to write to; what is there in the end takes the place of the file."""
-    with tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=path.parent) as folder:
-        part = Path(folder) / path.name
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file whole or not at all: yield a path beside it; what is written there takes its place at the end.
+
+    A symbolic link is followed, and a file that is replaced hands on its permissions.
+
+    Parameters
+    ----------
+    path : path
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from nst_numpy import images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "text.txt")
+    ...     with images.whole_file(path) as part:
+    ...         _ = part.write_text("all of it")
+    ...     path.read_text()
+    'all of it'
+    """
+    target = Path(os.path.realpath(path))
+    with tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=target.parent) as folder:
+        part = Path(folder) / target.name
         yield part
-        os.replace(part, path)
+        if target.exists():
+            shutil.copymode(target, part)
+        os.replace(part, target)
 
 
-def _open(path: Path) -> Image.Image:
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
+def _check_size(size: object, shape: object) -> None:
+    """Check the arguments of `load` that set the size."""
+    if size is not None and shape is not None:
+        raise ValueError("size and shape exclude each other: size is the longer side, shape is (height, width)")
+    if isinstance(size, tuple | list):
+        raise TypeError(f"size is the longer side in pixels, one number, found {size}; for both sides use shape=")
+    if size is not None:
+        check_number("size", size, whole=True, least=1, most=LONGEST_SIDE)
+    if shape is not None:
+        if not isinstance(shape, tuple | list) or len(shape) != 2:
+            raise TypeError(f"shape must be (height, width), found {shape!r}")
+        for name, value in (("height", shape[0]), ("width", shape[1])):
+            check_number(f"the {name} in shape", value, whole=True, least=1, most=LONGEST_SIDE)
+
+
+def _read(source: Any) -> np.ndarray:
+    """Return the pixels of any source as a checked array: uint8, or floats in 0–1."""
+    if isinstance(source, str | os.PathLike):
+        with _open(source) as picture:
+            return _check_array(_pixels(picture))
+    if isinstance(source, Image.Image):
+        with _reading("the PIL image"):
+            return _check_array(_pixels(source))
+    if hasattr(source, "read"):
+        file = _buffered(source)
+        with _reading(str(getattr(source, "name", "the file object"))), _decoder(file) as picture:
+            return _check_array(_pixels(picture))
+    if isinstance(source, np.ma.MaskedArray):
+        raise TypeError("an image can't be a masked array; fill it first, as in image.filled(0)")
+    if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
+        try:
+            array = np.asarray(source)
+        except Exception as error:
+            raise ValueError(f"cannot make an array from this {type(source).__name__}: {error}") from None
+        return _check_array(array)
+    hint = "; wrap it in io.BytesIO" if isinstance(source, bytes) else ""
+    raise TypeError(
+        f"an image must be a path, a file object, a PIL image or an array, found {type(source).__name__}{hint}"
+    )
+
+
+def _kind(path: Path) -> str:
+    return "a folder" if path.is_dir() else "not a regular file"
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    """Whether two paths name the same file, links included; it need not exist."""
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except Image.UnidentifiedImageError:
-        raise ValueError(f"{path} is not an image that can be read") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
+        return os.path.samefile(a, b)
+    except OSError:
+        return os.path.realpath(a) == os.path.realpath(b)
 
 
-def _from_pil(picture: Image.Image) -> np.ndarray:
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # 16 bits of grey; Pillow would cut them off at 255
-        return _from_array(np.asarray(picture) / 65535)
-    return _from_array(np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB")))
+def _writable() -> list[str]:
+    """Return the suffixes of the formats that are read and can be written, most usual first."""
+    Image.init()
+    known = Image.registered_extensions()
+    return [suffix for suffix in SUFFIXES if known.get(suffix) in Image.SAVE]
 
 
-def _from_array(array: np.ndarray) -> np.ndarray:
-    if array.ndim == 2:
-        array = np.stack([array] * 3, axis=-1)
-    if array.ndim != 3 or array.shape[2] not in (3, 4) or array.size == 0:
-        raise ValueError(f"an image array must have shape (H, W, 3), (H, W, 4) or (H, W), found {array.shape}")
+@contextlib.contextmanager
+def _open(source: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open an image file if it is a regular file: opening a FIFO or a device may block forever."""
+    path = Path(source)
+    with _reading(str(path)):
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}")
+        if not path.is_file():
+            raise ValueError(f"it is {_kind(path)}")
+        with _decoder(path) as picture:
+            yield picture
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Make a ValueError that begins with "cannot read" of all that Pillow's plugins raise, then or later."""
+    try:
+        yield
+    except UnidentifiedImageError:
+        raise ValueError(f"cannot read {name}: not an image in a known format ({', '.join(FORMATS)})") from None
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ValueError(f"cannot read {name}: {reason}") from None
+
+
+def _decoder(file: Path | io.BytesIO) -> Image.Image:
+    Image.init()
+    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+
+
+def _buffered(file: Any) -> io.BytesIO:
+    """Return the bytes of a file object, from its beginning where it can seek."""
+    if hasattr(file, "seekable") and file.seekable():
+        file.seek(0)
+    data = file.read()
+    if not isinstance(data, bytes):
+        raise TypeError('an image file must be opened in binary mode, as in open(path, "rb")')
+    return io.BytesIO(data)
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    """Return a PIL image as an array: uint8 (H, W, 3) or (H, W, 4), or floats (H, W) if it has more than 8 bits."""
+    picture.load()
+    with contextlib.suppress(Exception):  # damaged EXIF data say nothing about the pixels
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "F":
+        return np.asarray(picture)
+    if picture.mode.startswith("I"):  # converted to RGB, Pillow would clip them at 255
+        values = np.asarray(picture)
+        if values.min() < 0 or values.max() > 65_535:
+            raise ValueError("its grey values need more than 16 bits; convert it to 16 or 8 bits first")
+        return values / 65_535
+    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+
+
+def _check_array(array: np.ndarray) -> np.ndarray:
+    """Return the array if it is an image by its shape, dtype and range of values."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or array.size == 0:
+        hint = "; move the channels to the end" if array.ndim == 3 and array.shape[0] in (3, 4) else ""
+        raise ValueError(f"an image array must have shape (H, W, 3), (H, W, 4) or (H, W), found {array.shape}{hint}")
     if array.dtype == np.uint8:
-        array = array / 255
-    elif not np.issubdtype(array.dtype, np.floating):
+        return array
+    if array.dtype.kind != "f":
         raise ValueError(f"an image array must be uint8 in 0–255 or floats in 0–1, found {array.dtype}")
-    elif not np.isfinite(array).all():
+    if not np.isfinite(array).all():
         raise ValueError("the image contains values that are not finite (NaN or infinity)")
-    elif array.min() < 0 or array.max() > 1:
+    if array.min() < 0 or array.max() > 1:
         raise ValueError(
             f"an image array of floats must lie in 0–1, found {array.min():.4g} to {array.max():.4g}; "
             "divide by 255, or convert to uint8"
         )
-    if array.shape[2] == 4:
-        opacity = array[..., 3:]
-        array = array[..., :3] * opacity + (1 - opacity)
     return array
 
 
-def _resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    channels = [Image.fromarray(array[..., c].astype(np.float32)) for c in range(3)]
-    resized = [channel.resize((width, height), Image.Resampling.LANCZOS) for channel in channels]
-    return np.clip(np.stack([np.asarray(channel) for channel in resized], axis=-1), 0, 1)
+def _channel(array: np.ndarray, c: int) -> np.ndarray:
+    """Return one of the channels R, G and B in 0–1, on white where the image is transparent."""
+    unit = 255 if array.dtype == np.uint8 else 1
+    channel = (array if array.ndim == 2 else array[..., c]) / unit
+    if array.shape[2:] == (4,):
+        opacity = array[..., 3] / unit
+        channel = channel * opacity + (1 - opacity)
+    return channel
+
+
+def _to_pil(image: np.ndarray) -> Image.Image:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ValueError(f"an image to write must be uint8 of shape (H, W, 3), found {found}; use images.to_uint8")
+    return Image.fromarray(image)
+
+
+def _resize(channel: np.ndarray, height: int, width: int) -> np.ndarray:
+    if channel.shape == (height, width):
+        return channel
+    resized = Image.fromarray(channel.astype(np.float32)).resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(resized).clip(0, 1)

@@ -2,59 +2,194 @@
 
 L = α Σ_l v_l L_content,l + β Σ_l w_l E_l + γ TV        (Gatys et al. 2015, equations 5 and 7, and total variation)
 
+A sum of terms. Each looks at one array, the response of a layer or the image itself, and gives its value and its
+gradient with respect to that array; the network carries the gradients of all layers down to the pixels, where they add
+up. Your own loss is one more term: see `Term`.
+
 The paper's L_content is a sum over the N·M features of its layer, so its size grows with the image and with the width
 of the network, while E, divided by N² M², hardly changes. To let one α serve all, v_l holds a factor 1/(N_l M_l); for
 the same reason γ holds a factor 1/(number of pixels). Other systems have other factors: see `conventions`.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
-from nst_numpy import conventions, losses
+from nst_numpy import conventions, images, losses
+from nst_numpy.backends import Backend, plain
 from nst_numpy.conventions import Convention, TotalVariation
+from nst_numpy.conventions.convention import Layers
 from nst_numpy.losses import feature_matrix
-from nst_numpy.network import VGG
+from nst_numpy.network import VGG, check_pixels
 from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number
 
+# A gradient; or a function that adds it to the one that came down from above, in place, or gets None in the deepest
+# layer. The function saves an array of the size of the response.
+Gradient = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
 
-@dataclass(frozen=True)
-class Objective:
-    """The function that is minimised. Make it with `Objective.of`, which computes the targets.
+
+class Term(Protocol):
+    """One term of an objective: a function of one array, with its gradient.
 
     Attributes
     ----------
-    network : VGG
-    P : dict of str to ndarray, shape (N, M)
-        Content target of each content layer.
-    A : dict of str to ndarray, shape (N, N)
-        Style target of each style layer.
-    content_weights, style_weights : dict of str to float
-        α v_l and β w_l: what multiplies L_content and E of each layer.
-    total_variation : TotalVariation
-        γ TV: a function from an image to value and gradient.
+    name : str
+        Terms of one name are reported as one sum: "content", "style", "tv", or your own.
+    layer : str or None
+        The layer whose response (H, W, N) the term looks at; None for the image (H, W, 3).
+
+    Examples
+    --------
+    A loss of your own: how far the mean responses of a layer are from given ones, ½ Σ_k (mean_k − t_k)². Each of the M
+    positions is 1/M of its mean, so the gradient at every position is (mean_k − t_k)/M.
+
+    >>> import numpy as np
+    >>> from nst_numpy import Objective, gradcheck, load_weights
+    >>> class MeanResponse:
+    ...     name, layer = "mean", "conv2_1"
+    ...     def __init__(self, targets):
+    ...         self.targets = targets
+    ...     def __call__(self, a):
+    ...         difference = a.mean(axis=(0, 1)) - self.targets
+    ...         gradient = np.broadcast_to(difference / (a.shape[0] * a.shape[1]), a.shape)
+    ...         return 0.5 * float(np.sum(difference**2)), gradient
+    >>> term = MeanResponse(np.zeros(5))
+    >>> a = np.random.default_rng(0).random((4, 3, 5))
+    >>> gradcheck(lambda a: term(a)[0], lambda a: term(a)[1], a).passed
+    True
+
+    In an objective, and checked down to the pixels:
+
+    >>> network = load_weights("vgg19-mini", dtype=np.float64)
+    >>> objective = Objective(network, [MeanResponse(np.ones(96))])
+    >>> x = np.random.default_rng(1).random((8, 8, 3))
+    >>> gradcheck(lambda x: objective(x)[0], lambda x: objective(x)[1], x, samples=20).passed
+    True
     """
 
-    network: VGG
-    P: dict[str, np.ndarray]
-    A: dict[str, np.ndarray]
-    content_weights: dict[str, float]
-    style_weights: dict[str, float]
-    total_variation: TotalVariation
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layer(self) -> str | None: ...
+
+    def __call__(self, a: np.ndarray, /) -> tuple[float, Gradient]:
+        """Value and gradient at the array a, which must not be changed."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ContentTerm:
+    """Content loss of a layer times its weight, α v_l.
+
+    Attributes
+    ----------
+    layer : str
+    P : ndarray, shape (N, M)
+        Features of the content image.
+    weight : float
+    """
+
+    layer: str
+    P: np.ndarray = field(repr=False)
+    weight: float
+    name: str = "content"
+
+    def __call__(self, a: np.ndarray) -> tuple[float, np.ndarray]:
+        F = feature_matrix(a)
+        dF = losses.content_gradient(F, self.P)
+        dF *= self.weight
+        return self.weight * losses.content_loss(F, self.P), dF.T.reshape(a.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class StyleTerm:
+    """Style loss of a layer times its weight, β w_l.
+
+    Attributes
+    ----------
+    layer : str
+    A : ndarray, shape (N, N)
+        Gram matrix of the style image, for as many positions as the picture has in this layer.
+    weight : float
+    backend : Backend
+        What computes the Gram matrix and its backward pass.
+    """
+
+    layer: str
+    A: np.ndarray = field(repr=False)
+    weight: float
+    backend: Backend = field(default=plain, repr=False)
+    name: str = "style"
+
+    def __call__(self, a: np.ndarray) -> tuple[float, Gradient]:
+        G, M = self.backend.gram(a), a.shape[0] * a.shape[1]
+        dG = self.weight * losses.gram_loss_gradient(G, self.A, M)
+        return self.weight * losses.gram_loss(G, self.A, M), partial(self.backend.gram_backward, dG, a)
+
+
+@dataclass(frozen=True, eq=False)
+class VariationTerm:
+    """Total variation of the image, its weight γ included."""
+
+    variation: TotalVariation
+    name: str = "tv"
+    layer: None = None
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        return self.variation(x)
+
+
+class Objective:
+    """The function that is minimised: a sum of terms. `Objective.from_images` makes that of a style transfer.
+
+    Parameters
+    ----------
+    network : VGG
+    terms : sequence of Term
+
+    Raises
+    ------
+    ValueError
+        If there are no terms, or the network lacks the layer of one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import load_weights
+    >>> rng = np.random.default_rng(0)
+    >>> content, style, x = rng.random((3, 32, 32, 3))
+    >>> objective = Objective.from_images(load_weights("vgg19-mini"), content, style, style_layers=["conv1_1", "conv2_1"])
+    >>> total, gradient, parts = objective(x)
+    >>> list(parts), gradient.shape
+    (['total', 'content', 'style', 'tv', 'conv1_1', 'conv2_1'], (32, 32, 3))
+    """
+
+    def __init__(self, network: VGG, terms: Sequence[Term]):
+        if not terms:
+            raise ValueError("an objective needs at least one term")
+        for term in terms:
+            if term.layer is not None:
+                network.canonical(term.layer)
+        self.network, self.terms = network, tuple(terms)
+
+    def __repr__(self) -> str:
+        terms = ", ".join(f"{term.name} {term.layer or ''}".strip() for term in self.terms)
+        return f"Objective({self.network!r}: {terms})"
 
     @classmethod
-    def of(
+    def from_images(
         cls,
         network: VGG,
-        content: np.ndarray,
-        style: np.ndarray | Sequence[np.ndarray],
+        content: Any,
+        style: Any,
         *,
-        content_layers: Iterable[str] | Mapping[str, float] | None = None,
-        style_layers: Iterable[str] | Mapping[str, float] | None = None,
+        content_layers: Layers | None = None,
+        style_layers: Layers | None = None,
         content_weight: float | None = None,
         style_weight: float | None = None,
         tv_weight: float | None = None,
@@ -72,16 +207,10 @@ class Objective:
         Parameters
         ----------
         network : VGG
-        content, style : ndarray, shapes (H, W, 3) and (H_a, W_a, 3)
-            In 0–1. The sizes may differ. For `style` also a sequence of images.
-        content_layers, style_layers : iterable of str, or mapping of str to float, optional
-            Names of layers, or names with their weights; by default those of the convention.
-        content_weight, style_weight, tv_weight : float, optional
-            By default those of the convention.
-        style_blend : sequence of float, optional
-            b_k for each style image, scaled to the sum 1; by default equal.
-        convention : str or Convention
-            What the weights mean. With "nst_numpy" they are v_l · N_l M_l and w_l, α, β, and γ times the number of
+        content, style : path, PIL image or ndarray
+            As in `images.load`. The sizes may differ. For `style` also a list of images.
+        content_layers, style_layers, content_weight, style_weight, tv_weight, style_blend, convention
+            As in `Settings`. With "nst_numpy" the weights are v_l · N_l M_l and w_l, α, β, and γ times the number of
             pixels.
 
         Raises
@@ -91,49 +220,46 @@ class Objective:
             of the style images do not match their number, or a weight is negative or of a term that the convention does
             not have.
         """
-        convention = conventions.find(convention)
-        content_layers = convention.weighted_layers("content", content_layers, network)
-        style_layers = convention.weighted_layers("style", style_layers, network)
-        if not content_layers and not style_layers:
+        convention = conventions.get(convention)
+        v = convention.weighted_layers("content", content_layers, network)
+        w = convention.weighted_layers("style", style_layers, network)
+        if not v and not w:
             raise ValueError("at least one content layer or style layer is needed")
-        alpha, beta, gamma = (
-            convention.loss_weight(kind, weight)
-            for kind, weight in (("content", content_weight), ("style", style_weight), ("tv", tv_weight))
-        )
-        styles = [style] if isinstance(style, np.ndarray) else list(style)
-        blend = _shares([1.0] * len(styles) if style_blend is None else list(np.atleast_1d(style_blend)), len(styles))
-        H, W = content.shape[:2]
-        content_features, _ = network.forward(content, content_layers)
-        P = {l: feature_matrix(content_features[l].copy()) for l in content_layers}
-        N = {l: network.filters(l) for l in (*content_layers, *style_layers)}
-        M = {l: (H // reduction(l)) * (W // reduction(l)) for l in N}
-        A = {l: 0.0 for l in style_layers}
-        for image, b in zip(styles, blend, strict=True):
-            features, _ = network.forward(image, style_layers)
-            for l in style_layers:
+        alpha = convention.content_weight if content_weight is None else content_weight
+        beta = convention.style_weight if style_weight is None else style_weight
+        gamma = convention.tv_weight if tv_weight is None else tv_weight
+        for name, weight in (("content_weight", alpha), ("style_weight", beta), ("tv_weight", gamma)):
+            check_number(name, weight)
+        image = images.load(content, dtype=network.dtype)
+        styles = [images.load(s, dtype=network.dtype) for s in (style if isinstance(style, list | tuple) else [style])]
+        shares = blend_shares(style_blend, len(styles))
+        H, W = image.shape[:2]
+        terms: list[Term] = []
+        content_features, _ = network.forward(image, v)
+        for l in v:
+            P = feature_matrix(content_features[l].copy())
+            terms.append(ContentTerm(l, P, alpha * v[l] * convention.content_factor(*P.shape)))
+        N = {l: network.filters(l) for l in w}
+        M = {l: (H // reduction(l)) * (W // reduction(l)) for l in w}
+        A: dict[str, Any] = dict.fromkeys(w, 0.0)
+        for style_image, b in zip(styles, shares, strict=True):
+            features, _ = network.forward(style_image, w)
+            for l, a in features.items():
                 # The style image has M_a positions, the picture M: equal textures shall have equal Gram matrices.
-                M_a = math.prod(features[l].shape[:2])
-                A[l] = A[l] + float(b * M[l] / M_a) * network.engine.gram(features[l])
-        return cls(
-            network,
-            P,
-            A,
-            {l: alpha * v * convention.content_factor(N[l], M[l]) for l, v in content_layers.items()},
-            {l: beta * w * convention.style_factor(N[l], M[l], H * W) for l, w in style_layers.items()},
-            convention.total_variation(gamma, H, W),
-        )
+                M_a = a.shape[0] * a.shape[1]
+                A[l] = A[l] + float(b * M[l] / M_a) * network.engine.gram(a)
+        for l in w:
+            terms.append(StyleTerm(l, A[l], beta * w[l] * convention.style_factor(N[l], M[l], H * W), network.engine))
+        terms.append(VariationTerm(convention.total_variation(gamma, H, W)))
+        return cls(network, terms)
 
-    def __call__(
-        self, x: np.ndarray, layer_gradients: dict[str, np.ndarray] | None = None
-    ) -> tuple[float, np.ndarray, dict[str, float]]:
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
         """Loss, gradient and terms at the image x, with one sweep forward and one back.
 
         Parameters
         ----------
         x : ndarray, shape (H, W, 3)
-            The generated image, of the size of the content image.
-        layer_gradients : dict, optional
-            To be filled with dL/da of each loss layer: its own gradient, and what came back from above.
+            The generated image, floats of the size of the content image; values outside 0–1 are allowed.
 
         Returns
         -------
@@ -141,44 +267,84 @@ class Objective:
         gradient : ndarray, shape (H, W, 3)
             Of the total loss, with respect to x.
         terms : dict of str to float
-            "total", "content", "style" and "tv", and each style layer by its name. They are weighted, and add up:
-            total = content + style + tv, style = the sum over the style layers.
+            "total"; "content", "style", "tv" and the names of your own terms, each the sum of all terms of that name;
+            and each style layer by its name. They are weighted, and add up: total = content + style + tv + your own.
         """
-        backend = self.network.engine
-        features, tape = self.network.forward(x, {**self.P, **self.A})
-        content = 0.0
-        style, dG = {}, {}
-        for l, P in self.P.items():
-            content += self.content_weights[l] * losses.content_loss(feature_matrix(features[l]), P)
-        for l, A in self.A.items():
-            G, M = backend.gram(features[l]), feature_matrix(features[l]).shape[1]
-            style[l] = self.style_weights[l] * losses.gram_loss(G, A, M)
-            dG[l] = self.style_weights[l] * losses.gram_loss_gradient(G, A, M)
+        return self._evaluate(x, None)
+
+    def layer_gradients(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The gradient of the loss with respect to the response of each loss layer, and to the pixels.
+
+        dL/da_l is what the terms of layer l inject, and what came back from above.
+
+        Parameters
+        ----------
+        x : ndarray, shape (H, W, 3)
+
+        Returns
+        -------
+        dict of str to ndarray, shape (H_l, W_l, N_l)
+            From the deepest layer on; the last is "pixels", (H, W, 3).
+        """
+        found: dict[str, np.ndarray] = {}
+        _, found["pixels"], _ = self._evaluate(x, found)
+        return found
+
+    def _evaluate(
+        self, x: np.ndarray, found: dict[str, np.ndarray] | None
+    ) -> tuple[float, np.ndarray, dict[str, float]]:
+        check_pixels(x)
+        at_layers: dict[str, list[Term]] = {}
+        for term in self.terms:
+            if term.layer is not None:
+                at_layers.setdefault(self.network.canonical(term.layer), []).append(term)
+        sums = {"total": 0.0, "content": 0.0, "style": 0.0, "tv": 0.0}
+        of_layers = {str(term.layer): 0.0 for term in self.terms if term.name == "style"}
+        gradients: dict[str, list[Gradient]] = {}
+        features, tape = self.network.forward(x, at_layers)
+        for l, terms in at_layers.items():
+            a = features.pop(l)  # what the terms do not keep of it is free from here on
+            gradients[l] = []
+            for term in terms:
+                value, gradient = term(a)
+                sums[term.name] = sums.get(term.name, 0.0) + value
+                gradients[l].append(gradient)
+                if term.name == "style":
+                    of_layers[str(term.layer)] += value
 
         def inject(l: str, da: np.ndarray | None) -> np.ndarray:
-            a = features.pop(l)  # the sweep is past it then, and its memory free
-            if l in dG:
-                da = backend.gram_backward(dG[l], a, da)
-            if l in self.P:
-                dF = losses.content_gradient(feature_matrix(a), self.P[l])
-                dF *= self.content_weights[l]
-                da = dF.T.reshape(a.shape) if da is None else np.add(da, dF.T.reshape(a.shape), out=da)
-            if layer_gradients is not None:
-                layer_gradients[l] = da.copy()
+            for gradient in gradients.pop(l):
+                if callable(gradient):
+                    da = gradient(da)
+                else:
+                    da = gradient.copy() if da is None else np.add(da, gradient, out=da)
+            assert da is not None
+            if found is not None:
+                found[l] = da.copy()
             return da
 
-        gradient = self.network.backward({l: partial(inject, l) for l in features}, tape)
-        variation, variation_gradient = self.total_variation(x)
-        gradient += variation_gradient
-        terms = {"content": content, "style": sum(style.values()), "tv": variation}
-        total = sum(terms.values())
-        return total, gradient, {"total": total, **terms, **style}
+        injected = {l: partial(inject, l) for l in at_layers}
+        dx = self.network.backward(injected, tape) if injected else np.zeros_like(x)
+        for term in self.terms:
+            if term.layer is None:
+                value, gradient = term(x)
+                sums[term.name] = sums.get(term.name, 0.0) + value
+                dx = gradient(dx) if callable(gradient) else np.add(dx, gradient, out=dx)
+        sums["total"] = sum(sums.values())  # "total" itself is still 0
+        return sums["total"], dx, {**sums, **of_layers}
 
 
-def _shares(weights: list[float], images: int) -> list[float]:
-    """The weights of so many style images, scaled to the sum 1."""
+def blend_shares(weights: Sequence[float] | None, images: int) -> list[float]:
+    """The weights of so many style images, scaled to the sum 1; equal where none are given.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, there are more or fewer weights than images, or none of them is above 0.
+    """
     if not images:
         raise ValueError("at least one style image is needed")
+    weights = [1.0] * images if weights is None else list(np.atleast_1d(weights))
     if len(weights) != images:
         raise ValueError(f"style_blend must have one weight for each of {images} style images, found {len(weights)}")
     for weight in weights:

@@ -3,11 +3,12 @@
 A method is a generator: from a starting point it yields one point after another, for ever or until it can't go on.
 `minimize` drives it, and does what all methods share: counting, stopping, the callback, keeping the best point.
 
-The points are arrays of any shape, in the precision of x0; every sum over them is a float64.
+The points are arrays of any shape, in float32 or float64; every sum over them is a float64.
 """
 
 import inspect
 import math
+import reprlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,10 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from nst_numpy.validation import check_choice, check_number, did_you_mean
 
-@dataclass
+# Values of OptimizeResult.status. 0 to 3 and 99 are those of SciPy's BFGS; 130 is the shell's for Ctrl-C.
+RUNNING, CONVERGED, MAXITER, NO_PROGRESS, NOT_FINITE, STOPPED, INTERRUPTED = -1, 0, 1, 2, 3, 99, 130
+
+
+@dataclass(eq=False, repr=False)
 class OptimizeResult:
-    """A point on the way, as the callback sees it, or the best one, as `minimize` returns it.
+    """The best point found, as `minimize` returns it, or the current one, as the callback sees it.
 
     Attributes
     ----------
@@ -32,10 +38,14 @@ class OptimizeResult:
         What `fun` returned beside value and gradient at x, or None.
     nit, nfev : int
         Iterations and evaluations of the function so far.
+    status : int
+        Why it stopped: 0 converged (`gtol` or `ftol`), 1 `maxiter` reached, 2 no further step lowers the value, 3 the
+        value or the gradient is not finite, 99 the callback raised StopIteration, 130 interrupted from the keyboard. As
+        constants: CONVERGED, MAXITER, NO_PROGRESS, NOT_FINITE, STOPPED, INTERRUPTED. In the callback −1, RUNNING.
     success : bool
-        False if it was interrupted from the keyboard, or stopped because a value was not finite.
+        Whether it converged: status 0.
     message : str
-        Why it stopped.
+        Why it stopped, in words.
     """
 
     x: np.ndarray
@@ -44,8 +54,25 @@ class OptimizeResult:
     info: Any = None
     nit: int = 0
     nfev: int = 0
-    success: bool = True
+    status: int = RUNNING
     message: str = ""
+
+    @property
+    def success(self) -> bool:
+        return self.status == CONVERGED
+
+    def __repr__(self) -> str:
+        names = ("message", "success", "status", "fun", "x", "jac", "info", "nit", "nfev")
+        return "\n".join(f"{name:>7}: {_shown(getattr(self, name))}" for name in names)
+
+
+def _shown(value: object) -> str:
+    """A value in one short line."""
+    if not isinstance(value, np.ndarray):
+        return value if isinstance(value, str) else reprlib.repr(value)
+    if value.ndim < 2 and value.size <= 8:
+        return np.array2string(value, precision=6, max_line_width=120)
+    return f"{value.dtype} array of shape {value.shape}, values from {value.min():.6g} to {value.max():.6g}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +90,7 @@ class Point:
 
 
 Evaluate = Callable[[np.ndarray], Point]
+Trial = tuple[float, Point, float]  # of a line search: step, point there, slope there
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> float:
@@ -70,37 +98,37 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sum(np.multiply(a, b, dtype=np.float64)))
 
 
-def first_rate(rate: float | None, point: Point) -> float:
-    """The rate given, or one such that the largest first change of an element of x is 0.01."""
-    return rate if rate is not None else 0.01 / max(float(np.abs(point.gradient).max()), 1e-300)
+def first_rate(learning_rate: float | None, point: Point) -> float:
+    """The learning rate given, or the one with which the largest first change of an element of x is 0.01."""
+    return learning_rate if learning_rate is not None else 0.01 / max(float(np.abs(point.gradient).max()), 1e-300)
 
 
-def gradient_descent(evaluate: Evaluate, point: Point, *, rate: float | None = None) -> Iterator[Point]:
-    """Gradient descent: x ← x − η ∇f(x), with a step η that looks after itself.
+def gradient_descent(evaluate: Evaluate, point: Point, *, learning_rate: float | None = None) -> Iterator[Point]:
+    """Gradient descent: x ← x − η ∇f(x), with a step size η chosen by backtracking.
 
-    η is halved until f falls by at least 10⁻⁴ η ‖∇f‖² (Armijo's condition; Nocedal and Wright 2006, equation 3.4), and
-    doubled for the next iteration after a step that was right at once.
+    η is halved until f falls by at least 10⁻⁴ η ‖∇f‖² (Armijo's condition; Nocedal and Wright 2006, equation 3.4). If
+    the first trial is accepted, η is doubled for the next iteration.
 
     Parameters
     ----------
     evaluate : callable
     point : Point
         Where to start.
-    rate : float, optional
+    learning_rate : float, optional
         The first η; by default such that the largest change of an element of x is 0.01.
 
     Yields
     ------
     Point
     """
-    eta = first_rate(rate, point)
+    eta = first_rate(learning_rate, point)
     while True:
         slope = dot(point.gradient, point.gradient)
         first = eta
         trial = evaluate(point.x - eta * point.gradient)
         while not (trial.finite and trial.value <= point.value - 1e-4 * eta * slope):
             eta /= 2
-            if eta < 1e-18 * first:  # no step helps
+            if eta <= 1e-18 * first:  # no step helps
                 return
             trial = evaluate(point.x - eta * point.gradient)
         point = trial
@@ -109,22 +137,24 @@ def gradient_descent(evaluate: Evaluate, point: Point, *, rate: float | None = N
             eta *= 2
 
 
-def momentum(evaluate: Evaluate, point: Point, *, rate: float | None = None, decay: float = 0.9) -> Iterator[Point]:
-    """Gradient descent with momentum: v ← μ v − η ∇f(x), x ← x + v (Polyak 1964), with a rate that adapts.
+def momentum(
+    evaluate: Evaluate, point: Point, *, learning_rate: float | None = None, decay: float = 0.9
+) -> Iterator[Point]:
+    """Gradient descent with momentum: v ← μ v − η ∇f(x), x ← x + v (Polyak 1964), with an adaptive learning rate.
 
     The velocity v is a sum of past gradients, each step weighing the older ones μ times less. Across a narrow valley
     they cancel, along it they add up, to 1/(1 − μ) times the step of gradient descent.
 
-    No fixed η fits everywhere. After a step that lowers f, η grows by 5 %; one that would raise f is not taken, the
-    velocity forgotten, and η multiplied by 0.7 (Vogl et al. 1988, Biological Cybernetics 59, pages 257–263).
+    No fixed η fits everywhere. After a step that lowers f, η grows by 5 %. A step that would raise f is not taken: the
+    velocity is reset to 0, and η multiplied by 0.7 (Vogl et al. 1988, Biological Cybernetics 59, pages 257–263).
 
     Parameters
     ----------
     evaluate : callable
     point : Point
         Where to start.
-    rate : float, optional
-        η at first; by default such that the largest first change of an element of x is 0.01.
+    learning_rate : float, optional
+        The first η; by default such that the largest first change of an element of x is 0.01.
     decay : float
         μ, in 0–1.
 
@@ -132,10 +162,10 @@ def momentum(evaluate: Evaluate, point: Point, *, rate: float | None = None, dec
     ------
     Point
     """
-    eta = first_rate(rate, point)
+    eta = first_rate(learning_rate, point)
     least = 1e-18 * eta
     velocity = np.zeros_like(point.x)
-    while eta >= least:
+    while least < eta < math.inf:
         velocity = decay * velocity - eta * point.gradient
         trial = evaluate(point.x + velocity)
         if trial.finite and trial.value < point.value:
@@ -149,7 +179,7 @@ def adam(
     evaluate: Evaluate,
     point: Point,
     *,
-    rate: float = 0.02,
+    learning_rate: float = 0.02,
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
@@ -169,7 +199,7 @@ def adam(
     evaluate : callable
     point : Point
         Where to start.
-    rate : float
+    learning_rate : float
         η, in the units of x.
     beta1, beta2 : float
         In 0–1.
@@ -183,7 +213,7 @@ def adam(
     for k in count(1):
         m = beta1 * m + (1 - beta1) * point.gradient
         s = beta2 * s + (1 - beta2) * point.gradient**2
-        point = evaluate(point.x - rate * (m / (1 - beta1**k)) / (np.sqrt(s / (1 - beta2**k)) + epsilon))
+        point = evaluate(point.x - learning_rate * (m / (1 - beta1**k)) / (np.sqrt(s / (1 - beta2**k)) + epsilon))
         if not point.finite:
             return
         yield point
@@ -219,7 +249,7 @@ def lbfgs(evaluate: Evaluate, point: Point, *, memory: int = 10) -> Iterator[Poi
         if found is None:
             if not pairs:
                 return
-            pairs.clear()  # the estimate is spoilt, by rounding mostly: once more along −∇f
+            pairs.clear()  # rounding may have spoilt the estimate: once more along −∇f
             continue
         s, y = found.x - point.x, found.gradient - point.gradient
         curvature = dot(s, y)
@@ -290,14 +320,15 @@ def line_search(
         The first step to try.
     c1, c2 : float
     evaluations : int
-        At most so many.
+        Maximum number of evaluations.
 
     Returns
     -------
     Point or None
         The point found. If no step satisfied both conditions, the best that fell enough; None if none did.
     """
-    low, high = (0.0, start, slope), None
+    low: Trial = (0.0, start, slope)
+    high: Trial | None = None
     for _ in range(evaluations):
         point = evaluate(start.x + step * direction)
         trial = (step, point, dot(point.gradient, direction) if point.finite else math.nan)
@@ -313,8 +344,8 @@ def line_search(
     return low[1] if low[0] > 0 else None
 
 
-def cubic_minimum(a, b) -> float:
-    """Where the cubic with the values and slopes of (step, point, slope) a and b has its minimum; NaN if nowhere.
+def cubic_minimum(a: Trial, b: Trial) -> float:
+    """Where the cubic with the values and slopes of trials a and b has its minimum; NaN if it has none.
 
     Nocedal and Wright 2006, equation 3.59.
     """
@@ -328,7 +359,7 @@ def cubic_minimum(a, b) -> float:
     return step_b - (step_b - step_a) * (slope_b + d2 - d1) / denominator if denominator else math.nan
 
 
-def between(low, high) -> float:
+def between(low: Trial, high: Trial) -> float:
     """The next step to try inside a bracket: the cubic's minimum, but not too near to either end; else the middle."""
     left, right = sorted((low[0], high[0]))
     margin = 0.1 * (right - left)
@@ -336,110 +367,182 @@ def between(low, high) -> float:
     return minimum if left + margin <= minimum <= right - margin else (left + right) / 2
 
 
-def beyond(previous, last) -> float:
+def beyond(previous: Trial, last: Trial) -> float:
     """The next step to try while f still falls: the cubic's minimum, but between 2 and 10 times as far."""
     minimum = cubic_minimum(previous, last)
     return min(max(minimum, 2 * last[0]), 10 * last[0]) if minimum > last[0] else 10 * last[0]
 
 
-INTERRUPTED, STOPPED = "interrupted from the keyboard", "stopped by the callback"
+METHODS: dict[str, Callable[..., Iterator[Point]]] = {
+    "lbfgs": lbfgs,
+    "adam": adam,
+    "momentum": momentum,
+    "gradient_descent": gradient_descent,
+}
 
-METHODS = {"lbfgs": lbfgs, "adam": adam, "momentum": momentum, "gradient_descent": gradient_descent}
+LIMITS: dict[str, dict[str, Any]] = {
+    "memory": {"whole": True, "least": 1},
+    "learning_rate": {"least": 1e-300},
+    "decay": {"most": 1},
+    "beta1": {"most": math.nextafter(1, 0)},
+    "beta2": {"most": math.nextafter(1, 0)},
+    "epsilon": {},
+}
 
 
 def minimize(
-    fun: Callable[[np.ndarray], tuple],
-    x0: np.ndarray,
+    fun: Callable[[np.ndarray], tuple[Any, ...]],
+    x0: Any,
     method: str = "lbfgs",
     *,
     maxiter: int = 1000,
     gtol: float = 1e-5,
     ftol: float = 1e-9,
-    callback: Callable[[OptimizeResult], None] | None = None,
-    **options,
+    callback: Callable[[OptimizeResult], object] | None = None,
+    **options: Any,
 ) -> OptimizeResult:
     """Minimise a function, given with its gradient.
 
     Parameters
     ----------
     fun : callable
-        `fun(x)` returns (value, gradient), or (value, gradient, info); info is handed on untouched.
-    x0 : ndarray, float32 or float64, any shape
-        Where to start. All points have its type.
+        `fun(x)` returns (value, gradient), or (value, gradient, info); info is passed through untouched.
+    x0 : array_like of real numbers, any shape
+        Where to start; not changed. All points are float32 if x0 is, else float64.
     method : {"lbfgs", "adam", "momentum", "gradient_descent"}
     maxiter : int
-        Iterations at most.
+        Maximum number of iterations.
     gtol : float
-        Stop when no element of the gradient is larger.
+        Stop when no element of the gradient is larger in absolute value.
     ftol : float
         Stop when an iteration changes the value by no more than ftol · max(|value before|, |value after|, 1).
     callback : callable, optional
-        Called as `callback(intermediate_result)` at the start and after every iteration, with the point where the
-        method is. It may raise StopIteration to end the minimisation.
+        Called as `callback(intermediate_result)` with an `OptimizeResult` at the start and after every iteration, with
+        the current point. It may raise StopIteration to end the minimisation.
     **options
-        For the method: `memory` for L-BFGS; `rate` for the others, `decay` for momentum, `beta1`, `beta2` and `epsilon`
-        for Adam.
+        For the method: `memory` for L-BFGS; `learning_rate` for the others, `decay` for momentum, `beta1`, `beta2` and
+        `epsilon` for Adam.
 
     Returns
     -------
     OptimizeResult
-        The best point found; never one with a higher value than x0. Also after an interrupt from the keyboard (Ctrl-C)
-        and when a value is not finite, with a message that says so.
+        The best point found; never one with a higher value than x0. An interrupt from the keyboard (Ctrl-C) returns the
+        best point so far, with status 130; before the first evaluation is complete, it propagates. As in SciPy,
+        `success` is False when `maxiter` is reached.
 
     Raises
     ------
     ValueError
-        If the method is unknown, or has no such option.
+        If the method is unknown, a number is out of range, x0 is empty, or `fun` returns a value that is no scalar or a
+        gradient with another shape than x.
+    TypeError
+        If the method has no such option, x0 does not hold real numbers, or `fun` does not return a tuple.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def valley(x):
+    ...     d = np.array([1.0, 100.0])
+    ...     return 0.5 * np.sum(d * x**2), d * x
+    >>> result = minimize(valley, [10.0, 1.0])
+    >>> result.success, result.message
+    (True, 'no element of the gradient is larger than gtol')
+    >>> bool(np.abs(result.x).max() < 1e-6)
+    True
+    >>> minimize(valley, [10.0, 1.0], "adam", learning_rate=0.3, maxiter=5).status
+    1
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
+    check_choice("method", method, METHODS)
+    check_number("maxiter", maxiter, whole=True)
+    check_number("gtol", gtol)
+    check_number("ftol", ftol)
     allowed = inspect.getfullargspec(METHODS[method]).kwonlyargs
-    if wrong := [name for name in options if name not in allowed]:
-        raise ValueError(f"{method} has no option {wrong[0]!r}; it has {', '.join(allowed)}")
-    evaluations, nit, broken = 0, 0, False
+    for name, value in options.items():
+        if name not in allowed:
+            nearest = did_you_mean(name, [*allowed, "maxiter", "gtol", "ftol", "callback"])
+            raise TypeError(f"{method} has no option {name!r};{nearest} it has {', '.join(allowed)}")
+        if value is not None or name != "learning_rate":
+            check_number(name, value, **LIMITS[name])
+    options = {name: value for name, value in options.items() if value is not None}
+    start = _real(x0)
+    nit, nfev, broken = 0, 0, False
 
     def evaluate(x: np.ndarray) -> Point:
-        nonlocal evaluations, broken
-        evaluations += 1
+        nonlocal nfev, broken
         with np.errstate(over="ignore", invalid="ignore"):
-            value, gradient, *info = fun(x)
-        point = Point(x, float(value), np.asarray(gradient, x.dtype), info[0] if info else None)
+            point = _point(x, fun(np.array(x)))  # copies: neither x nor the gradient changes when fun uses them again
+        nfev += 1
         broken |= not point.finite
         return point
 
-    def result(point: Point, message: str, success: bool = True) -> OptimizeResult:
-        return OptimizeResult(point.x, point.value, point.gradient, point.info, nit, evaluations, success, message)
+    def result(point: Point, status: int, message: str) -> OptimizeResult:
+        return OptimizeResult(point.x, point.value, point.gradient, point.info, nit, nfev, status, message)
 
-    best = evaluate(np.array(x0))
-    if broken:
-        return result(best, "the function or its gradient is not finite at the start", success=False)
-    try:
-        if callback:
-            callback(result(best, "start"))
-        if np.abs(best.gradient).max() <= gtol:
-            return result(best, "the gradient is as small as gtol")
-        if maxiter < 1:
-            return result(best, "all iterations done")
-        message, value = "no further step lowers the value", best.value
+    def stopped(point: Point) -> bool:
+        """Show the point to the callback."""
+        try:
+            if callback:
+                callback(result(point, RUNNING, f"iteration {nit}"))
+        except StopIteration:
+            return True
+        return False
+
+    def flat(point: Point) -> bool:
+        return bool(np.abs(point.gradient).max() <= gtol)
+
+    best: Point | None = None
+    try:  # from the first evaluation to the return: an interrupt anywhere in between finds a best point
+        best = evaluate(start)
+        if broken:
+            return result(best, NOT_FINITE, "the value or the gradient is not finite (NaN or infinity) at the start")
+        if stopped(best):
+            return result(best, STOPPED, "stopped by the callback")
+        if flat(best):
+            return result(best, CONVERGED, "no element of the gradient is larger than gtol")
+        if maxiter == 0:
+            return result(best, MAXITER, "all iterations done")
+        status, message, value = NO_PROGRESS, "no further step lowers the value", best.value
         for point in METHODS[method](evaluate, best, **options):
             nit += 1
             if point.value <= best.value:
                 best = point
-            if callback:
-                callback(result(point, f"iteration {nit}"))
-            if np.abs(point.gradient).max() <= gtol:
-                return result(best, "the gradient is as small as gtol")
+            if stopped(point):
+                return result(best, STOPPED, "stopped by the callback")
+            if flat(point):
+                return result(best, CONVERGED, "no element of the gradient is larger than gtol")
             if abs(value - point.value) <= ftol * max(abs(value), abs(point.value), 1):
-                message = "the value changes by no more than ftol"
+                status, message = CONVERGED, "the value changes by no more than ftol"
                 break
             value = point.value
-            if nit >= maxiter:
-                return result(best, "all iterations done")
+            if nit == maxiter:
+                return result(best, MAXITER, "all iterations done")
             broken = False
-    except StopIteration:
-        return result(best, STOPPED)
+        if broken:  # in the last iteration: that is why the steps became short, or ended
+            return result(best, NOT_FINITE, "the value or the gradient became not finite (NaN or infinity)")
+        return result(best, status, message)
     except KeyboardInterrupt:
-        return result(best, INTERRUPTED, success=False)
-    if broken:  # in the last iteration: that, and not the end of the way, is why it stops
-        return result(best, "the function or its gradient became not finite (NaN or infinity)", success=False)
-    return result(best, message)
+        if best is None:
+            raise
+        return result(best, INTERRUPTED, "interrupted from the keyboard")
+
+
+def _real(x0: Any) -> np.ndarray:
+    """A copy of x0 as an array of float32 or float64."""
+    x = np.array(x0)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"x0 must hold real numbers, found {x.dtype}")
+    if x.size == 0:
+        raise ValueError(f"x0 must not be empty, found shape {x.shape}")
+    return x if x.dtype == np.float32 else x.astype(np.float64)
+
+
+def _point(x: np.ndarray, returned: tuple[Any, ...]) -> Point:
+    """What the function returned at x, checked, as a point."""
+    if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
+        raise TypeError(f"fun must return (value, gradient) or (value, gradient, info), found {_shown(returned)}")
+    value, gradient = np.asarray(returned[0]), np.array(returned[1], x.dtype)
+    if value.size != 1:
+        raise ValueError(f"fun must return a number as the value, found shape {value.shape}")
+    if gradient.shape != np.shape(x):
+        raise ValueError(f"the gradient must have the shape of x, {np.shape(x)}, found {gradient.shape}")
+    return Point(np.asarray(x), float(value.item()), gradient, returned[2] if len(returned) == 3 else None)

@@ -5,10 +5,10 @@ import io
 import numpy as np
 import pytest
 import scipy.optimize
-from drawing import like, picture, small_vgg, spread
+from drawing import like, spread
 from PIL import Image
 
-from nst_numpy import check_layers, check_network, gradcheck, layers
+from nst_numpy import gradcheck, layers
 
 
 def f(x):
@@ -62,6 +62,57 @@ def test_definition_of_the_two_errors():
     assert np.isclose(check.norm_ratio, 1 / np.sqrt(34)) and np.isclose(check.max_relative_error, 1 / 5)
 
 
+def test_both_errors_must_be_small():
+    """One wrong element of many is nothing to the norm; many slightly wrong ones are nothing to the largest element."""
+    ones, x = np.ones(100), np.zeros(100)
+    one_wrong = ones + 4e-6 * (np.arange(100) == 7)
+    check = gradcheck(np.sum, one_wrong, x, h=1.0)
+    assert check.norm_ratio < 1e-6 < check.max_relative_error and not check and check.worst_index == (7,)
+    one_large = np.where(np.arange(100) == 7, 1.0, 0.0)
+    check = gradcheck(lambda x: x[7], one_large + 9e-7, x, h=1.0)
+    assert check.max_relative_error < 1e-6 < check.norm_ratio and not check
+    assert gradcheck(np.sum, ones + 9e-7, x, h=1.0) and not gradcheck(np.sum, ones + 1.1e-6, x, h=1.0)
+    assert gradcheck(np.sum, ones + 1.1e-6, x, h=1.0, rtol=1.2e-6)
+
+
+def test_what_is_drawn_is_random():
+    """A dy, a direction or coordinates that are the same for all seeds, or all 1, would let these pass."""
+    W = like(1, (5, 3))
+    assert gradcheck(lambda x: W @ x, lambda dy, x: W.T @ dy, np.ones(3))
+    assert not gradcheck(lambda x: W @ x, lambda dy, x: W.sum(axis=0), np.ones(3)), "dy = 1"
+    swapped = np.array([2.0, 0, 1, 1])
+    for seed in range(5):
+        assert not gradcheck(np.sum, swapped, np.zeros(4), mode="direction", seed=seed), "direction = 1"
+    drawn = [gradcheck(np.sum, np.ones(200), np.zeros(200), samples=20, seed=seed).indices for seed in range(30)]
+    assert len(set(np.concatenate(drawn))) > 180 and all(len(set(indices)) == 20 for indices in drawn)
+    assert all((np.diff(indices) > 0).all() for indices in drawn)
+    more = gradcheck(np.sum, np.ones(5), np.zeros(5), mode="sample", samples=9)
+    assert list(more.indices) == [0, 1, 2, 3, 4]
+
+
+def test_auto_compares_all_up_to_so_many():
+    assert [len(gradcheck(np.sum, np.ones(n), np.zeros(n), samples=10).indices) for n in (9, 10, 11)] == [9, 10, 10]
+    assert len(gradcheck(np.sum, np.ones(101), np.zeros(101)).indices) == 100
+
+
+def test_a_check_is_true_if_it_passed_and_compares_without_an_error():
+    passed, failed = gradcheck(f, df, X), gradcheck(f, X, X)
+    assert bool(passed) is passed.passed is True and bool(failed) is failed.passed is False
+    assert passed == passed and passed != failed
+
+
+def test_central_differences_by_hand():
+    """(f(x + h) − f(x − h)) / 2h is, for f = x³, 3 x² + h²; along u for f = Σ x³ it is Σ 3 x² u + h² u³."""
+    check = gradcheck(lambda x: float(np.sum(x**3)), lambda x: 3 * x**2, np.array([1.0, 2.0]), h=0.1, rtol=1)
+    assert np.allclose(check.numeric, [3.01, 12.01], rtol=1e-12)
+    u = np.random.default_rng(4).standard_normal(2)
+    check = gradcheck(
+        lambda x: float(np.sum(x**3)), lambda x: 3 * x**2, np.array([1.0, 2.0]), mode="direction", h=0.1, rtol=1, seed=4
+    )
+    assert np.allclose(check.numeric, np.sum([3, 12] * u + 0.01 * u**3), rtol=1e-12)
+    assert np.allclose(check.analytic, np.sum([3, 12] * u), rtol=1e-12) and check.worst_index is None
+
+
 def test_sampling_is_seeded_and_counts_evaluations():
     calls = []
     x = like(0, (50, 50))
@@ -82,8 +133,24 @@ def test_zero_everywhere_passes():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match='"auto", "all", "sample" or "direction", found \'fast\''):
-        gradcheck(f, df, X, mode="fast")
+    with pytest.raises(
+        ValueError, match="unknown mode 'al'; did you mean all\\? there are auto, all, sample, direction"
+    ):
+        gradcheck(f, df, X, mode="al")
+    for name, value in (
+        ("samples", 0),
+        ("samples", 2.5),
+        ("h", 0),
+        ("h", np.inf),
+        ("rtol", -1),
+        ("rtol", np.nan),
+        ("seed", -1),
+    ):
+        for wrong in (value, np.nan, np.inf):
+            with pytest.raises(ValueError, match=f"{name} must be a"):
+                gradcheck(f, df, X, **{name: wrong})
+    with pytest.raises(TypeError, match="samples must be a whole number of at least 1, found 'many'"):
+        gradcheck(f, df, X, samples="many")
     with pytest.raises(ValueError, match="gradient must be its backward, callable as"):
         gradcheck(np.sin, np.cos(X), X)
     with pytest.raises(ValueError, match=r"x must not be empty, found shape \(0, 3\)"):
@@ -127,7 +194,7 @@ def with_nan(x):
         (lambda x: -df(x), "sign", "minus the right gradient"),
         (with_nan, "not-finite", "not finite, the first at (2, 1)"),
         (accumulating, "accumulates", "a second call returns another gradient"),
-        (in_place, "mutates-input", "the gradient function changes its input in place"),
+        (in_place, "mutates-input", "the gradient function changes x in place"),
         (lambda x: df(x).T, "wrong-shape", "must have the shape of x, (3, 4), found (4, 3); its transpose would"),
         (lambda x: df(x).sum(axis=0), "wrong-shape", "found (4,)"),
     ],
@@ -141,8 +208,6 @@ def test_diagnosis(gradient, code, words, mode):
 
 def test_a_transposed_gradient():
     W = like(3, (4, 4))
-    check = gradcheck(lambda x: float(np.sum(W * np.sin(x))), lambda x: (W * np.cos(x)).T, np.abs(W) @ np.abs(W))
-    assert check.diagnosis == () or check.diagnosis == ("transposed",)
     check = gradcheck(lambda x: float(np.sum(W * x)), lambda x: W.T, like(4, (4, 4)))
     assert check.diagnosis == ("transposed",) and "axes 0 and 1 exchanged" in check.message
 
@@ -152,12 +217,42 @@ def test_other_mistakes_get_no_diagnosis():
     assert not check and check.diagnosis == () and check.message == ""
 
 
-def test_functions_that_are_not_right_themselves():
-    def changes(x):
-        x += 1
-        return float(np.sum(x))
+def double_in_place(x):
+    x *= 2
+    return x
 
-    assert gradcheck(changes, np.ones_like, X).diagnosis == ("mutates-input",)
+
+IN_PLACE = "the function changes its input in place"
+
+
+@pytest.mark.parametrize("mode", ["all", "sample", "direction"])
+@pytest.mark.parametrize(
+    "function, gradient, words",
+    [
+        (lambda x: float(double_in_place(x).sum()), lambda x: np.full_like(x, 2), IN_PLACE),
+        (double_in_place, lambda dy, x: 2 * dy, IN_PLACE),
+        (lambda x: 2 * x, lambda dy, x: double_in_place(dy), "the gradient function changes dy in place"),
+        (lambda x: x**2, lambda dy, x: dy * double_in_place(x), "the gradient function changes x in place"),
+        (lambda x: 2 * x, lambda dy, x: double_in_place(dy) + 0 * double_in_place(x), "changes dy and x in place"),
+        (lambda x: float(np.sum(x**2)), double_in_place, "the gradient function changes x in place"),
+        (
+            lambda x: float(np.sum(double_in_place(x) ** 2)),
+            lambda x: 4 * double_in_place(x),
+            f"{IN_PLACE}; the gradient",
+        ),
+    ],
+)
+def test_every_argument_is_watched_for_changes(function, gradient, words, mode):
+    """The numbers are right, and it fails all the same."""
+    x = np.array([1.0, 2.0, -4.0])
+    check = gradcheck(function, gradient, x, mode=mode, rtol=1e-4)
+    assert not check.passed and "mutates-input" in check.diagnosis and words in check.message
+    assert check.norm_ratio < 1e-4 and x.tolist() == [1, 2, -4]
+
+
+def test_nan_in_the_input_is_no_change():
+    check = gradcheck(np.nansum, np.ones_like, np.array([1.0, np.nan]))
+    assert "mutates-input" not in check.diagnosis
 
 
 def test_a_function_that_is_not_finite():
@@ -220,7 +315,7 @@ def test_float32_functions_are_warned_about():
         return np.float32(np.sum(x.astype(np.float32) ** 2))
 
     x = like(0, (6,), np.float32)
-    with pytest.warns(RuntimeWarning, match="computes in float32, in which differences are wrong by a hundredth"):
+    with pytest.warns(RuntimeWarning, match="computes in float32, in which differences are off by 1 %"):
         check = gradcheck(single, lambda x: 2 * x, x)
     assert check and check.rtol == 0.03
 
@@ -250,32 +345,3 @@ def test_error_map():
     assert np.isnan(gradcheck(f, df, X, mode="sample", samples=5).error_map()).sum() == 7
     assert Image.open(io.BytesIO(check._repr_png_())).size[0] > 100
     assert gradcheck(f, df, X, mode="direction")._repr_png_() is None
-
-
-# Networks -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("backend", ["plain", "fast"])
-@pytest.mark.parametrize("pooling", ["average", "max"])
-def test_a_right_network(backend, pooling):
-    network = small_vgg(last="conv3_1", pooling=pooling, backend=backend)
-    found = check_network(network, picture(0, 13, 18), "conv3_1")
-    assert found and found.first_wrong is None, found
-    assert list(found.checks) == ["input", "conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2", "conv3_1"]
-    assert str(found).count("passed") == 9
-
-
-def test_the_first_wrong_layer_is_named():
-    x = spread(np.random.default_rng(0), (6, 7, 2))
-    kernel, zero = like(1, (3, 3, 2, 2)), np.zeros(2)
-    conv = (lambda x: layers.conv_forward(x, kernel, zero), lambda dy, x: layers.conv_backward_input(dy, kernel))
-    relu = (layers.relu_forward, layers.relu_backward)
-    unmasked = (layers.relu_forward, lambda dy, x: dy)
-    pool = (layers.average_pool_forward, layers.average_pool_backward)
-    right = {"conv1": conv, "relu1": relu, "pool1": pool, "conv2": conv, "relu2": relu}
-    assert check_layers(right, x)
-    wrong = check_layers({**right, "relu1": unmasked, "relu2": unmasked}, x)
-    assert not wrong and wrong.first_wrong == "relu1" and "the first layer that is wrong: relu1" in str(wrong)
-    assert wrong.checks["conv2"] and not wrong.checks["relu2"] and not wrong.chain
-    together = check_layers(right, x, backward=lambda dy, x: np.zeros_like(x))
-    assert not together and together.first_wrong is None and "how they are put together" in str(together)

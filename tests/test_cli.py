@@ -52,10 +52,11 @@ def test_options_reach_the_library(folder, monkeypatch):
         seen.update(keywords, content=content, style=style)
         return nst_numpy.transfer(content, style, weights="small.h5", size=32, steps=0, callback=callback)
 
+    transfer.__signature__ = inspect.signature(nst_numpy.transfer)
     monkeypatch.setattr("nst_numpy.cli.painting.transfer", transfer)
     options = "--content-layers conv3_1 --style-layers conv1_1:0.5,conv2_1:2 --content-weight 2 --style-weight 3"
-    options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --rate 0.1 --pooling max --seed 7 --quiet"
-    options += " --backend plain --threads 3 --scales 1 --size 40,50 --steps 3,1 --convention keras --every 2"
+    options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --learning-rate 0.1 --seed 7 --quiet"
+    options += " --optimizer-options beta1=0.5,epsilon=1e-6 --style-scale 0.5 --size 40,50 --steps 3,1 --convention keras --every 2"
     options += " --style-blend 1,2.5 --keep-colors luminance"
     files = ["content.png", "style.jpg", "content.png"]
     assert main(["transfer", *files, "-o", "out.png", "--weights", "small.h5", *options.split()]) == 0
@@ -66,7 +67,6 @@ def test_options_reach_the_library(folder, monkeypatch):
         "weights": "small.h5",
         "size": [40, 50],
         "steps": [3, 1],
-        "scales": 1,
         "content_layers": ["conv3_1"],
         "style_layers": {"conv1_1": 0.5, "conv2_1": 2.0},
         "content_weight": 2.0,
@@ -77,24 +77,72 @@ def test_options_reach_the_library(folder, monkeypatch):
         "init": "noise",
         "init_noise": 0.5,
         "optimizer": "adam",
-        "rate": 0.1,
-        "pooling": "max",
-        "backend": "plain",
-        "threads": 3,
+        "learning_rate": 0.1,
+        "optimizer_options": {"beta1": 0.5, "epsilon": 1e-6},
+        "style_scale": 0.5,
         "seed": 7,
-        "every": 2,
+        "every": 0,
         "progress": False,
     }
     assert seen == expected
     assert seen.keys() | {"callback"} == inspect.signature(nst_numpy.transfer).parameters.keys()
+    main([*TRANSFER, "--pooling", "max", "--backend", "plain", "--threads", "3", "--convention", "neural-style"])
+    network = seen["weights"]
+    assert (network.name, network.pooling, network.backend, network.threads) == ("small", "max", "plain", 3)
+    main([*TRANSFER, "--size", "48,"])
+    assert seen["size"] == [48]
+
+
+def test_every_command_takes_what_its_function_takes():
+    for name in ("transfer", "texture", "reconstruct"):
+        takes = inspect.signature(getattr(nst_numpy, name)).parameters.keys()
+        text = subprocess.run(
+            [sys.executable, "-m", "nst_numpy", name, "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        options = {option.replace("-", "_") for option in re.findall(r"^  --([a-z-]+)", text, re.MULTILINE)}
+        own = {"pooling", "backend", "threads", "animation", "losses", "quiet"}
+        assert options - own == takes - {"content", "style", "layer", "callback", "progress"}
+        assert "examples:\n  nst-numpy " + name in text
+
+
+def test_without_a_command_there_is_help(capsys):
+    assert main([]) == 0
+    assert "examples:" in capsys.readouterr().out
+
+
+def test_the_picture_is_named_after_the_input(folder, capsys):
+    for expected in ("content-style.png", "content-style-2.png"):
+        assert main(["transfer", "content.png", "style.jpg", *QUICK]) == 0
+        assert capsys.readouterr().out == f"wrote {expected}\n"
+    assert main(["texture", "style.jpg", *QUICK]) == main(["reconstruct", "content.png", "conv2_1", *QUICK]) == 0
+    assert capsys.readouterr().out == "wrote style-texture.png\nwrote content-conv2_1.png\n"
+
+
+def test_a_picture_holds_its_settings(folder):
+    assert main([*TRANSFER, "--style-weight", "7", "--seed", "3"]) == 0
+    settings = json.loads(nst_numpy.images.description("out.png"))
+    assert settings["style_weight"] == 7 and settings["seed"] == 3 and settings["weights"] == "small.h5"
+    assert settings["convention"] == "nst_numpy" and settings["steps"] == [3] and settings["optimizer"] == "lbfgs"
+
+
+def test_a_small_style_image_gives_a_warning_of_one_line(folder, capsys):
+    assert main([*TRANSFER, "--size", "120", "--steps", "0"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "wrote out.png\n"
+    assert re.search(r"^nst-numpy: warning: the style image of 50×40 pixels is enlarged 2.4 times: .*$", said.err, re.M)
 
 
 def test_pictures_on_the_way_animation_and_losses(folder, capsys):
     options = ["--every", "2", "--animation", "way.gif", "--losses", "losses.csv"]
     assert main([*TRANSFER, *options]) == 0
-    assert capsys.readouterr().out == "wrote out.png, way.gif, losses.csv\n"
+    said = capsys.readouterr().out
+    assert said == "wrote out.png, way.gif, losses.csv; 2 on the way, out_0000.png to out_0002.png\n"
     assert {path.name for path in folder.glob("out*")} == {"out.png", "out_0000.png", "out_0002.png"}
     assert Image.open("way.gif").n_frames == 3  # steps 0 and 2, and the result
+    assert main(["transfer", "content.png", "style.jpg", "-o", "b.png", *QUICK, "--size", "20,40", "--every", "1"]) == 0
+    on_the_way = sorted(folder.glob("b_*"))
+    assert [path.name for path in on_the_way] == [f"b_{step:04}.png" for step in range(7)]
+    assert {Image.open(path).size for path in on_the_way} == {(40, 32)}
     assert len((folder / "losses.csv").read_text().splitlines()) == 5
 
 
@@ -127,8 +175,8 @@ def test_conventions(capsys):
     assert main(["conventions", "show", "keras"]) == 0
     said = capsys.readouterr().out
     assert "style term: Σ (G − A)² / 36S²" in said and "content weight: 2.5e-08" in said
-    assert main(["conventions", "convert", "paper", "cs231n", "--style-layers", "conv2_1:0.5", "--size", "64,48"]) == 0
-    expected = nst_numpy.conventions.convert("paper", "cs231n", style_layers={"conv2_1": 0.5}, size=(64, 48))
+    assert main(["conventions", "convert", "paper", "cs231n", "--style-layers", "conv2_1:0.5", "--shape", "64,48"]) == 0
+    expected = nst_numpy.conventions.convert("paper", "cs231n", style_layers={"conv2_1": 0.5}, shape=(64, 48))
     said = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert said.keys() == {"--" + name.replace("_", "-") for name in expected}
     assert float(said["--style-weight"]) == float(f"{expected['style_weight']:.15g}")
@@ -141,17 +189,6 @@ def test_demo_makes_its_folder(tmp_path, monkeypatch, capsys):
     assert main(["demo"]) == 0
     assert capsys.readouterr().out == "wrote out/demo.png\n"
     assert Image.open("out/demo.png").size == (27, 32)
-
-
-def test_bench(capsys):
-    assert main(["bench", "--size", "32", "--rounds", "1", "--threads", "1", "--json"]) == 0
-    measured = json.loads(capsys.readouterr().out)
-    assert measured["size"] == 32 and measured["threads"] == 1 and measured["contestants"]["nst_numpy"]["step"] > 0
-    assert set(measured["layers"]) >= {"conv1_1", "conv1_2 + pool1", "conv5_1"}
-    layer = measured["layers"]["conv2_1"]  # 16×16 pixels, 64 → 128
-    assert layer["operations"] == 2 * 9 * 64 * 128 * 16 * 16 and layer["forward"] > 0 < layer["backward"]
-    text = bench.table(measured)
-    assert "nst_numpy" in text and "conv3_4 + pool3" in text
 
 
 def test_version(capsys):
@@ -168,12 +205,30 @@ def test_module_is_the_command():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "required: COMMAND"),
-        (["paint"], "invalid choice: 'paint'"),
-        (["transfer", "content.png", "style.jpg"], "required: -o/--output"),
+        (["tranfer"], "invalid choice: 'tranfer' (choose from 'transfer', "),
+        (["tranfer"], "; did you mean transfer?"),
+        (["transfer", "content.png"], "required: STYLE"),
+        (["transfer", "content.png", "style.jpg", "-o", "content.png"], "content.png"),
+        (["transfer", "content.png", "style.jpg", "-o", "style.jpg"], "style.jpg"),
+        ([*TRANSFER, "--init", "small.png", "--losses", "style.jpg"], "style.jpg"),
+        (
+            ["transfer", "content.png", "style.jpg", "content.png", "-o", "out.png"],
+            "2 style images: give their weights",
+        ),
+        (["reconstruct", "content.png", "conv2_1", "--content-layers", "conv1_1"], "unknown option '--content-layers'"),
+        ([*TRANSFER, "--image-size", "40"], "unknown option '--image-size'; here it is --size"),
+        ([*TRANSFER, "--num_iterations=3"], "here it is --steps"),
+        ([*TRANSFER, "--original-colors", "1"], "here it is --keep-colors luminance"),
+        ([*TRANSFER, "--scale", "2"], "unknown option '--scale'; here it is --size 256,512"),
+        ([*TRANSFER, "--stile-weight", "2"], "unknown option '--stile-weight'; did you mean --style-weight?"),
+        (["demo", "now"], "unexpected argument 'now'"),
+        ([*TRANSFER, "--content-weight", "0", "--style-weight", "0", "--tv-weight", "0"], "nothing to paint"),
+        ([*TRANSFER, "--optimizer-options", "memory"], "expected NAME=NUMBER,…, found 'memory'"),
+        ([*TRANSFER, "--optimizer-options", "memry=3"], "did you mean memory?"),
+        ([*TRANSFER, "--learning-rate", "0.1"], "lbfgs chooses the length of its steps itself"),
         (["transfer", "nowhere.png", "style.jpg", "-o", "out.png", *QUICK], "there is no file nowhere.png"),
-        (["transfer", __file__, "style.jpg", "-o", "out.png", *QUICK], "test_cli.py is not an image"),
-        (["transfer", "nowhere.png", "style.jpg", "-o", "out.txt"], "'.txt' is no image suffix"),
+        (["transfer", __file__, "style.jpg", "-o", "out.png", *QUICK], "test_cli.py: not an image"),
+        (["transfer", "nowhere.png", "style.jpg", "-o", "out.txt"], "the suffix must be one of .png, .jpg"),
         (["transfer", "nowhere.png", "style.jpg", "-o", "nowhere/out.png"], "the folder nowhere does not exist"),
         ([*TRANSFER, "--size", "0"], "size must be a whole number of at least 1, found 0"),
         ([*TRANSFER, "--size", "big"], "argument --size: invalid int value: 'big'"),
@@ -185,14 +240,13 @@ def test_module_is_the_command():
         ([*TRANSFER, "--style-layers", "conv1_1:a"], "expected LAYER,… or LAYER:WEIGHT,…, found 'conv1_1:a'"),
         ([*TRANSFER, "--style-blend", "1,2"], "style_blend must have one weight for each of 1 style images, found 2"),
         ([*TRANSFER, "--style-blend", "a"], "argument --style-blend: invalid float value: 'a'"),
-        ([*TRANSFER, "--size", "20,"], "argument --size: invalid int value: '20,'"),
-        ([*TRANSFER, "--init", "gray"], "unknown start 'gray'; did you mean grey?"),
+        ([*TRANSFER, "--size", "20,,40"], "argument --size: invalid int value: '20,,40'"),
+        ([*TRANSFER, "--init", "nois"], "unknown start 'nois'; did you mean noise?"),
         ([*TRANSFER, "--convention", "kers"], "unknown convention 'kers'; did you mean keras?"),
-        ([*TRANSFER, "--animation", "way.mp4"], "'.mp4' is none of .gif, .webp, .png"),
-        ([*TRANSFER, "--losses", "losses.txt"], "'.txt' is none of .csv, .png, .svg, .pdf"),
+        ([*TRANSFER, "--animation", "way.mp4"], "one of .gif, .webp, .png, found '.mp4'"),
+        ([*TRANSFER, "--losses", "losses.txt"], "one of .csv, .png, .svg, .pdf, found '.txt'"),
         (["conventions", "convert", "neural-style", "paper"], "paper can't do this: it has no total variation"),
         (["plot", "features", "content.png", "conv9", "-o", "a.png", "--weights", "small.h5"], "unknown layer 'conv9'"),
-        (["bench", "--size", "8"], "size must be at least 16, found 8"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(folder, capsys, arguments, message):

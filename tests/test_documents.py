@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from nst_numpy import cli, samples
+from nst_numpy import samples
+from nst_numpy.cli import parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -70,7 +71,7 @@ def check_command(command: str) -> None:
         assert re.search(rf"^{re.escape(arguments[0])}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     elif program == "nst-numpy":
         try:
-            cli._parser().parse_args(arguments[: arguments.index(">")] if ">" in arguments else arguments)
+            parser.build().parse_args(arguments[: arguments.index(">")] if ">" in arguments else arguments)
         except SystemExit as end:  # --help
             assert not end.code
     elif program in ("python", "pytest"):

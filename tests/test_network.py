@@ -165,5 +165,5 @@ def test_a_gap_is_named_also_in_block_4_of_vgg16():
 
 
 def test_pooling_must_be_known():
-    with pytest.raises(ValueError, match='"average" or "max", found \'median\''):
+    with pytest.raises(ValueError, match="unknown pooling 'median'; there are average, max"):
         dataclasses.replace(small_vgg(), pooling="median")

@@ -12,7 +12,7 @@ NONE = {"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}
 
 def objective(network=None, content=None, style=None, content_layers=None, style_layers=None, **weights):
     network = network or small_vgg()
-    return Objective.of(
+    return Objective.from_images(
         network,
         picture(1, 33, 40) if content is None else content,
         picture(2, 48, 35) if style is None else style,

@@ -1,16 +1,18 @@
 """The optimisers against SciPy's and against the definitions."""
 
+import inspect
 import math
+import re
+import sys
 from collections import deque
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
 import pytest
 import scipy.optimize
 from drawing import picture, small_vgg
-from test_objective import objective
 
-from nst_numpy import minimize, optimize
+from nst_numpy import losses, minimize, optimize
 from nst_numpy.optimize import Point
 
 
@@ -40,6 +42,23 @@ STANDARD = {
 }
 
 
+def painting(dtype=np.float64):
+    """A content loss and a style loss of a small network, as a function of the pixels."""
+    network = small_vgg(last="conv3_1", dtype=dtype, backend="plain")
+    content, style = (network.features(picture(seed, 20, 24, dtype), ["conv1_1", "conv3_1"]) for seed in (1, 2))
+    P, A = losses.feature_matrix(content["conv3_1"]), losses.gram(losses.feature_matrix(style["conv1_1"]))
+
+    def fun(x):
+        responses, tape = network.forward(x, ["conv1_1", "conv3_1"])
+        F1, F3 = (losses.feature_matrix(responses[layer]) for layer in ("conv1_1", "conv3_1"))
+        gradients = {"conv1_1": 100 * losses.style_gradient(F1, A), "conv3_1": losses.content_gradient(F3, P)}
+        injected = {layer: dF.T.reshape(responses[layer].shape) for layer, dF in gradients.items()}
+        value = 100 * losses.style_loss(F1, A) + losses.content_loss(F3, P)
+        return value, network.backward(injected, tape)
+
+    return fun
+
+
 @pytest.mark.parametrize("name", STANDARD)
 def test_lbfgs_is_as_good_as_scipys(name):
     fun, x0 = STANDARD[name]
@@ -52,15 +71,15 @@ def test_lbfgs_is_as_good_as_scipys(name):
     assert ours.nfev <= 1.2 * theirs.nfev + 3
 
 
-def test_lbfgs_is_as_good_as_scipys_on_the_objective():
-    f = objective()
-    x0 = picture(9, 33, 40)
+def test_lbfgs_is_as_good_as_scipys_on_a_painting():
+    f = painting()
+    x0 = picture(9, 20, 24)
     ours = minimize(f, x0, maxiter=60, gtol=0, ftol=0)
     options = {"gtol": 0, "ftol": 0, "maxcor": 10, "maxiter": 60, "maxfun": 1000}
     flat = lambda x: (f(x.reshape(x0.shape))[0], f(x.reshape(x0.shape))[1].ravel())  # noqa: E731
     theirs = scipy.optimize.minimize(flat, x0.ravel(), jac=True, method="L-BFGS-B", options=options)
     start = f(x0)[0]
-    print(f"objective: from {start:.4g} to {ours.fun:.4g} in {ours.nfev}; SciPy {theirs.fun:.4g} in {theirs.nfev}")
+    print(f"painting: from {start:.4g} to {ours.fun:.4g} in {ours.nfev}; SciPy {theirs.fun:.4g} in {theirs.nfev}")
     assert ours.fun <= 1.1 * theirs.fun < 0.1 * start
     assert ours.nfev <= 1.2 * theirs.nfev + 3
 
@@ -93,7 +112,7 @@ def trail(fun, x0, method, steps, **options):
 
 def test_adam_is_its_definition():
     """The running means written out as sums over all gradients so far."""
-    options = {"rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}
+    options = {"learning_rate": 0.1, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}
     x, g = trail(rosenbrock, np.array([-1.0, 0.3, 2.0]), "adam", 12, **options)
     for k in range(1, 13):
         older = np.arange(k)[::-1, None]  # by how many steps each gradient is older than the last
@@ -103,7 +122,7 @@ def test_adam_is_its_definition():
 
 
 def test_momentum_is_its_definition():
-    x, g = trail(quadratic, np.ones(4), "momentum", 5, rate=1e-5, decay=0.7)
+    x, g = trail(quadratic, np.ones(4), "momentum", 5, learning_rate=1e-5, decay=0.7)
     for k in range(1, 6):
         assert np.allclose(x[k] - x[k - 1], -sum(1e-5 * 1.05**i * 0.7 ** (k - 1 - i) * g[i] for i in range(k)))
 
@@ -115,8 +134,8 @@ def test_adam_may_rise_and_the_best_point_is_returned():
 
 
 def test_momentum_takes_back_a_step_that_is_too_large():
-    result = minimize(quadratic, np.ones(4), "momentum", rate=1.0, maxiter=50, ftol=0)
-    assert result.success and result.fun < 0.1 * quadratic(np.ones(4))[0]
+    result = minimize(quadratic, np.ones(4), "momentum", learning_rate=1.0, maxiter=50, ftol=0)
+    assert result.status == optimize.MAXITER and result.fun < 0.1 * quadratic(np.ones(4))[0]
 
 
 def test_two_loops_are_the_bfgs_matrix():
@@ -170,8 +189,8 @@ def test_points_keep_shape_and_type_and_x0_is_not_changed(dtype):
 
 
 def test_the_same_start_gives_the_same_bytes():
-    f = objective(small_vgg(dtype=np.float32))
-    runs = [minimize(f, picture(9, 33, 40, np.float32), maxiter=15).x.tobytes() for _ in range(2)]
+    f = painting(np.float32)
+    runs = [minimize(f, picture(9, 20, 24, np.float32), maxiter=15).x.tobytes() for _ in range(2)]
     assert runs[0] == runs[1]
 
 
@@ -180,16 +199,23 @@ def test_the_same_start_gives_the_same_bytes():
 
 def test_stops_at_gtol_ftol_and_maxiter():
     start = np.ones(5)
-    assert "gtol" in minimize(quadratic, start, gtol=1e3).message
-    assert minimize(quadratic, start, gtol=1e3).nit == 0
-    assert "ftol" in minimize(quadratic, start, gtol=0, ftol=0.5).message
-    assert minimize(quadratic, start, maxiter=3, gtol=0, ftol=0).nit == 3
-    assert minimize(quadratic, start, maxiter=0).nit == 0
+    at_gtol = minimize(quadratic, start, gtol=1e3)
+    assert at_gtol.nit == 0 and at_gtol.status == optimize.CONVERGED and "gtol" in at_gtol.message
+    at_ftol = minimize(quadratic, start, gtol=0, ftol=0.5)
+    assert at_ftol.nit > 0 and at_ftol.status == optimize.CONVERGED and "ftol" in at_ftol.message
+    for maxiter in (0, 3):
+        at_maxiter = minimize(quadratic, start, maxiter=maxiter, gtol=0, ftol=0)
+        assert at_maxiter.nit == maxiter and at_maxiter.status == optimize.MAXITER and not at_maxiter.success
 
 
 def test_stops_when_no_step_helps():
-    result = minimize(quadratic, np.ones(5, np.float32), gtol=0, ftol=0, maxiter=10_000)
-    assert result.success and result.nit < 10_000 and result.fun < 1e-10
+    def fun(x):  # no float32 is 1/3
+        return 1 + 0.5 * np.sum((x - 1 / 3) ** 2), x - 1 / 3
+
+    for method in ("lbfgs", "momentum"):
+        result = minimize(fun, np.ones(5, np.float32), method, gtol=0, ftol=0, maxiter=10_000)
+        assert result.status == optimize.NO_PROGRESS and not result.success and "no further step" in result.message
+        assert result.nit < 10_000 and result.fun < 1 + 1e-6
 
 
 def test_info_is_handed_on_with_its_point():
@@ -210,12 +236,18 @@ def stop_after(iterations, error):
 
 def test_callback_can_stop():
     result = minimize(rosenbrock, np.full(4, -1.0), callback=stop_after(4, StopIteration))
-    assert result.nit == 4 and result.success and result.message == "stopped by the callback"
+    assert result.nit == 4 and result.status == optimize.STOPPED and not result.success
+    assert result.message == "stopped by the callback"
 
 
 def test_interrupt_returns_the_best_point():
     result = minimize(rosenbrock, np.full(4, -1.0), callback=stop_after(4, KeyboardInterrupt))
-    assert result.nit == 4 and not result.success and result.message == "interrupted from the keyboard"
+    assert (
+        result.nit == 4
+        and result.status == optimize.INTERRUPTED
+        and not result.success
+        and result.message == "interrupted from the keyboard"
+    )
     assert result.fun == rosenbrock(result.x)[0] < rosenbrock(np.full(4, -1.0))[0]
 
 
@@ -225,7 +257,7 @@ def test_not_finite_from_some_point_on(method):
         return (-float(x[0]) if x[0] < 3 else math.nan), np.array([-1.0])
 
     result = minimize(fun, np.zeros(1), method, gtol=0, ftol=0, maxiter=500)
-    assert not result.success and "not finite" in result.message
+    assert result.status == optimize.NOT_FINITE and not result.success and "not finite" in result.message
     assert 2.9 < result.x[0] < 3 and result.fun == -result.x[0]
 
 
@@ -240,11 +272,270 @@ def test_a_wall_that_can_be_avoided_is_no_failure():
 
 def test_not_finite_at_the_start():
     result = minimize(lambda x: (math.nan, x), np.ones(2))
-    assert not result.success and "not finite at the start" in result.message and result.x.tolist() == [1, 1]
+    assert result.status == optimize.NOT_FINITE and "at the start" in result.message and result.x.tolist() == [1, 1]
 
 
 def test_unknown_method():
     with pytest.raises(ValueError, match="unknown method 'newton'; there are lbfgs, adam, momentum, gradient_descent"):
         minimize(quadratic, np.ones(2), "newton")
-    with pytest.raises(ValueError, match="lbfgs has no option 'rate'; it has memory"):
-        minimize(quadratic, np.ones(2), rate=0.1)
+
+
+# As in SciPy ----------------------------------------------------------------------------------------------------------
+
+
+def stop_at_once(*args, **keywords):
+    raise StopIteration
+
+
+@pytest.mark.parametrize("theirs", ["BFGS", "L-BFGS-B"])
+@pytest.mark.parametrize("options", [{}, {"maxiter": 3}, {"maxiter": 0}])
+def test_status_and_success_are_scipys(theirs, options):
+    ours = minimize(rosenbrock, np.full(4, -1.0), **options)
+    expected = scipy.optimize.minimize(rosenbrock, np.full(4, -1.0), jac=True, method=theirs, options=options)
+    assert (ours.status, ours.success) == (expected.status, expected.success)
+
+
+@pytest.mark.parametrize("theirs", ["BFGS", "L-BFGS-B"])
+def test_status_after_stop_iteration_is_scipys(theirs):
+    ours = minimize(rosenbrock, np.full(4, -1.0), callback=stop_at_once)
+    expected = scipy.optimize.minimize(
+        rosenbrock, np.full(4, -1.0), jac=True, method=theirs, callback=lambda intermediate_result: stop_at_once()
+    )
+    assert (ours.status, ours.success) == (expected.status, expected.success) == (99, False)
+
+
+def test_status_where_nothing_is_finite_is_scipys():
+    fun = lambda x: (math.nan, np.full(4, math.nan))  # noqa: E731
+    ours = minimize(fun, np.ones(4))
+    expected = scipy.optimize.minimize(fun, np.ones(4), jac=True, method="BFGS")
+    assert (ours.status, ours.success) == (expected.status, expected.success) == (3, False)
+
+
+@pytest.mark.parametrize("method", optimize.METHODS)
+@pytest.mark.parametrize(
+    "x0", [[3, -2], (3, -2), np.array([3, -2]), np.array([3, -2], np.float16), np.array([3, 0]) > 0]
+)
+def test_whatever_holds_numbers_is_a_start(method, x0):
+    seen = []
+    result = minimize(quadratic, x0, method, maxiter=3, callback=lambda state: seen.append(state.x))
+    assert result.x.dtype == result.jac.dtype == np.float64
+    assert seen[0].tolist() == np.array(x0, float).tolist() and result.fun < quadratic(seen[0])[0]
+
+
+def test_a_number_is_a_start():
+    result = minimize(lambda x: (float(x**2), 2 * x), 3)
+    assert result.success and result.x.shape == () and isinstance(result.x, np.ndarray) and abs(result.x) < 1e-5
+
+
+@pytest.mark.parametrize("x0", [["a"], 1j, None, [object()]])
+def test_a_start_without_numbers_is_refused(x0):
+    with pytest.raises(TypeError, match="x0 must hold real numbers, found "):
+        minimize(quadratic, x0)
+
+
+def test_an_empty_start_is_refused():
+    with pytest.raises(ValueError, match=r"x0 must not be empty, found shape \(0, 3\)"):
+        minimize(quadratic, np.zeros((0, 3)))
+
+
+@pytest.mark.parametrize(
+    "returned, error, words",
+    [
+        (1.0, TypeError, r"fun must return \(value, gradient\) or \(value, gradient, info\), found 1.0"),
+        ((1.0,), TypeError, r"found \(1.0,\)"),
+        ((1.0, np.ones(2), 3, 4), TypeError, "fun must return"),
+        ((np.ones(2), np.ones(2)), ValueError, r"must return a number as the value, found shape \(2,\)"),
+        ((1.0, np.ones(1)), ValueError, r"must have the shape of x, \(2,\), found \(1,\)"),
+        ((1.0, 1.0), ValueError, r"must have the shape of x, \(2,\), found \(\)"),
+    ],
+)
+def test_what_the_function_returns_is_checked(returned, error, words):
+    with pytest.raises(error, match=words):
+        minimize(lambda x: returned, np.ones(2))
+
+
+def test_the_value_may_be_an_array_of_one_number():
+    assert minimize(lambda x: (x * x, 2 * x), [3.0]).success
+
+
+def test_a_function_may_use_its_arrays_again():
+    gradient = np.empty(4)
+
+    def fun(x):
+        gradient[:] = rosenbrock(x)[1]
+        value = rosenbrock(x)[0]
+        x[:] = math.nan
+        return value, gradient
+
+    expected = minimize(rosenbrock, np.full(4, -1.0))
+    result = minimize(fun, np.full(4, -1.0))
+    assert result.x.tolist() == expected.x.tolist() and result.nfev == expected.nfev
+
+
+# Options --------------------------------------------------------------------------------------------------------------
+
+OPTIONS = [
+    ("lbfgs", "memory", 3),
+    ("gradient_descent", "learning_rate", 1e-4),
+    ("momentum", "learning_rate", 1e-4),
+    ("momentum", "decay", 0.5),
+    ("adam", "learning_rate", 0.07),
+    ("adam", "beta1", 0.5),
+    ("adam", "beta2", 0.6),
+    ("adam", "epsilon", 0.1),
+]
+
+
+@pytest.mark.parametrize("method, name, value", OPTIONS)
+def test_every_option_arrives_at_its_method(method, name, value):
+    """The points are those that the method itself yields with the option, and others than without."""
+    x0 = np.linspace(-1, 1, 6)
+    evaluate = lambda x: Point(x, *rosenbrock(x))  # noqa: E731
+    own = optimize.METHODS[method](evaluate, evaluate(x0), **{name: value})
+    expected = [next(own).x.tolist() for _ in range(8)]
+    points, plain = (trail(rosenbrock, x0, method, 8, **options)[0][1:].tolist() for options in ({name: value}, {}))
+    assert points == expected and points[-1] != plain[-1]
+
+
+def test_every_option_is_tested():
+    keywords = {(name, option) for name, f in optimize.METHODS.items() for option in inspect.signature(f).parameters}
+    assert {(method, name) for method, name, _ in OPTIONS} == {(m, o) for m, o in keywords if o in optimize.LIMITS}
+    assert {o for _, o in keywords} - {"evaluate", "point"} == set(optimize.LIMITS)
+
+
+@pytest.mark.parametrize(
+    "method, options, words",
+    [
+        ("lbfgs", {"rate": 0.1}, "lbfgs has no option 'rate'; it has memory"),
+        ("lbfgs", {"learning_rate": 0.1}, "lbfgs has no option 'learning_rate'; it has memory"),
+        ("adam", {"beta_1": 0.9}, "adam has no option 'beta_1'; did you mean beta1?"),
+        ("lbfgs", {"max_iter": 5}, "lbfgs has no option 'max_iter'; did you mean maxiter?"),
+        ("adam", {"learning_rate": "fast"}, "learning_rate must be a number of at least 1e-300, found 'fast'"),
+        ("lbfgs", {"memory": None}, "memory must be a whole number"),
+        ("lbfgs", {"gtol": "small"}, "gtol must be a number of at least 0"),
+        ("lbfgs", {"ftol": None}, "ftol must be a number of at least 0"),
+    ],
+)
+def test_wrong_options(method, options, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        minimize(quadratic, np.ones(2), method, **options)
+
+
+@pytest.mark.parametrize(
+    "method, options",
+    [
+        ("lbfgs", {"memory": 0}),
+        ("lbfgs", {"memory": 2.5}),
+        ("lbfgs", {"maxiter": -1}),
+        ("lbfgs", {"gtol": -1e-9}),
+        ("lbfgs", {"ftol": math.nan}),
+        ("momentum", {"learning_rate": 0}),
+        ("momentum", {"learning_rate": math.inf}),
+        ("gradient_descent", {"learning_rate": math.nan}),
+        ("momentum", {"decay": 1.1}),
+        ("adam", {"beta1": 1}),
+        ("adam", {"beta2": 1.0}),
+        ("adam", {"epsilon": -1e-8}),
+    ],
+)
+def test_options_out_of_range(method, options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be a (whole )?number"):
+        minimize(quadratic, np.ones(2), method, **options)
+
+
+def test_no_learning_rate_is_the_methods_own():
+    for method in ("adam", "momentum", "gradient_descent"):
+        trails = [trail(rosenbrock, np.ones(4) / 3, method, 4, **o)[0].tolist() for o in ({}, {"learning_rate": None})]
+        assert trails[0] == trails[1]
+
+
+@pytest.mark.parametrize("method", ["momentum", "gradient_descent"])
+@pytest.mark.parametrize("slope", [1.0, 1e-300])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_function_without_a_minimum_ends(method, slope):
+    fun = lambda x: (float(-slope * x[0]), np.array([-slope]))  # noqa: E731
+    result = minimize(fun, [0.0], method, gtol=0, ftol=0, maxiter=10**6)
+    assert result.status in (optimize.NO_PROGRESS, optimize.NOT_FINITE) and result.fun < 0
+
+
+@pytest.mark.parametrize("method", ["momentum", "gradient_descent"])
+def test_the_smallest_learning_rate_ends(method):
+    result = minimize(quadratic, np.ones(2), method, learning_rate=1e-300, gtol=0, ftol=0)
+    assert result.x.tolist() == [1, 1]
+
+
+# Interrupts -----------------------------------------------------------------------------------------------------------
+
+
+def interrupted_at(n, method):
+    """The n-th line that runs in `minimize`, and in all that it calls, is not reached: an interrupt comes instead."""
+    lines, seen = count(), []
+
+    def watch(frame, event, _):
+        if frame.f_code.co_filename not in (optimize.__file__, __file__):
+            return None
+        if event == "line" and next(lines) == n:
+            raise KeyboardInterrupt
+        return watch
+
+    def fun(x):
+        value, gradient = 0.5 * float(np.sum((x - 1) ** 4)), 2 * (x - 1) ** 3
+        seen.append(value)
+        return value, gradient
+
+    shown = []
+
+    def callback(state):
+        shown.append(state.fun)
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        result = minimize(fun, np.array([4.0, -1.0]), method, maxiter=3, gtol=0, ftol=0, callback=callback)
+    finally:
+        sys.settrace(before)
+    return result, seen, shown
+
+
+@pytest.mark.parametrize("method", optimize.METHODS)
+def test_an_interrupt_at_any_line_loses_nothing(method):
+    """Inside the function, the callback, the method, or between: after the first evaluation there is a result."""
+    early, statuses = 0, []
+    for n in count():
+        try:
+            result, seen, shown = interrupted_at(n, method)
+        except KeyboardInterrupt:
+            early += 1
+            assert not statuses, "an interrupt got through after the first evaluation"
+            continue
+        statuses.append(result.status)
+        if result.status != optimize.INTERRUPTED:
+            break
+        assert result.message == "interrupted from the keyboard"
+        assert result.fun <= min([seen[0], *shown])  # the last point may not have been shown yet
+        assert result.fun == 0.5 * float(np.sum((result.x - 1) ** 4))
+    assert statuses[-1] == optimize.MAXITER and set(statuses[:-1]) == {optimize.INTERRUPTED}
+    assert early > 5 and len(statuses) > 50
+
+
+# Printing -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_prints_as_a_short_block():
+    fun = lambda x: (*quadratic(x), {"big": np.zeros((500, 500))})  # noqa: E731
+    for x0 in (np.ones(3), np.ones((40, 50, 3), np.float32), np.float64(2)):
+        result = minimize(fun, x0, maxiter=2)
+        lines = repr(result).splitlines()
+        assert len(lines) == 9 and max(map(len, lines)) < 120
+        assert lines[0] == "message: all iterations done" or result.success
+        assert f" status: {result.status}" in lines and f"success: {result.success}" in lines
+    small = repr(minimize(quadratic, np.ones(3), maxiter=0))
+    assert "      x: [1. 1. 1.]" in small and "    jac: [   1." in small
+    large = repr(minimize(quadratic, np.ones((2, 3, 4)), maxiter=0))
+    assert "x: float64 array of shape (2, 3, 4), values from 1 to 1" in large
+    assert "jac: float64 array of shape (2, 3, 4), values from 1 to 1000" in large
+
+
+def test_results_compare_without_an_error():
+    one, other = (minimize(quadratic, np.ones(3), maxiter=2) for _ in range(2))
+    assert one == one and one != other and one != 3

@@ -14,7 +14,7 @@ import pytest
 from drawing import picture, small_vgg
 from PIL import Image
 
-from nst_numpy import Objective, StyleTransfer, colors, images, reconstruct, samples, texture, transfer
+from nst_numpy import Objective, TransferResult, colors, images, load_weights, reconstruct, samples, texture, transfer
 
 CONTENT, STYLE = picture(1, 48, 36), picture(2, 40, 50)
 SMALL = small_vgg(dtype=np.float32)
@@ -23,7 +23,7 @@ QUICK = {"weights": SMALL, "size": 40, "steps": 6, "progress": False}
 
 def test_result(tmp_path):
     result = transfer(CONTENT, STYLE, **QUICK)
-    assert isinstance(result, StyleTransfer) and result.complete and result.message == "all iterations done"
+    assert isinstance(result, TransferResult) and result.complete and result.message == "all iterations done"
     assert result.image.shape == (40, 30, 3) and result.image.dtype == np.uint8
     assert len(result.history) == 7 and result.history[-1]["total"] < result.history[0]["total"]
     for losses in result.history:
@@ -69,10 +69,10 @@ def test_same_seed_same_bytes(init, optimizer):
 @pytest.mark.parametrize("backend", ["fast", "plain"])
 def test_same_bytes_with_any_number_of_threads(backend):
     code = (
-        "import sys; from nst_numpy import samples, transfer\n"
-        "settings = dict(size=96, steps=8, init='noise', progress=False)\n"
-        "runs = dict(backend=sys.argv[1], threads=int(sys.argv[2]))\n"
-        "result = transfer(samples.portrait(), samples.woodcut_waves(96), **settings, **runs)\n"
+        "import sys; from nst_numpy import load_weights, samples, transfer\n"
+        "network = load_weights('vgg19-mini', backend=sys.argv[1], threads=int(sys.argv[2]))\n"
+        "settings = dict(weights=network, size=(96,), steps=8, init='noise', progress=False)\n"
+        "result = transfer(samples.portrait(), samples.woodcut_waves(96), **settings)\n"
         "sys.stdout.buffer.write(result.image.tobytes())"
     )
     runs = [
@@ -113,13 +113,25 @@ def test_a_smaller_network_takes_the_nearest_layers():
 
 
 def test_backends_make_the_same_picture():
-    fast, plain = (transfer(CONTENT, STYLE, **QUICK, backend=b).image.astype(int) for b in ("fast", "plain"))
+    networks = (small_vgg(dtype=np.float32, backend=name) for name in ("fast", "plain"))
+    fast, plain = (transfer(CONTENT, STYLE, **{**QUICK, "weights": n}).image.astype(int) for n in networks)
     assert np.abs(fast - plain).max() <= 2
 
 
-def test_pooling_is_passed_on():
-    average, largest = (transfer(CONTENT, STYLE, **QUICK, pooling=kind).image for kind in ("average", "max"))
-    assert not np.array_equal(average, largest)
+def test_a_convention_says_how_a_file_is_read(monkeypatch):
+    def read(convention):
+        asked = {}
+
+        def load(source, **keywords):
+            asked.update(source=source, **keywords)
+            return load_weights(source, **keywords)
+
+        monkeypatch.setattr("nst_numpy.weights.load", load)
+        transfer(CONTENT, STYLE, convention=convention, size=(40,), steps=0, progress=False)
+        return asked
+
+    assert read("nst_numpy") == {"source": "vgg19-mini", "pooling": "average", "normalize": True}
+    assert read("neural-style") == {"source": "vgg19-mini", "pooling": "max", "normalize": False}
 
 
 def test_callback_sees_every_step_and_can_stop():
@@ -132,6 +144,7 @@ def test_callback_sees_every_step_and_can_stop():
 
     result = transfer(CONTENT, STYLE, **QUICK, callback=callback)
     assert [step for step, *_ in seen] == [0, 1, 2, 3] and seen[0][1] == (40, 30, 3) and result.complete
+    assert result.message == "stopped by the callback"
     assert [total for *_, total in seen] == [losses["total"] for losses in result.history]
 
 
@@ -153,10 +166,10 @@ def test_a_loss_that_is_not_finite_keeps_the_best_picture():
 
 
 def test_coarse_to_fine():
-    keywords = {**QUICK, "size": 130, "steps": 4, "scales": 3}
+    keywords = {**QUICK, "size": 130, "steps": 4}
     content, seen = picture(3, 131, 262), []
     result = transfer(content, STYLE, **keywords, callback=lambda step, image, _: seen.append((step, image.shape)))
-    # 130 → 65×130; its half, 32×65, would be too small.
+    # 65×130; its half, 32×65, would be too small.
     assert seen == [(step, (65, 130, 3)) for step in range(5)] and result.image.shape == (65, 130, 3)
     seen.clear()
     keywords["size"], content, style = 300, picture(3, 150, 300), picture(4, 300, 200)
@@ -164,26 +177,34 @@ def test_coarse_to_fine():
     assert seen == [(k, (75, 150, 3)) for k in range(5)] + [(k + 4, (150, 300, 3)) for k in range(5)]
     assert [losses["size"] for losses in result.history] == [150] * 5 + [300] * 5
     # The same in two calls: the second from the picture of the first, as the float that the callback sees.
-    keywords["scales"], last = 1, []
-    transfer(content, style, **{**keywords, "size": 150}, callback=lambda step, image, _: last.append(image))
-    again = transfer(content, style, **keywords, init=last[-1].clip(0, 1))
+    last = []
+    transfer(content, style, **{**keywords, "size": (150,)}, callback=lambda step, image, _: last.append(image))
+    again = transfer(content, style, **{**keywords, "size": (300,)}, init=last[-1].clip(0, 1))
     assert np.abs(again.image.astype(int) - result.image).max() <= 1
     # An image as start is not made coarse first.
-    again = transfer(content, style, **{**keywords, "scales": 2}, init=last[-1].clip(0, 1))
+    again = transfer(content, style, **keywords, init=last[-1].clip(0, 1))
     assert len(again.history) == 5 and again.history[0]["size"] == 300
 
 
-def test_an_end_at_a_coarse_size_gives_a_picture_of_the_full_one():
+def test_ctrl_c_at_a_coarse_size_gives_a_picture_of_the_full_one():
     def stop(step, image, losses):
         if step == 2:
-            raise error
+            raise KeyboardInterrupt
 
-    content, keywords = picture(3, 160, 140), {**QUICK, "size": 160}
-    for error in (StopIteration, KeyboardInterrupt):
-        with warnings.catch_warnings(action="ignore"):
-            result = transfer(content, STYLE, **keywords, callback=stop)
-        assert result.image.shape == (160, 140, 3) and result.history[-1]["size"] == 80
-        assert result.complete == (error is StopIteration)
+    with warnings.catch_warnings(action="ignore"):
+        result = transfer(picture(3, 160, 140), STYLE, **{**QUICK, "size": 160}, callback=stop)
+    assert result.image.shape == (160, 140, 3) and result.history[-1]["size"] == 80 and not result.complete
+
+
+def test_a_callback_that_stops_at_a_coarse_size_goes_on_at_the_next():
+    def good_enough(step, image, losses):
+        if losses["total"] < 0.5 * first.setdefault(losses["size"], losses["total"]):
+            raise StopIteration
+
+    first = {}
+    result = transfer(picture(3, 160, 140), STYLE, **{**QUICK, "size": 160, "steps": 50}, callback=good_enough)
+    assert list(first) == [80, 160] and result.complete and result.message == "stopped by the callback"
+    assert len(result.history) < 60 and result.history[-1]["total"] < 0.5 * first[160]
 
 
 # Starts, several styles, colours ------------------------------------------------------------------------------------
@@ -196,7 +217,7 @@ def start_of(**keywords):
 
 
 def test_starts():
-    content, style = images.load(CONTENT, 40), images.load(images.load(STYLE, 40), (40, 30))
+    content, style = images.load(CONTENT, 40), images.load(images.load(STYLE, 40), shape=(40, 30))
     assert np.array_equal(start_of(), content) and np.array_equal(start_of(init="content"), content)
     assert np.array_equal(start_of(init="style"), style) and np.all(start_of(init="grey") == 0.5)
     noise = start_of(init="noise", seed=3)
@@ -209,18 +230,18 @@ def test_starts():
 
 
 def test_noise_of_a_convention():
-    start = start_of(init="noise", convention="neural-style", scales=1)
+    start = start_of(init="noise", convention="neural-style")
     assert np.allclose(start, SMALL.mean / 255, atol=1e-4) and 1e-6 < (start - SMALL.mean / 255).std() < 1e-5
 
 
 def test_several_styles_have_the_gradient_of_the_sum_of_their_losses():
     a, b, x = picture(2, 48, 35), picture(4, 30, 60), picture(3, 33, 40)
     network, blend = small_vgg(), (0.2, 0.8)
-    both = Objective.of(network, x, [a, b], style_blend=(1, 4))
-    alone = [Objective.of(network, x, style) for style in (a, b)]
+    both = Objective.from_images(network, x, [a, b], style_blend=(1, 4))
+    alone = [Objective.from_images(network, x, style) for style in (a, b)]
     _, gradient, _ = both(x)
     assert np.allclose(gradient, sum(w * f(x)[1] for w, f in zip(blend, alone, strict=True)), rtol=1e-9, atol=1e-15)
-    assert np.array_equal(Objective.of(network, x, [a, b], style_blend=(1, 0))(x)[1], alone[0](x)[1])
+    assert np.array_equal(Objective.from_images(network, x, [a, b], style_blend=(1, 0))(x)[1], alone[0](x)[1])
 
 
 def test_several_styles():
@@ -258,7 +279,7 @@ def test_several_sizes_and_steps():
     assert [entry["size"] for entry in result.history] == [24] * 6 + [32] * 4 + [48] * 2
     assert result.image.shape == (48, 36, 3)
     # The first size begins at step 0; the second at 5, the third at 8, where the second has ended.
-    assert [frame.shape[0] for frame in result.frames] == [24, 24, 24, 32, 32, 48]
+    assert [frame.shape[0] for frame in result.frames] == [24, 24, 24, 32, 32]  # after steps 0, 2, 4; 6, 8
     same = transfer(content, style, size=[24, 32, np.int64(48)], steps=1, **keywords)
     assert [entry["size"] for entry in same.history] == [24] * 2 + [32] * 2 + [48] * 2
 
@@ -276,9 +297,9 @@ def test_frames_animation_and_losses(tmp_path):
     assert [{k: float(v) for k, v in row.items()} for row in rows] == result.history
     result.save_losses(tmp_path / "losses.png")
     assert np.asarray(Image.open(tmp_path / "losses.png")).std() > 10
-    with pytest.raises(ValueError, match=r"'.jpg' is none of .gif, .webp, .png"):
+    with pytest.raises(ValueError, match=r"one of .gif, .webp, .png, found '.jpg'"):
         result.save_animation(tmp_path / "way.jpg")
-    with pytest.raises(ValueError, match=r"'.xls' is none of .csv, .png"):
+    with pytest.raises(ValueError, match=r"one of .csv, .png, .* found '.xls'"):
         result.save_losses(tmp_path / "losses.xls")
     with pytest.raises(ValueError, match="there are no frames to animate: ask for them with"):
         transfer(CONTENT, STYLE, **{**QUICK, "steps": 0}).save_animation(tmp_path / "a.gif")
@@ -310,18 +331,18 @@ def test_a_convention_gives_losses_and_defaults():
     keywords = {**QUICK, "steps": 0, "init": STYLE}
     keras = transfer(CONTENT, STYLE, convention="keras", **keywords).history[0]
     assert list(keras)[4:-1] == ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
-    f = Objective.of(SMALL, images.load(CONTENT, 40), images.load(STYLE, 40), convention="keras")
-    expected = f(images.load(STYLE, (40, 30)))[2]
+    f = Objective.from_images(SMALL, images.load(CONTENT, 40), images.load(STYLE, 40), convention="keras")
+    expected = f(images.load(STYLE, shape=(40, 30)))[2]
     assert {k: v for k, v in keras.items() if k != "size"} == expected
     own = transfer(CONTENT, STYLE, convention="keras", style_weight=2e-6, **keywords).history[0]
     assert np.isclose(own["style"], 2 * keras["style"]) and own["content"] == keras["content"]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "momentum"])
-def test_rate(optimizer):
+def test_learning_rate(optimizer):
     keywords = {**QUICK, "steps": 1, "optimizer": optimizer, "init": STYLE, "tv_weight": 0}
     seen = []
-    transfer(CONTENT, STYLE, **keywords, rate=1e-4, callback=lambda step, image, _: seen.append(image))
+    transfer(CONTENT, STYLE, **keywords, learning_rate=1e-4, callback=lambda step, image, _: seen.append(image))
     change = np.abs(seen[1] - seen[0])
     assert change.max() > 0
     if optimizer == "adam":  # whose first step is η for every pixel with a gradient
@@ -334,14 +355,14 @@ def test_rate(optimizer):
 def test_progress_shows_the_losses(capfd):
     transfer(CONTENT, STYLE, **{**QUICK, "progress": True})
     bar = capfd.readouterr().err
-    assert all(word in bar for word in ("total=", "content=", "style=", "tv=", "/6"))
+    assert all(word in bar for word in ("total=", "content=", "style=", "tv=", "step=6/6", "size=40"))
 
 
 @pytest.mark.parametrize(
     "changes, message",
     [
         ({"content": "nowhere.jpg"}, "there is no file nowhere.jpg"),
-        ({"style": __file__}, "style image: .*test_stylize.py is not an image"),
+        ({"style": __file__}, "style image: cannot read .*test_stylize.py: not an image"),
         ({"content": np.full((9, 9, 3), np.nan)}, "content image: .* not finite"),
         ({"style": np.full((9, 9, 3), 200.0)}, "style image: .* must lie in 0–1"),
         ({"init": "nowhere.png"}, "there is no file nowhere.png"),
@@ -351,21 +372,25 @@ def test_progress_shows_the_losses(capfd):
         ({"size": (40, 30)}, "sizes must go from small to large, found 40, 30"),
         ({"size": (20, 40), "steps": (1, 2, 3)}, "2 sizes need as many numbers of steps, or one; found 3"),
         ({"size": ()}, "size must not be empty"),
-        ({"convention": "pytorch"}, r"unknown convention 'pytorch'; did you mean .*\? There are nst_numpy, paper"),
+        ({"convention": "pytorch"}, r"unknown convention 'pytorch'; did you mean .*\? there are nst_numpy, paper"),
         ({"convention": "paper", "tv_weight": 1.0}, "paper has no total variation: tv_weight must be 0, found 1"),
         ({"style": [STYLE, STYLE], "style_blend": [1]}, "one weight for each of 2 style images, found 1"),
         ({"style_blend": [1, 2]}, "one weight for each of 1 style images, found 2"),
         ({"style": [STYLE, STYLE], "style_blend": [1, -1]}, "a weight of style_blend must be a number of at least 0"),
         ({"style": [STYLE, STYLE], "style_blend": 2.0}, "one weight for each of 2 style images, found 1"),
-        ({"style_layers": 5}, "style_layers must be names of layers, found 5"),
+        ({"style_layers": 5}, "style_layers must be names of layers, or names with weights, found 5"),
         ({"style_blend": [0]}, "style_blend must have a weight that is not 0"),
         ({"style": []}, "at least one style image is needed"),
-        ({"init": "gray"}, "unknown start 'gray'; did you mean grey\\? There are content, noise, grey, style, or an"),
+        (
+            {"init": "contents"},
+            "unknown start 'contents'; did you mean content\\? there are content, noise, gray, grey",
+        ),
+        ({"init": "white"}, "unknown start 'white'; there are content, noise"),
+        ({"init": 5}, "init image: an image must be"),
         ({"init_noise": 1.5}, "init_noise must be a number from 0 to 1, found 1.5"),
         ({"keep_colors": "yes"}, "unknown keep_colors 'yes'; there are luminance, statistics"),
-        ({"rate": 0.1}, "lbfgs finds the length of its steps itself"),
+        ({"learning_rate": 0.1}, "lbfgs chooses the length of its steps itself"),
         ({"every": -1}, "every must be a whole number of at least 0"),
-        ({"scales": 0}, "scales must be a whole number of at least 1, found 0"),
         ({"steps": -1}, "steps must be a whole number of at least 0, found -1"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"content_weight": -1.0}, "content_weight must be a number of at least 0, found -1.0"),
@@ -376,16 +401,18 @@ def test_progress_shows_the_losses(capfd):
         ({"content_layers": "relu9_9"}, "unknown layer 'relu9_9'"),
         ({"content_layers": [], "style_layers": []}, "at least one content layer or style layer"),
         ({"optimizer": "adagrad"}, "unknown optimizer .adagrad.; there are lbfgs, adam, momentum, gradient_descent"),
-        ({"pooling": "median"}, "pooling must be"),
-        ({"backend": "gpu"}, 'backend must be "fast" or "plain", found \'gpu\''),
-        ({"threads": 0}, "threads must be a whole number of at least 1, found 0"),
+        ({"optimizer_options": {"memry": 3}}, "unknown option of lbfgs 'memry'; did you mean memory\\?"),
+        ({"optimizer_options": {"memory": 0}}, "memory must be a whole number of at least 1, found 0"),
+        ({"content_weight": 0, "style_weight": 0, "tv_weight": 0}, "are all 0: nothing to paint"),
+        ({"style_scale": 0}, "style_scale must be a number from 0.05 to 20, found 0"),
+        ({"convention": 3}, "convention must be a name or a Convention, found int"),
         ({"weights": "nowhere.h5"}, "there is no weight file nowhere.h5"),
-        ({"weights": 19}, "weights must be a path or a VGG, found int"),
+        ({"weights": 19}, "weights must be a path, a name or a VGG, found int"),
     ],
 )
 def test_bad_input(changes, message):
     keywords = {"content": CONTENT, "style": STYLE, **QUICK, **changes}
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+    with pytest.raises((TypeError, ValueError, FileNotFoundError), match=message):
         transfer(keywords.pop("content"), keywords.pop("style"), **keywords)
 
 

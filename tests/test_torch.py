@@ -45,7 +45,7 @@ def torch_loss(network, content, style, x):
 def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, pooling):
     network = small_vgg(topology, (16, 24, 32, 40, 48), pooling=pooling)
     content, x, style = picture(1, *sizes), picture(2, *sizes), picture(3, 50, 70)
-    f = Objective.of(
+    f = Objective.from_images(
         network,
         content,
         style,
@@ -76,7 +76,7 @@ def test_adam_takes_the_steps_of_torchs():
         value.backward()
         return value.item(), leaf.grad.numpy()
 
-    options = {"rate": 0.05, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}
+    options = {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}
     ours = []
     minimize(fun, np.linspace(-1, 1, 6), "adam", **options, maxiter=40, callback=lambda state: ours.append(state.x))
     theirs = torch.tensor(ours[0], requires_grad=True)

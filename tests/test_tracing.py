@@ -5,10 +5,11 @@ import pytest
 from drawing import picture, small_vgg
 
 from nst_numpy import Objective, layers, trace
+from nst_numpy.backends import plain
 
 
 def objective(**keywords):
-    return Objective.of(
+    return Objective.from_images(
         small_vgg(last="conv3_2", **keywords),
         picture(1, 20, 16),
         picture(2, 24, 20),
@@ -45,7 +46,8 @@ def test_the_table():
 
 
 def test_a_wrong_layer_fails_from_there_on(monkeypatch):
-    monkeypatch.setattr(layers, "average_pool_backward", lambda dy, x: dy.repeat(2, 0).repeat(2, 1) / 2)
+    wrong = (layers.average_pool_forward, lambda dy, x: dy.repeat(2, 0).repeat(2, 1) / 2)
+    monkeypatch.setitem(plain.POOLS, "average", wrong)
     found = trace(objective(), picture(3, 20, 16))
     verdicts = {step.layer: bool(step.check) for step in found.steps if step.check is not None}
     assert not found

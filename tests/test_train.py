@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nst_numpy import gradcheck, load_weights, save_weights
-from nst_numpy.backends import plain
+from nst_numpy.backends.training import PlainTraining
 
 PROGRAM = Path(__file__).parents[1] / "weights/train.py"
 spec = importlib.util.spec_from_file_location("train", PROGRAM)
 train = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(train)
 
+PLAIN = PlainTraining()
 seeds = st.integers(0, 2**31)
 
 
@@ -64,13 +65,13 @@ def test_the_gradients_of_all_parameters_at_once(monkeypatch):
     x, weights = like(1, (8, 10, 3)), {}
 
     def features_of(parameters):
-        return train.forward(plain, parameters, train.prepare(plain, parameters), x)
+        return train.forward(PLAIN, parameters, train.prepare(PLAIN, parameters), x)
 
     features, tape = features_of(parameters)
     weights = {layer: like(2, f.shape) for layer, f in features.items()}
     for first_of_class, above in (("conv4_1", 0), ("conv2_1", 2)):
         monkeypatch.setattr(train, "FIRST_OF_CLASS", first_of_class)
-        gradients = train.backward(plain, train.prepare(plain, parameters), features, tape, weights)
+        gradients = train.backward(PLAIN, train.prepare(PLAIN, parameters), features, tape, weights)
         for name, gradient in gradients.items():
             layer = name.split("/")[0]
             below_stop = above and layer < first_of_class
@@ -167,7 +168,7 @@ def test_folding_changes_nothing(small):
     parameters = {k: p + 0.1 * rng.standard_normal(p.shape) for k, p in train.initial_parameters(rng, 2).items()}
     image = rng.random((32, 32, 3))
     x = (255 * image - train.MEAN) * train.SCALE
-    features, tape = train.forward(plain, parameters, train.prepare(plain, parameters), x)
+    features, tape = train.forward(PLAIN, parameters, train.prepare(PLAIN, parameters), x)
     statistics = {f"{l}/{what}": a for l, t in tape.items() for what, a in zip(("mean", "s"), t[2][2:], strict=True)}
     network = train.folded(parameters, statistics, "test", backend="plain")
     for layer, a in network.features(image, features).items():

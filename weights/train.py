@@ -36,15 +36,17 @@ from tqdm import tqdm
 
 import nst_numpy
 from nst_numpy import layers, weights
-from nst_numpy.backends.fast import Fast
 from nst_numpy.backends.threads import Workers
+from nst_numpy.backends.training import FastTraining, TrainingBackend
 from nst_numpy.network import VGG
 from nst_numpy.topology import convolution_names
+from nst_numpy.weights.formats import IMAGENET_MEAN
+from nst_numpy.weights.random import WIDTHS, he_kernels
 
-WIDTHS, CONVOLUTIONS = weights.WIDTHS, convolution_names("vgg19")[:13]  # conv1_1 … conv5_1
+CONVOLUTIONS = convolution_names("vgg19")[:13]  # conv1_1 … conv5_1
 DISTILLED = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_4")
 FIRST_OF_CLASS = "conv4_1"  # from here on the network learns the class
-MEAN, SCALE = weights.IMAGENET_MEAN, 1 / 58  # the input then has a variance near 1
+MEAN, SCALE = IMAGENET_MEAN, 1 / 58  # the input then has a variance near 1
 
 CROP = 80  # pixels; a multiple of 16, so that each crop owns its positions in every block
 SIDE = 4  # a mosaic is SIDE × SIDE crops
@@ -212,7 +214,7 @@ def cross_entropy(scores: np.ndarray, labels: np.ndarray, smoothing: float = 0.1
 def initial_parameters(rng: np.random.Generator, classes: int) -> dict[str, np.ndarray]:
     """He's random kernels, gain 1, shift 0, and a classifier that knows nothing."""
     parameters = {}
-    for layer, kernel in weights.he_kernels(rng, WIDTHS, CONVOLUTIONS[-1]):
+    for layer, kernel in he_kernels(rng, WIDTHS, CONVOLUTIONS[-1]):
         parameters[f"{layer}/kernel"] = kernel
         parameters[f"{layer}/gain"] = np.ones(kernel.shape[3])
         parameters[f"{layer}/shift"] = np.zeros(kernel.shape[3])
@@ -221,13 +223,15 @@ def initial_parameters(rng: np.random.Generator, classes: int) -> dict[str, np.n
     return {name: p.astype(np.float32) for name, p in parameters.items()}
 
 
-def prepare(backend, parameters: dict[str, np.ndarray]) -> dict:
+def prepare(backend: TrainingBackend, parameters: dict[str, np.ndarray]) -> dict:
     """The kernels as the backend wants them; batch normalisation takes the place of the bias."""
     kernels = {layer: parameters[f"{layer}/kernel"] for layer in CONVOLUTIONS}
     return {layer: backend.prepare(k, np.zeros(k.shape[3], k.dtype)) for layer, k in kernels.items()}
 
 
-def forward(backend, parameters: dict, prepared: dict, x: np.ndarray) -> tuple[dict[str, np.ndarray], dict]:
+def forward(
+    backend: TrainingBackend, parameters: dict, prepared: dict, x: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict]:
     """(H, W, 3) → the features of all layers, and what `backward` needs of each: input, pooling, normalisation."""
     features, tape = {}, {}
     for layer in CONVOLUTIONS:
@@ -241,7 +245,9 @@ def forward(backend, parameters: dict, prepared: dict, x: np.ndarray) -> tuple[d
     return features, tape
 
 
-def backward(backend, prepared: dict, features: dict, tape: dict, injected: dict) -> dict[str, np.ndarray]:
+def backward(
+    backend: TrainingBackend, prepared: dict, features: dict, tape: dict, injected: dict
+) -> dict[str, np.ndarray]:
     """The gradients that the losses inject at the features → the gradients of kernels, gains and shifts.
 
     What learns the class does not pull at what learns from the teacher: the sweep starts anew below `FIRST_OF_CLASS`.
@@ -270,7 +276,9 @@ def crop_means(a: np.ndarray) -> np.ndarray:
     return a.reshape(SIDE, rows, SIDE, rows, -1).mean(axis=(1, 3)).reshape(SIDE**2, -1)
 
 
-def losses_and_gradients(backend, parameters, prepared, teacher, variance, mosaic, labels) -> tuple[dict, dict, dict]:
+def losses_and_gradients(
+    backend: TrainingBackend, parameters, prepared, teacher, variance, mosaic, labels
+) -> tuple[dict, dict, dict]:
     """The losses of one mosaic, the gradients of all parameters, and the batch statistics of every layer."""
     x = ((255 * mosaic - MEAN) * SCALE).astype(np.float32)
     features, tape = forward(backend, parameters, prepared, x)
@@ -397,7 +405,7 @@ def train(images: Images, teacher: VGG, steps: int, seed: int, threads: int | No
         "parameter/…", the running batch statistics "statistic/…", AdamW's "m/…" and "v/…", "log" (one row per step) and
         "run" (seed, steps, images, classes).
     """
-    workers, backend = Workers(threads), Fast(threads=1)  # each thread has a mosaic of its own
+    workers, backend = Workers(threads), FastTraining(threads=1)  # each thread has a mosaic of its own
     run = np.array([seed, steps, len(images.labels), images.classes])
     if checkpoint.exists():
         with np.load(checkpoint) as file:

@@ -1,49 +1,61 @@
 """The fast backend: the functions of `plain` on all cores, with compiled loops and fewer multiplications.
 
 A convolution with its bias and ReLU is one job, cut into strips of the image that fit into the cache. A strip is
-gathered (with the mask of ReLU, in the backward pass), transformed, multiplied, transformed back and finished (with
-bias, ReLU and the signs that the backward pass will want, one bit each). `kernels.winograd` explains the transforms.
+gathered (in the backward pass with the mask of ReLU), transformed, multiplied, transformed back and finished: bias,
+ReLU, and the signs that the backward pass needs, one bit each. `winograd` explains the transforms.
 
-Where Winograd does not pay, the strip's 3×3 neighbourhoods become the rows of one matrix product (im2col): with very
-few channels, and on maps of very few pixels.
+Where Winograd is no faster, with very few channels or on maps of very few pixels, the 3×3 neighbourhoods of a strip
+become the rows of one matrix product (im2col).
 """
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from nst_numpy.backends import loops, transforms, winograd
-from nst_numpy.backends.threads import Buffers, Workers, one_blas_thread
+from nst_numpy.backends.buffers import Buffers
+from nst_numpy.backends.threads import Workers, one_blas_thread
 
 logger = logging.getLogger(__name__)
 
-# These rules were measured with tests/benchmarks/methods.py, in float32 on two cores of an AMD Zen 4.
-# With less, im2col: about as fast at 3 → 64 channels and on 8² pixels, half as fast at 24 → 64.
+# These limits were measured with benchmarks/methods.py, in float32 on two cores of an AMD Zen 4.
+# Below them im2col is used: about as fast at 3 → 64 channels and on 8² pixels, half as fast at 24 → 64.
 WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 4, 50
-F6_TILES = 64  # with fewer tiles of 6×6, F(4×4): 512 → 512 at 40² 25 and 30 ms, at 48² 37 and 34
-TILES_PER_STRIP = 32  # about: what a strip needs stays in the second cache
-TILES_PER_WIDE_STRIP = 96  # for the products of many channels, which want to be larger
-COPIED_KERNELS = 2**17  # C · K up to which the backward pass has transformed kernels of its own
-TILES_AT_ONCE = 150  # up to so many, cut the work by planes, not strips: each transformed kernel is read only once
+F6_TILES = 64  # F(4×4) below so many tiles of 6×6: 512 → 512 takes 25 (F4) and 30 ms (F6) at 40², 37 and 34 at 48²
+TILES_PER_STRIP = 32  # approximately; a strip's working set then fits into the L2 cache
+NARROW = 2**15  # C · K above which strips are wider, since larger matrix products are faster
+TILES_PER_WIDE_STRIP = 96
+COPIED_KERNELS = 2**17  # C · K up to which the backward pass has its own copy of the transformed kernels
+TILES_AT_ONCE = 150  # up to so many, the work is cut by planes, not strips: each transformed kernel is read only once
 ROWS_OF_COLUMNS = 4096  # rows of a matrix product in im2col
+ROWS_OF_POOLING = 8  # rows of a pooled map in one piece of work
+GRAM_ROWS, GRAM_BACKWARD_ROWS = (512, 4096), (128, 2048)  # fewest and most rows of F in one piece; else an eighth of F
 
 NO_SIGNS = np.empty((0, 0, 0), np.uint32)
 
 Gather = Callable[[int, np.ndarray], None]  # (first row, padded): fill `padded` with the image's rows from there on
 Finish = Callable[[np.ndarray, int], None]  # (tiles, first row): put the results of a strip where they belong
+PooledCache = tuple[tuple[int, int], np.ndarray, np.ndarray]  # size of the unpooled map, signs, winners (max pooling)
 
 
 class Prepared:
-    """A kernel and its bias, with the forms that the two methods need, made when they are first needed."""
+    """A kernel and its bias, with the kernel's transforms, each computed when it is first needed."""
 
     def __init__(self, kernel: np.ndarray, bias: np.ndarray, workers: Workers):
         self.kernel, self.bias, self._workers = np.ascontiguousarray(kernel), np.ascontiguousarray(bias), workers
         self.C, self.K = kernel.shape[2:]
         self.forms: dict[tuple[winograd.Filtering, str], np.ndarray] = {}
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the transforms computed so far, in bytes. Where the passes share one, it counts once."""
+        return sum(form.nbytes for form in self.forms.values() if form.base is None)
+
     def method(self, height: int, width: int) -> winograd.Filtering | None:
-        """The fastest for a map of this size: one of Winograd's, or im2col."""
+        """The fastest method for a map of this size: a Winograd filtering, or None for im2col."""
         if min(self.C, self.K) < WINOGRAD_CHANNELS or height * width < WINOGRAD_PIXELS:
             return None
         return winograd.F6 if -(-height // 6) * -(-width // 6) >= F6_TILES else winograd.F4
@@ -55,13 +67,13 @@ class Prepared:
         return self.forms[filtering, "forward"]
 
     def transformed_back(self, filtering: winograd.Filtering) -> np.ndarray:
-        """The same for the backward pass: of the rotated kernel, C and K exchanged, (n², K, C)."""
+        """The same for the backward pass: the rotated kernel with C and K exchanged, (n², K, C)."""
         if (filtering, "backward") not in self.forms:
             if filtering.rotated is None:
                 planes = self._transform(self.kernel[::-1, ::-1].swapaxes(2, 3), filtering)
             else:
                 planes = self.transformed(filtering).swapaxes(1, 2)
-                # BLAS is slow with a transposed operand where the products are small: there a copy is worth its memory.
+                # BLAS is slow with a transposed operand in small products: there a copy is worth its memory.
                 if self.C * self.K <= COPIED_KERNELS:
                     planes = np.ascontiguousarray(planes)
             self.forms[filtering, "backward"] = planes
@@ -83,41 +95,49 @@ class Prepared:
 
 
 class Fast:
-    """The backend. It owns its threads and the memory for its results; it can be used from several threads at once.
+    """The fast backend; see `backends.Backend`. It owns its threads and the memory of its results.
 
     Parameters
     ----------
     threads : int, optional
         By default one for each core. The results are the same bits for any number.
     dtype : float32 or float64
-        What to compile for at once.
+        The type to compile for at once; the other is compiled when it is first used.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If threads is not a whole number of at least 1.
     """
 
-    def __init__(self, threads: int | None = None, dtype: np.dtype = np.float32):
+    def __init__(self, threads: int | None = None, dtype: DTypeLike = np.float32):
         self.workers = Workers(threads)
         self.buffers = Buffers()
-        self._compile(dtype)
+        if loops.COMPILED:
+            self._compile(dtype)
 
-    def _compile(self, dtype: np.dtype) -> None:
-        """Run every compiled function once; say so if that takes time."""
+    def _compile(self, dtype: DTypeLike) -> None:
+        """Run every compiled function once; warn if that has to compile."""
         image, response = np.zeros((12, 12, 3), dtype), np.zeros((12, 12, 8), dtype)
         first = loops.average_pool
         known, hits = len(first.signatures), first.stats.cache_hits.total()
         self.pool_forward(response, "average")
-        if len(first.signatures) > known and first.stats.cache_hits.total() == hits:  # neither known nor on disk
+        if len(first.signatures) > known and first.stats.cache_hits.total() == hits:  # neither in memory nor on disk
             logger.warning("nst_numpy: compiling the fast kernels, once on this machine; it takes about ten seconds")
         large = np.zeros((48, 48, 8), dtype)  # for all three methods
         for x in (image, response, large):
             prepared = self.prepare(np.zeros((3, 3, x.shape[2], 8), dtype), np.zeros(8, dtype))
             y, signs = self.conv_relu_forward(x, prepared)
             self.conv_relu_backward(y, prepared, signs)
-        y, cache = self.conv_relu_pool_forward(response, prepared, "average")
-        self.conv_relu_pool_backward(y, prepared, "average", cache)
+        y, fused_cache = self.conv_relu_pool_forward(response, prepared, "average")
+        self.conv_relu_pool_backward(y, prepared, "average", fused_cache)
         for kind in ("average", "max"):
             y, cache = self.pool_forward(response, kind)
             self.pool_backward(y, kind, cache)
 
-    session = staticmethod(one_blas_thread)
+    def session(self) -> AbstractContextManager[None]:
+        """BLAS on one thread: the threads are this backend's."""
+        return one_blas_thread()
 
     def prepare(self, kernel: np.ndarray, bias: np.ndarray) -> Prepared:
         return Prepared(kernel, bias, self.workers)
@@ -146,53 +166,7 @@ class Fast:
 
         return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
 
-    def conv_forward(self, x: np.ndarray, prepared: Prepared) -> np.ndarray:
-        """The convolution and its bias alone, without ReLU."""
-        x = np.ascontiguousarray(x)
-        y = self.buffers.take((*x.shape[:2], prepared.K), x.dtype)
-
-        def finish(tiles: np.ndarray, first_row: int) -> None:
-            tiles += prepared.bias
-            loops.crop(tiles, first_row, y)
-
-        self._convolve(x, prepared, finish)
-        return y
-
-    def conv_backward(self, dy: np.ndarray, prepared: Prepared) -> np.ndarray:
-        """Gradient (H, W, K) with respect to the output → gradient (H, W, C) with respect to the input."""
-        dy = np.ascontiguousarray(dy)
-
-        def gather(first_row: int, padded: np.ndarray) -> None:
-            loops.gather(dy, NO_SIGNS, False, first_row, padded)
-
-        return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
-
-    def conv_backward_weights(self, dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient (H, W, K) with respect to the convolution's output → gradients with respect to kernel and bias.
-
-        A strip's neighbourhoods (9 C × positions) times its gradients (positions × K), summed over the strips in order.
-        """
-        dy, x = np.ascontiguousarray(dy), np.ascontiguousarray(x)
-        (height, width, C), K = x.shape, dy.shape[2]
-        rows = max(1, min(height, ROWS_OF_COLUMNS // (2 * width)))
-        parts = [None] * -(-height // rows)
-
-        def work(indices: Iterator[int]) -> None:
-            padded = self.buffers.take((rows + 2, width + 2, C), x.dtype)
-            columns = self.buffers.take((rows, width, 9 * C), x.dtype)
-            for strip in indices:
-                here = min(rows, height - strip * rows)
-                loops.gather(x, NO_SIGNS, False, strip * rows - 1, padded[: here + 2])
-                loops.patches(padded[: here + 2], columns[:here])
-                dz = dy[strip * rows : strip * rows + here].reshape(-1, K)
-                parts[strip] = columns[:here].reshape(-1, 9 * C).T @ dz, dz.sum(axis=0)
-
-        with self.session():
-            self.workers.share(len(parts), work)
-        kernels, biases = zip(*parts, strict=True)
-        return sum(kernels).reshape(3, 3, C, K), sum(biases)
-
-    def conv_relu_pool_forward(self, x: np.ndarray, prepared: Prepared, kind: str) -> tuple[np.ndarray, tuple]:
+    def conv_relu_pool_forward(self, x: np.ndarray, prepared: Prepared, kind: str) -> tuple[np.ndarray, PooledCache]:
         """(H, W, C) → the response after ReLU and 2×2 pooling. The response itself is never stored, only its signs."""
         x = np.ascontiguousarray(x)
         height, width = x.shape[:2]
@@ -207,7 +181,7 @@ class Fast:
         self._convolve(x, prepared, finish)
         return y, ((height, width), signs, winner)
 
-    def conv_relu_pool_backward(self, dy: np.ndarray, prepared: Prepared, kind: str, cache: tuple) -> np.ndarray:
+    def conv_relu_pool_backward(self, dy: np.ndarray, prepared: Prepared, kind: str, cache: PooledCache) -> np.ndarray:
         """Gradient with respect to the pooled response → gradient (H, W, C) with respect to the input."""
         dy = np.ascontiguousarray(dy)
         size, signs, winner = cache
@@ -228,7 +202,7 @@ class Fast:
             else:
                 self._columns(x.shape[:2], x.dtype, gather, prepared, finish)
 
-    def _convolve_back(self, size: tuple[int, int], dtype: np.dtype, prepared: Prepared, gather: Gather) -> np.ndarray:
+    def _convolve_back(self, size: tuple[int, ...], dtype: np.dtype, prepared: Prepared, gather: Gather) -> np.ndarray:
         dx = self.buffers.take((*size, prepared.C), dtype)
 
         def finish(tiles: np.ndarray, first_row: int) -> None:
@@ -243,8 +217,17 @@ class Fast:
                 self._columns_back(gather, prepared, dx)
         return dx
 
-    def _winograd(self, size, dtype, gather: Gather, filtering, kernels, order, finish: Finish) -> None:
-        """Convolve what `gather` brings with transformed kernels (n², C, K); `finish` takes the results."""
+    def _winograd(
+        self,
+        size: tuple[int, ...],
+        dtype: np.dtype,
+        gather: Gather,
+        filtering: winograd.Filtering,
+        kernels: np.ndarray,
+        order: np.ndarray,
+        finish: Finish,
+    ) -> None:
+        """Convolve what `gather` delivers with transformed kernels (n², C, K); `finish` takes the results."""
         height, width = size
         (points, C, K), m = kernels.shape, filtering.m
         transform_input, transform_output = transforms.TRANSFORMS[m]
@@ -259,6 +242,9 @@ class Fast:
                     gather(m * row - 1, padded)
                     transform_input(padded, order, 1, columns, V, row * columns)
 
+            def multiply(point: int) -> None:
+                np.matmul(V[point, :tiles], kernels[point], out=M[point, :tiles])
+
             def transform_back(indices: Iterator[int]) -> None:
                 out = self.buffers.take((m, m * columns, K), dtype)
                 for row in indices:
@@ -266,11 +252,11 @@ class Fast:
                     finish(out, m * row)
 
             self.workers.share(tile_rows, transform_rows)
-            self.workers.each(points, lambda p: np.matmul(V[p, :tiles], kernels[p], out=M[p, :tiles]))
+            self.workers.each(points, multiply)
             self.workers.share(tile_rows, transform_back)
             return
 
-        most = TILES_PER_STRIP if C * K <= 2**15 else TILES_PER_WIDE_STRIP
+        most = TILES_PER_STRIP if C * K <= NARROW else TILES_PER_WIDE_STRIP
         strips = -(-tile_rows // max(1, most // columns))
         starts = [tile_rows * k // strips for k in range(strips + 1)]  # of equal height, give or take a row
         rows = -(-tile_rows // strips)
@@ -294,7 +280,9 @@ class Fast:
         """Matrices of `tiles` rows, and one more: at a distance of a power of 2 they would share cache lines."""
         return self.buffers.take((points, tiles + 1, channels), dtype)
 
-    def _columns(self, size, dtype, gather: Gather, prepared: Prepared, finish: Finish) -> None:
+    def _columns(
+        self, size: tuple[int, ...], dtype: np.dtype, gather: Gather, prepared: Prepared, finish: Finish
+    ) -> None:
         (height, width), C = size, prepared.C
         rows = 2 * max(1, min(height + 1, ROWS_OF_COLUMNS // width) // 2)  # even, for the pooling in `finish`
 
@@ -330,19 +318,19 @@ class Fast:
 
     # Pooling, 2×2 with stride 2 ---------------------------------------------------------------------------------------
 
-    def pool_forward(self, x: np.ndarray, kind: str) -> tuple[np.ndarray, tuple]:
-        """The output; and for the backward pass the shape of x, and for max pooling which element won each window."""
+    def pool_forward(self, x: np.ndarray, kind: str) -> tuple[np.ndarray, tuple[tuple[int, ...], np.ndarray]]:
+        """The output; and for the backward pass the shape of x and, for max pooling, the winner of each window."""
         x = np.ascontiguousarray(x)
         shape = (x.shape[0] // 2, x.shape[1] // 2, x.shape[2])
         y = self.buffers.take(shape, x.dtype)
-        winner = self.buffers.take(shape, np.uint8) if kind == "max" else None
+        winner = self.buffers.take(shape if kind == "max" else (0, 0, 0), np.uint8)
         if kind == "max":
             self._by_rows(shape[0], lambda first, last: loops.max_pool(x, first, last, y, winner))
         else:
             self._by_rows(shape[0], lambda first, last: loops.average_pool(x, first, last, y))
         return y, (x.shape, winner)
 
-    def pool_backward(self, dy: np.ndarray, kind: str, cache: tuple) -> np.ndarray:
+    def pool_backward(self, dy: np.ndarray, kind: str, cache: tuple[tuple[int, ...], np.ndarray]) -> np.ndarray:
         """Gradient with respect to the pooled output → gradient with respect to the input."""
         dy = np.ascontiguousarray(dy)
         shape, winner = cache
@@ -353,8 +341,8 @@ class Fast:
             self._by_rows(shape[0], lambda first, last: loops.average_pool_backward(dy, first, last, dx))
         return dx
 
-    def _by_rows(self, height: int, do) -> None:
-        rows = 8
+    def _by_rows(self, height: int, do: Callable[[int, int], None]) -> None:
+        rows = ROWS_OF_POOLING
         self.workers.each(-(-height // rows), lambda k: do(k * rows, min((k + 1) * rows, height)))
 
     # Gram matrices ----------------------------------------------------------------------------------------------------
@@ -362,24 +350,28 @@ class Fast:
     def gram(self, a: np.ndarray) -> np.ndarray:
         """G = F Fᵀ of a response (H, W, N): the sum of the Gram matrices of parts, always in the same order."""
         flat = np.ascontiguousarray(a).reshape(-1, a.shape[-1])
-        rows = min(max(len(flat) // 8, 512), 4096)
+        rows = _between(len(flat) // 8, *GRAM_ROWS)
         parts = [flat[k : k + rows] for k in range(0, len(flat), rows)]
-        grams = [None] * len(parts)
+        grams = np.empty((len(parts), a.shape[-1], a.shape[-1]), a.dtype)
 
         def one(k: int) -> None:
-            grams[k] = np.matmul(parts[k].T, parts[k])  # one operand twice: BLAS computes half of it
+            np.matmul(parts[k].T, parts[k], out=grams[k])  # the same operand twice: BLAS computes half of it
 
         with self.session():
             self.workers.each(len(parts), one)
-        return sum(grams[1:], start=grams[0])
+        total: np.ndarray = grams.sum(axis=0)
+        return total
 
-    def gram_backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None) -> np.ndarray:
-        """`da` plus the gradient (dG + dGᵀ) F with respect to the response a (H, W, N), in place of `da`."""
+    def gram_backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -> np.ndarray:
+        """Gradient (dG + dGᵀ) F with respect to the response a (H, W, N); added to `da` in place, if given."""
+        if da is not None and not da.flags.c_contiguous:
+            da += self.gram_backward(dG, a)
+            return da
         S = (dG + dG.T).astype(a.dtype)
         flat = np.ascontiguousarray(a).reshape(-1, a.shape[-1])
-        total = self.buffers.take(flat.shape, a.dtype) if da is None else da.reshape(flat.shape)
-
-        rows = min(max(len(flat) // 8, 128), 2048)
+        result = self.buffers.take(a.shape, a.dtype) if da is None else da
+        total = result.reshape(flat.shape)
+        rows = _between(len(flat) // 8, *GRAM_BACKWARD_ROWS)
 
         def work(indices: Iterator[int]) -> None:
             part = self.buffers.take((rows, flat.shape[1]), a.dtype)
@@ -394,4 +386,8 @@ class Fast:
 
         with self.session():
             self.workers.share(-(-len(flat) // rows), work)
-        return total.reshape(a.shape)
+        return result
+
+
+def _between(value: int, least: int, most: int) -> int:
+    return min(max(value, least), most)

@@ -1,49 +1,55 @@
-"""The loops that NumPy has no fast words for, compiled by Numba.
+"""Loops that NumPy cannot express efficiently, compiled by Numba.
 
 All take C-contiguous arrays, float32 or float64, channels last, and release the interpreter lock, so that several
-threads run them at once. Multiplication and addition may be contracted into one instruction, nothing else is relaxed:
-NaN and infinity behave as in NumPy.
+threads can run them at once. Multiplication and addition may be contracted into one instruction; nothing else is
+relaxed: NaN and infinity behave as in NumPy.
 
-The compiler turns a loop into vector instructions only where it is simple, and pays only where it is long: innermost
-loops run over channels, or over channels of several pixels, on one-dimensional slices.
+The compiler vectorises a loop only if it is simple, and gains only if it is long: innermost loops run over channels, or
+over the channels of several pixels, on one-dimensional slices.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
 
-OPTIONS = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+COMPILED = not getattr(numba.config, "DISABLE_JIT", False)  # NUMBA_DISABLE_JIT leaves Python functions
+OPTIONS: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 
-def compiled(function):
-    """Compile at first use, keep the result on disk if it can be written somewhere."""
+def compiled(function: Callable[..., None]) -> Any:
+    """Compile at first use, and keep the result on disk if there is a writable place."""
     try:
         return numba.njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # no writable place for the cache
         return numba.njit(**OPTIONS)(function)
 
 
-inlined = numba.njit(inline="always", **OPTIONS)
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile into the callers."""
+    return numba.njit(inline="always", **OPTIONS)(function)
 
 
 # Into and out of strips -----------------------------------------------------------------------------------------------
 
 
 @inlined
-def _mask(k, source, words, to):
+def _mask(k: Any, source: np.ndarray, words: np.ndarray, to: np.ndarray) -> None:
     """The backward pass of ReLU for one pixel: what has its bit set in `words`."""
     C = len(source)
     for w in range(C // 32):
         word = np.int32(words[w])
         some, there = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32]
         for c in range(32):
-            # A product, not a choice: signs are random, and each wrong guess of a branch is dear.
+            # A product, not a branch: signs are random, and mispredicted branches are expensive.
             there[c] = some[c] * k(np.int32(word >> np.int32(c)) & np.int32(1))
     for c in range(C // 32 * 32, C):
         to[c] = source[c] * k((words[c >> 5] >> np.uint32(c & 31)) & np.uint32(1))
 
 
 @inlined
-def _respond(k, source, bias, to, words):
+def _respond(k: Any, source: np.ndarray, bias: np.ndarray, to: np.ndarray, words: np.ndarray) -> None:
     """Bias and ReLU for one pixel, and the signs of the result, 32 to a word."""
     K = len(source)
     for w in range(K // 32):
@@ -64,7 +70,7 @@ def _respond(k, source, bias, to, words):
 
 
 @compiled
-def gather(x, signs, masked, y0, padded):
+def gather(x: np.ndarray, signs: np.ndarray, masked: bool, y0: int, padded: np.ndarray) -> None:
     """Copy rows y0 … of x (H, W, C), from one column before the first, into `padded`; zero outside x.
 
     With `masked`, elements whose bit in `signs` (H, W, ⌈C/32⌉) is 0 become 0: the backward pass of ReLU.
@@ -88,7 +94,7 @@ def gather(x, signs, masked, y0, padded):
 
 
 @compiled
-def finish(tiles, bias, y0, y, signs):
+def finish(tiles: np.ndarray, bias: np.ndarray, y0: int, y: np.ndarray, signs: np.ndarray) -> None:
     """The response max(0, tiles + bias) in the rows of y from y0 on, and its `signs`; the rest is dropped."""
     for i in range(min(tiles.shape[0], y.shape[0] - y0)):
         for j in range(y.shape[1]):
@@ -96,7 +102,9 @@ def finish(tiles, bias, y0, y, signs):
 
 
 @compiled
-def finish_and_pool(tiles, bias, y0, y, signs, winner):
+def finish_and_pool(
+    tiles: np.ndarray, bias: np.ndarray, y0: int, y: np.ndarray, signs: np.ndarray, winner: np.ndarray
+) -> None:
     """As `finish`, for rows that start at an even y0, and 2×2 pooling at once: only the pooled response is kept.
 
     `signs` has a place for every element of the response that is pooled, (2 H', 2 W', ⌈K/32⌉) for an output y of
@@ -127,7 +135,7 @@ def finish_and_pool(tiles, bias, y0, y, signs, winner):
 
 
 @compiled
-def gather_pooled(dy, signs, winner, y0, padded):
+def gather_pooled(dy: np.ndarray, signs: np.ndarray, winner: np.ndarray, y0: int, padded: np.ndarray) -> None:
     """As `gather`, masked, for the gradient that `dy` (H', W', C), the gradient of the pooled response, makes of it."""
     k = dy.dtype.type
     H, W, C = dy.shape
@@ -153,7 +161,7 @@ def gather_pooled(dy, signs, winner, y0, padded):
 
 
 @compiled
-def crop(tiles, y0, y):
+def crop(tiles: np.ndarray, y0: int, y: np.ndarray) -> None:
     """Copy `tiles` to the rows of y from y0 on; what reaches out of y is dropped."""
     for i in range(min(tiles.shape[0], y.shape[0] - y0)):
         for j in range(y.shape[1]):
@@ -163,7 +171,7 @@ def crop(tiles, y0, y):
 
 
 @compiled
-def patches(padded, columns):
+def patches(padded: np.ndarray, columns: np.ndarray) -> None:
     """The 3×3 neighbourhoods of a strip `padded` (rows + 2, W + 2, C) as rows of `columns` (rows, W, 9 C)."""
     C = padded.shape[2]
     for i in range(columns.shape[0]):
@@ -176,7 +184,7 @@ def patches(padded, columns):
 
 
 @compiled
-def scatter(columns, dx):
+def scatter(columns: np.ndarray, dx: np.ndarray) -> None:
     """The adjoint of `patches`: each dx (rows, W, C) collects its nine parts.
 
     `columns` is (rows + 2, W + 2, 9 C), one row and one column of outputs more on each side.
@@ -198,7 +206,7 @@ def scatter(columns, dx):
 
 
 @compiled
-def average_pool(x, first, last, y):
+def average_pool(x: np.ndarray, first: int, last: int, y: np.ndarray) -> None:
     """Rows first … last − 1 of the output."""
     quarter = x.dtype.type(0.25)
     for i in range(first, last):
@@ -210,7 +218,7 @@ def average_pool(x, first, last, y):
 
 
 @compiled
-def average_pool_backward(dy, first, last, dx):
+def average_pool_backward(dy: np.ndarray, first: int, last: int, dx: np.ndarray) -> None:
     """Rows first … last − 1 of dx."""
     quarter = dx.dtype.type(0.25)
     for i in range(first, last):
@@ -226,7 +234,7 @@ def average_pool_backward(dy, first, last, dx):
 
 
 @compiled
-def max_pool(x, first, last, y, winner):
+def max_pool(x: np.ndarray, first: int, last: int, y: np.ndarray, winner: np.ndarray) -> None:
     """Rows first … last − 1 of the output, and which of its four elements won each window, the first at a tie."""
     for i in range(first, last):
         for j in range(y.shape[1]):
@@ -243,7 +251,7 @@ def max_pool(x, first, last, y, winner):
 
 
 @compiled
-def max_pool_backward(dy, winner, first, last, dx):
+def max_pool_backward(dy: np.ndarray, winner: np.ndarray, first: int, last: int, dx: np.ndarray) -> None:
     """Rows first … last − 1 of dx."""
     for i in range(first, last):
         for j in range(dx.shape[1]):

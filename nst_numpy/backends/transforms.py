@@ -1,17 +1,19 @@
-"""Winograd's transforms, compiled: data to the points, and results back. `winograd` has matrices and mathematics.
+"""Winograd's transforms, compiled. `winograd` has the matrices and the mathematics.
 
-A transform is written out, sum by sum, and runs over all channels of some pixels at once.
+A transform is written out sum by sum, and runs over all channels of several pixels at once.
 """
+
+from typing import Any
 
 import numpy as np
 
 from nst_numpy.backends.loops import compiled, inlined
 
-GROUP = 4  # tiles side by side that are transformed together: longer loops, and what they keep stays in the cache
+GROUP = 4  # tiles side by side that are transformed together: longer loops whose data still fits into the cache
 
 
 @inlined
-def _Bt6(k, d0, d1, d2, d3, d4, d5, d6, d7):
+def _Bt6(k: Any, d0: Any, d1: Any, d2: Any, d3: Any, d4: Any, d5: Any, d6: Any, d7: Any) -> tuple[Any, ...]:
     """Bᵀ d. The points ±p share their even and odd parts."""
     a, b = d2 + d6 - k(4.25) * d4, d1 + d5 - k(4.25) * d3
     e, f = k(0.25) * d6 + k(0.0625) * d2 - k(0.3125) * d4, k(0.125) * d1 - k(0.625) * d3 + k(0.5) * d5
@@ -20,7 +22,7 @@ def _Bt6(k, d0, d1, d2, d3, d4, d5, d6, d7):
 
 
 @inlined
-def _At6(k, m0, m1, m2, m3, m4, m5, m6, m7):
+def _At6(k: Any, m0: Any, m1: Any, m2: Any, m3: Any, m4: Any, m5: Any, m6: Any, m7: Any) -> tuple[Any, ...]:
     """Aᵀ m."""
     s, d, p, q, u, v = m1 + m2, m1 - m2, m3 + m4, m3 - m4, m5 + m6, m5 - m6
     return (
@@ -34,7 +36,9 @@ def _At6(k, m0, m1, m2, m3, m4, m5, m6, m7):
 
 
 @compiled
-def transform_input_6(padded, order, rows, columns, V, first):
+def transform_input_6(
+    padded: np.ndarray, order: np.ndarray, rows: int, columns: int, V: np.ndarray, first: int
+) -> None:
     """V = Bᵀ d B for each 8×8 patch d of a strip; patches overlap by two.
 
     `padded` is (6 rows + 2, 6 columns + 2, C). V is (64, tiles, C); the strip begins at the tile `first`, and the
@@ -92,7 +96,9 @@ def transform_input_6(padded, order, rows, columns, V, first):
 
 
 @compiled
-def transform_output_6(M, first, order, rows, columns, tiles):
+def transform_output_6(
+    M: np.ndarray, first: int, order: np.ndarray, rows: int, columns: int, tiles: np.ndarray
+) -> None:
     """Aᵀ m A for each of the transformed tiles m of a strip: M (64, tiles, K), planes and `first` as above.
 
     `tiles` is (6 rows, 6 columns, K).
@@ -132,21 +138,23 @@ def transform_output_6(M, first, order, rows, columns, tiles):
 
 
 @inlined
-def _Bt4(k, d0, d1, d2, d3, d4, d5):
+def _Bt4(k: Any, d0: Any, d1: Any, d2: Any, d3: Any, d4: Any, d5: Any) -> tuple[Any, ...]:
     """Bᵀ d."""
     a, b, e, f = d4 - k(4) * d2, d3 - k(4) * d1, d4 - d2, k(2) * (d3 - d1)
     return k(4) * d0 - k(5) * d2 + d4, a + b, a - b, e + f, e - f, k(4) * d1 - k(5) * d3 + d5
 
 
 @inlined
-def _At4(k, m0, m1, m2, m3, m4, m5):
+def _At4(k: Any, m0: Any, m1: Any, m2: Any, m3: Any, m4: Any, m5: Any) -> tuple[Any, ...]:
     """Aᵀ m."""
     s, d, p, q = m1 + m2, m1 - m2, m3 + m4, m3 - m4
     return m0 + s + p, d + k(2) * q, s + k(4) * p, d + k(8) * q + m5
 
 
 @compiled
-def transform_input_4(padded, order, rows, columns, V, first):
+def transform_input_4(
+    padded: np.ndarray, order: np.ndarray, rows: int, columns: int, V: np.ndarray, first: int
+) -> None:
     """As `transform_input_6`, for patches of 6×6: `padded` (4 rows + 2, 4 columns + 2, C), V (36, tiles, C)."""
     k = padded.dtype.type
     C = padded.shape[2]
@@ -190,7 +198,9 @@ def transform_input_4(padded, order, rows, columns, V, first):
 
 
 @compiled
-def transform_output_4(M, first, order, rows, columns, tiles):
+def transform_output_4(
+    M: np.ndarray, first: int, order: np.ndarray, rows: int, columns: int, tiles: np.ndarray
+) -> None:
     """As `transform_output_6`: M (36, tiles, K), `tiles` (4 rows, 4 columns, K)."""
     k = tiles.dtype.type
     K = tiles.shape[2]

@@ -1,14 +1,14 @@
-"""The arguments of `transfer` as options of the command line, and how their values are read."""
+"""The settings of a painting as options of the command line, and how their values are read."""
 
 import argparse
-import inspect
+import re
 from collections.abc import Callable
+from inspect import signature
+from typing import Any
 
-from nst_numpy import conventions
 from nst_numpy.optimize import METHODS
-from nst_numpy.stylize import KEEP_COLORS, STARTS, transfer
-
-DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(transfer).parameters.items()}
+from nst_numpy.settings import KEEP_COLORS, Settings
+from nst_numpy.stylize import parameters_of
 
 
 def names(text: str) -> list[str]:
@@ -19,7 +19,7 @@ def names(text: str) -> list[str]:
 def numbers(kind: type, *, one_alone: bool = True) -> Callable[[str], object]:
     """Numbers that commas separate, as a list; one as itself, or as a list as well."""
 
-    def read(text: str):
+    def read(text: str) -> object:
         values = [kind(part) for part in text.split(",")]
         return values[0] if one_alone and len(values) == 1 else values
 
@@ -27,56 +27,100 @@ def numbers(kind: type, *, one_alone: bool = True) -> Callable[[str], object]:
     return read
 
 
+def sizes(text: str) -> object:
+    """One size, which may have coarser ones before it, or several; "512," is this one alone."""
+    return numbers(int)(text) if not text.endswith(",") else [int(text[:-1])]
+
+
+sizes.__name__ = "int"
+
+
+def pairs(text: str) -> dict[str, float]:
+    """Names with numbers: "memory=20,beta1=0.9"."""
+    try:
+        return {name.strip(): _number(value) for name, _, value in (part.partition("=") for part in text.split(","))}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected NAME=NUMBER,…, found {text!r}") from None
+
+
+def _number(text: str) -> float:
+    return int(text) if re.fullmatch(r"\s*\d+\s*", text) else float(text)
+
+
 def layers(text: str) -> list[str] | dict[str, float]:
     """Names of layers, or names with weights."""
-    pairs = [part.strip().partition(":") for part in text.split(",")]
-    if not any(colon for _, colon, _ in pairs):
-        return [name for name, _, _ in pairs]
+    parts = [part.strip().partition(":") for part in text.split(",")]
+    if not any(colon for _, colon, _ in parts):
+        return [name for name, _, _ in parts]
     try:
-        return {name: float(weight) for name, _, weight in pairs}
+        return {name: float(weight) for name, _, weight in parts}
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected LAYER,… or LAYER:WEIGHT,…, found {text!r}") from None
 
 
-# The arguments of `transfer` as options, with what argparse wants to know. Where the words do not say a default, the
-# signature's is shown, or that of the convention "nst_numpy".
-OPTIONS: dict[str, tuple[str, dict]] = {
-    "convention": ("whose losses and defaults (see: nst-numpy conventions list)", {"metavar": "NAME"}),
-    "weights": ("weight file, or a name such as vgg19 (see: nst-numpy weights list)", {"metavar": "FILE"}),
-    "size": (
-        "longer side in pixels; several are worked through in order",
-        {"type": numbers(int), "metavar": "N[,N…]"},
-    ),
-    "steps": ("iterations of the optimiser for each size", {"type": numbers(int), "metavar": "N[,N…]"}),
-    "scales": ("sizes from coarse to fine, each half of the next, if --size names one", {"type": int, "metavar": "N"}),
-    "content_layers": ("such as conv4_2, with weights or without", {"type": layers, "metavar": "LAYER[:W],…"}),
-    "style_layers": ("such as conv1_1:0.5,conv2_1:2", {"type": layers, "metavar": "LAYER[:W],…"}),
-    "content_weight": ("α", {"type": float, "metavar": "W"}),
-    "style_weight": ("β", {"type": float, "metavar": "W"}),
-    "tv_weight": ("γ, the weight of the total variation", {"type": float, "metavar": "W"}),
-    "style_blend": (
-        "a weight for each style image; by default all the same",
-        {"type": numbers(float, one_alone=False), "metavar": "W,…"},
-    ),
-    "keep_colors": ("keep the colours of the content image", {"choices": KEEP_COLORS}),
-    "init": (f"where to start: {', '.join(STARTS)}, or an image file, such as an earlier result", {"metavar": "START"}),
-    "init_noise": ("share of white noise in the start, 0 to 1", {"type": float, "metavar": "X"}),
-    "optimizer": ("method", {"choices": list(METHODS)}),
-    "rate": ("learning rate, for pixels in 0–1; L-BFGS has none", {"type": float, "metavar": "X"}),
-    "pooling": ("the paper's, or VGG's own", {"choices": ["average", "max"]}),
-    "backend": ("compiled kernels (fast, the default), or plain NumPy", {"choices": ["fast", "plain"]}),
-    "threads": ("by default one for each core", {"type": int, "metavar": "N"}),
-    "seed": ("for the noise", {"type": int, "metavar": "N"}),
-    "every": ("write the picture every so many steps, as OUT_0010.png", {"type": int, "metavar": "N"}),
+# What argparse wants to know of each setting; the words are those of `Settings`.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "convention": {"metavar": "NAME"},
+    "weights": {"metavar": "FILE"},
+    "size": {"type": sizes, "metavar": "N[,N…]"},
+    "steps": {"type": numbers(int), "metavar": "N[,N…]"},
+    "content_layers": {"type": layers, "metavar": "LAYER[:W],…"},
+    "style_layers": {"type": layers, "metavar": "LAYER[:W],…"},
+    "content_weight": {"type": float, "metavar": "W"},
+    "style_weight": {"type": float, "metavar": "W"},
+    "tv_weight": {"type": float, "metavar": "W"},
+    "style_blend": {"type": numbers(float, one_alone=False), "metavar": "W,…"},
+    "style_scale": {"type": float, "metavar": "X"},
+    "keep_colors": {"choices": KEEP_COLORS},
+    "init": {"metavar": "START"},
+    "init_noise": {"type": float, "metavar": "X"},
+    "optimizer": {"choices": list(METHODS)},
+    "learning_rate": {"type": float, "metavar": "X"},
+    "optimizer_options": {"type": pairs, "metavar": "NAME=X,…"},
+    "seed": {"type": int, "metavar": "N"},
+}
+# What the network takes.
+NETWORK: dict[str, tuple[str, dict[str, Any]]] = {
+    "pooling": ("The paper's, or VGG's own; by default the convention's.", {"choices": ["average", "max"]}),
+    "backend": ("Compiled kernels (fast, the default), or plain NumPy.", {"choices": ["fast", "plain"]}),
+    "threads": ("For the fast backend; by default one for each core.", {"type": int, "metavar": "N"}),
 }
 WEIGHTS = ("content_layers", "style_layers", "content_weight", "style_weight", "tv_weight")
 
 
-def default_text(name: str, function: Callable) -> str:
-    """What an option is if it is not given, as a text."""
-    own = inspect.signature(function).parameters
-    values = (own[name].default if name in own else None, DEFAULTS[name])
-    values += (getattr(conventions.CONVENTIONS["nst_numpy"], name, None),)
-    value = next((value for value in values if value is not None), None)
-    text = ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
-    return "" if value is None else f" (default: {text})"
+def _first_sentences() -> dict[str, str]:
+    """Of each setting, the first sentence of its description."""
+    found = {}
+    for head, text in parameters_of(Settings).items():
+        sentence = re.split(r"(?<=[.])\s", " ".join(text.split()))[0].replace("`", "")
+        found.update(dict.fromkeys(head.partition(" : ")[0].split(", "), sentence))
+    return found
+
+
+HELP = _first_sentences()
+
+
+def flag(name: str) -> str:
+    """The option of a setting: "--content-weight" for "content_weight"."""
+    return "--" + name.replace("_", "-")
+
+
+def add_settings(command: argparse.ArgumentParser, function: Callable[..., Any]) -> None:
+    """Add the settings that a function takes as options; what is not given is not in the namespace."""
+    takes, usual = signature(function).parameters, signature(Settings).parameters
+    for name in (name for name in SETTINGS if name in takes):
+        own = takes[name].default
+        here = f" Here {own} by default." if own != usual[name].default else ""
+        words = HELP[name].replace("%", "%%") + here
+        command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **SETTINGS[name])
+
+
+def add_network(command: argparse.ArgumentParser) -> None:
+    """Add the options of the network."""
+    for name, (words, keywords) in NETWORK.items():
+        command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **keywords)
+
+
+def given(options: argparse.Namespace, names: Any) -> dict[str, Any]:
+    """The options among these names that were given."""
+    return {name: getattr(options, name) for name in names if hasattr(options, name)}

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from nst_numpy import conventions, images, weights
-from nst_numpy.cli.arguments import DEFAULTS, OPTIONS, WEIGHTS, names, numbers
+from nst_numpy.cli.arguments import SETTINGS, WEIGHTS, flag, given, names
 from nst_numpy.objective import Objective
 
 
@@ -21,12 +21,10 @@ def add(commands) -> None:
     convert.set_defaults(run=_convert)
     convert.add_argument("source", metavar="SOURCE")
     convert.add_argument("target", metavar="TARGET")
-    shape = {"type": numbers(int), "default": 512, "metavar": "N|H,W"}
-    convert.add_argument("--size", help="of the picture in pixels: one number for a square (default: 512)", **shape)
+    convert.add_argument("--shape", type=_shape, default=(512, 512), metavar="H,W", help="of the picture, in pixels")
     for option in WEIGHTS:
-        what, keywords = OPTIONS[option]
-        flag = "--" + option.replace("_", "-")
-        convert.add_argument(flag, default=argparse.SUPPRESS, help=what + " of SOURCE; by default its own", **keywords)
+        words = f"the {option.replace('_', ' ')} of SOURCE; by default its own"
+        convert.add_argument(flag(option), default=argparse.SUPPRESS, help=words, **SETTINGS[option])
 
     plot = commands.add_parser("plot", help="feature maps, Gram matrices and gradients as pictures")
     plot = plot.add_subparsers(title="pictures", required=True, metavar="WHAT", dest="what")
@@ -46,10 +44,16 @@ def add(commands) -> None:
         what.add_argument(
             "-o", "--output", metavar="OUT", type=Path, required=True, help="file to write: .png, .svg, .pdf"
         )
-        for option in ("weights", "size"):
-            default = DEFAULTS[option]
-            keywords = OPTIONS[option][1] | ({"type": int, "metavar": "N"} if option == "size" else {})
-            what.add_argument(f"--{option}", default=default, help=f"(default: {default})", **keywords)
+        what.add_argument(
+            "--weights", default="vgg19-mini", metavar="FILE", help="weight file, or a name such as vgg19"
+        )
+        what.add_argument("--size", type=int, default=512, metavar="N", help="longer side of the image in pixels")
+
+
+def _shape(text: str) -> tuple[int, int]:
+    """Height and width; one number for a square."""
+    height, _, width = text.partition(",")
+    return int(height), int(width or height)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -58,20 +62,20 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    print(conventions.find(options.name))
+    print(conventions.get(options.name))
     return 0
 
 
 def _convert(options: argparse.Namespace) -> int:
-    weights_of = {name: getattr(options, name) for name in WEIGHTS if hasattr(options, name)}
-    for name, value in conventions.convert(options.source, options.target, size=options.size, **weights_of).items():
+    converted = conventions.convert(options.source, options.target, shape=options.shape, **given(options, WEIGHTS))
+    for name, value in converted.items():
         if isinstance(value, dict):
             value = ",".join(f"{layer}:{weight:.15g}" for layer, weight in value.items())
         elif isinstance(value, list):
             value = ",".join(value)
         else:
             value = f"{value:.15g}"
-        print(f"--{name.replace('_', '-')} {value}")
+        print(f"{flag(name)} {value}")
     return 0
 
 
@@ -82,12 +86,11 @@ def _plot(options: argparse.Namespace) -> int:
     network = weights.load(options.weights)
     if options.what == "gradients":
         content = images.load(options.image, options.size)
-        objective = Objective.of(network, content, images.load(options.style, options.size))
-        figure = plots.gradients(objective, images.load(options.at or options.image, content.shape[:2]))
+        objective = Objective.from_images(network, content, images.load(options.style, options.size))
+        figure = plots.gradients(objective, images.load(options.at or options.image, shape=content.shape[:2]))
     else:
         draw = {"features": plots.features, "gram-matrices": plots.gram_matrices}[options.what]
         figure = draw(network, images.load(options.image, options.size), options.layers)
-    with images.whole_file(options.output) as part:
-        figure.savefig(part)
+    plots.save(figure, options.output)
     print(f"wrote {options.output}")
     return 0

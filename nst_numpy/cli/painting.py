@@ -1,56 +1,90 @@
 """transfer, texture, reconstruct and demo: the commands that paint."""
 
 import argparse
+import signal
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-from nst_numpy import images, samples
-from nst_numpy.cli.arguments import OPTIONS, default_text, names
-from nst_numpy.optimize import INTERRUPTED
-from nst_numpy.stylize import StyleTransfer, reconstruct, texture, transfer
+import numpy as np
+
+from nst_numpy import conventions, images, samples, weights
+from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given, names
+from nst_numpy.result import TransferResult
+from nst_numpy.run import Interrupts
+from nst_numpy.settings import Settings
+from nst_numpy.stylize import reconstruct, texture, transfer
 
 DEMO = Path("out/demo.png")
 WAY = 5  # steps between the pictures of an animation, if nothing else is said
-ONLY_CONTENT = ("content_layers", "content_weight")
-ONLY_STYLE = ("style_layers", "style_weight", "style_blend")
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     """Add the commands to a parser's."""
-    command = _painting(commands, "transfer", transfer, _transfer, "paint one image in the style of another")
+    command = _painting(
+        commands,
+        "transfer",
+        transfer,
+        _transfer,
+        "paint one image in the style of another",
+        "transfer photograph.jpg painting.jpg",
+        "transfer photograph.jpg painting.jpg -o picture.png --size 512 --style-weight 1000",
+        "transfer photograph.jpg painting.jpg --size 256,512,1024 --steps 100,100,20 --keep-colors luminance",
+        "transfer photograph.jpg one.jpg other.jpg --style-blend 2,1",
+    )
     command.add_argument("content", metavar="CONTENT", help="image file")
-    command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended")
-    without = (*ONLY_CONTENT, "keep_colors")
-    command = _painting(commands, "texture", texture, _texture, "a picture with the style of an image", without)
-    command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended")
-    without = (*ONLY_STYLE, "keep_colors")
-    command = _painting(commands, "reconstruct", reconstruct, _reconstruct, "an image from its features", without)
+    command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended by --style-blend")
+    command = _painting(
+        commands,
+        "texture",
+        texture,
+        _texture,
+        "a picture with the style of an image",
+        "texture painting.jpg -o texture.png --seed 3",
+    )
+    command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended by --style-blend")
+    command = _painting(
+        commands,
+        "reconstruct",
+        reconstruct,
+        _reconstruct,
+        "an image from its features",
+        "reconstruct photograph.jpg conv3_1 -o seen.png",
+    )
     command.add_argument("content", metavar="CONTENT", help="image file")
     command.add_argument("layer", metavar="LAYER", type=names, help="such as conv4_2, or several with commas")
 
-    demo = commands.add_parser(
-        "demo",
-        help="a first picture, from sample images that the library brings along",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    demo = commands.add_parser("demo", help="a first picture, from sample images that the library brings along")
     demo.set_defaults(run=_demo)
     demo.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
-    demo.add_argument("-o", "--output", metavar="OUT", type=Path, default=DEMO, help="image file to write")
+    demo.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, default=DEMO, help=f"image file to write; by default {DEMO}"
+    )
 
 
 def _painting(
-    commands, name: str, function: Callable, run: Callable, help: str, without: tuple[str, ...] = ()
+    commands: Any, name: str, function: Callable[..., TransferResult], run: Callable, help: str, *examples: str
 ) -> argparse.ArgumentParser:
-    """A command that paints, with the options of `transfer`."""
-    command = commands.add_parser(name, help=help, description=f"{help.capitalize()}.")
+    """A command that paints, with the settings that its function takes as options."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=f"{help.capitalize()}.",
+        epilog="examples:\n" + "\n".join(f"  nst-numpy {example}" for example in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.set_defaults(run=run)
-    command.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="image file to write")
-    for option, (what, keywords) in OPTIONS.items():
-        if option not in without:
-            flag, default = "--" + option.replace("_", "-"), default_text(option, function)
-            command.add_argument(flag, default=argparse.SUPPRESS, help=what + default, **keywords)
+    command.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, help="image file to write; by default named after the input"
+    )
+    add_settings(command, function)
+    add_network(command)
+    command.add_argument(
+        "--every", type=int, default=0, metavar="N", help="write the picture every so many steps, as OUT_0010.png"
+    )
     way = f"write the way there as a GIF or WebP, a picture every {WAY} steps or as --every says"
     command.add_argument("--animation", metavar="FILE", type=Path, help=way)
     command.add_argument("--losses", metavar="FILE", type=Path, help="write the losses, as a .csv table or a .png plot")
@@ -59,50 +93,86 @@ def _painting(
 
 
 def _transfer(options: argparse.Namespace) -> int:
-    return _paint(options, transfer, options.content, options.styles)
+    return _paint(options, transfer, [options.content, _blended(options)], [options.content, *options.styles])
 
 
 def _texture(options: argparse.Namespace) -> int:
-    return _paint(options, texture, options.styles)
+    return _paint(options, texture, [_blended(options)], [*options.styles, "texture"])
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
-    return _paint(options, reconstruct, options.content, options.layer)
+    return _paint(options, reconstruct, [options.content, options.layer], [options.content, *options.layer])
+
+
+def _blended(options: argparse.Namespace) -> list[str]:
+    """The style images; several only where it is said that they are to be blended, not by `transfer *.jpg`."""
+    if len(options.styles) > 1 and not hasattr(options, "style_blend"):
+        equal = ",".join("1" * len(options.styles))
+        raise ValueError(f"{len(options.styles)} style images: give their weights, such as --style-blend {equal}")
+    return list(options.styles)
 
 
 def _demo(options: argparse.Namespace) -> int:
     if options.output == DEMO:
         DEMO.parent.mkdir(exist_ok=True)
-    return _paint(options, transfer, samples.portrait(), samples.swirling_night())
+    return _paint(options, transfer, [samples.portrait(), samples.swirling_night()], [])
 
 
-def _paint(options: argparse.Namespace, function: Callable[..., StyleTransfer], *arguments) -> int:
-    """Call the function with the options that it knows, and write all that was asked for."""
-    output, animation, losses = (getattr(options, name, None) for name in ("output", "animation", "losses"))
-    images.check_output(output)
+def _paint(
+    options: argparse.Namespace, function: Callable[..., TransferResult], arguments: list[Any], inputs: list[str]
+) -> int:
+    """Call the function with the options that it knows, and write all that was asked for.
+
+    `inputs` are the files it reads and other words, for the name of the output.
+    """
+    keywords = given(options, SETTINGS) | {"progress": options.progress}
+    output = options.output or _free_name(inputs)
+    animation, losses, every = (getattr(options, name, None) for name in ("animation", "losses", "every"))
+    read = [Path(file) for file in (*inputs, keywords.get("init", "")) if file and Path(file).is_file()]
+    images.check_output(output, inputs=read)
     if animation:
-        images.check_output(animation, images.ANIMATIONS)
+        images.check_output(animation, images.ANIMATIONS, inputs=read)
     if losses:
-        images.check_output(losses, images.TABLES_AND_PLOTS)
-    keywords = {name: getattr(options, name) for name in (*OPTIONS, "progress") if hasattr(options, name)}
-    every = keywords.get("every", 0)
-    if animation and not every:
-        keywords["every"] = WAY
+        images.check_output(losses, images.TABLES_AND_PLOTS, inputs=read)
+    if runs := given(options, NETWORK):
+        convention = conventions.get(keywords.get("convention", "nst_numpy"))
+        defaults = {"pooling": convention.pooling, "normalize": convention.normalize}
+        keywords["weights"] = weights.load(keywords.get("weights", "vgg19-mini"), **{**defaults, **runs})
+    written: list[Path] = []
 
-    def write(step, image, _) -> None:
-        if step % every == 0:
-            images.save(images.to_uint8(image), output.with_stem(f"{output.stem}_{step:04}"))
+    def write(step: int, image: np.ndarray, losses: dict[str, float]) -> None:
+        path = output.with_stem(f"{output.stem}_{step:04}")
+        if step % every == 0 and path not in written:
+            images.save(images.to_uint8(images.load(image.clip(0, 1), final)), path)
+            written.append(path)
 
-    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # the message is printed below
-        result = function(*arguments, **keywords, callback=write if every else None)
+    final = Settings(**given(options, ["size"])).largest if every else 0  # so that all files have one size
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", RuntimeWarning)
+        result = function(
+            *arguments, **keywords, every=(every or WAY) if animation else 0, callback=write if every else None
+        )
+    for warning in said:
+        if str(warning.message) != result.message:  # that is printed at the end
+            print(f"nst-numpy: warning: {warning.message}", file=sys.stderr)
     result.save(output)
-    written = [output]
+    files = [output]
     for path, save in ((animation, result.save_animation), (losses, result.save_losses)):
         if path:
             save(path)
-            written.append(path)
-    print(f"wrote {', '.join(map(str, written))}")
+            files.append(path)
+    on_the_way = f"; {len(written)} on the way, {written[0]} to {written[-1]}" if written else ""
+    print(f"wrote {', '.join(map(str, files))}{on_the_way}")
     if not result.complete:
         print(f"nst-numpy: {result.message}", file=sys.stderr)
-        return 130 if result.message.startswith(INTERRUPTED) else 1
+        handler = signal.getsignal(signal.SIGINT)
+        received = handler.received if isinstance(handler, Interrupts) else None
+        return 128 + received if received else 1
     return 0
+
+
+def _free_name(words: list[str]) -> Path:
+    """A name for the picture that no file has: photograph-painting.png, photograph-painting-2.png and so on."""
+    stem = "-".join(Path(word).stem for word in words)
+    candidates = (Path(f"{stem}{'' if n == 1 else f'-{n}'}.png") for n in count(1))
+    return next(path for path in candidates if not path.exists())

@@ -10,17 +10,18 @@ positions and on the number S of pixels, in the total variation, and in everythi
 optimiser. So α and β of one system mean something else in another; `convert` translates them.
 """
 
+from nst_numpy.conventions.convention import CONTENT_TERMS, STYLE_TERMS, VARIATIONS, Convention, TotalVariation
 from nst_numpy.conventions.conversion import convert
-from nst_numpy.conventions.systems import CONVENTIONS, find, table
-from nst_numpy.conventions.terms import CONTENT_TERMS, STYLE_TERMS, Convention, TotalVariation
+from nst_numpy.conventions.systems import CONVENTIONS, get, table
 
 __all__ = [
     "CONTENT_TERMS",
     "CONVENTIONS",
     "STYLE_TERMS",
+    "VARIATIONS",
     "Convention",
     "TotalVariation",
     "convert",
-    "find",
+    "get",
     "table",
 ]

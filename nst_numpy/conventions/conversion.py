@@ -1,12 +1,10 @@
 """From one system's weights to another's."""
 
 import math
-from collections.abc import Iterable, Mapping
+from typing import Any
 
-import numpy as np
-
-from nst_numpy.conventions.systems import find
-from nst_numpy.conventions.terms import Convention, filters
+from nst_numpy.conventions.convention import VARIATIONS, Convention, Layers, filters
+from nst_numpy.conventions.systems import get
 from nst_numpy.network import VGG
 from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number
@@ -16,14 +14,15 @@ def convert(
     source: str | Convention,
     target: str | Convention,
     *,
-    size: int | tuple[int, int] = 512,
-    content_layers: Iterable[str] | Mapping[str, float] | None = None,
-    style_layers: Iterable[str] | Mapping[str, float] | None = None,
+    size: int = 512,
+    shape: tuple[int, int] | None = None,
+    content_layers: Layers | None = None,
+    style_layers: Layers | None = None,
     content_weight: float | None = None,
     style_weight: float | None = None,
     tv_weight: float | None = None,
     network: VGG | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """The weights with which one system minimises the same function as another does.
 
     Both losses then are equal for every image, and so are their gradients, if both take the features of the same
@@ -36,8 +35,10 @@ def convert(
     Parameters
     ----------
     source, target : str or Convention
-    size : int or (int, int)
-        Height and width of the picture in pixels; one number for a square.
+    size : int
+        Side of the picture in pixels, for a square.
+    shape : (int, int), optional
+        Height and width of the picture, where it is no square.
     content_layers, style_layers : iterable of str, or mapping of str to float, optional
     content_weight, style_weight, tv_weight : float, optional
         The source's; by default its own defaults.
@@ -55,43 +56,80 @@ def convert(
     ValueError
         If there is no such convention or layer, or the target can't express what the source minimises; the message says
         why.
+    TypeError
+        If a size or a weight is no number.
+
+    Examples
+    --------
+    >>> convert("neural-style", "paper", content_layers="conv4_2", style_layers="conv3_1", tv_weight=0)["style_weight"]
+    0.006103515625
     """
-    source, target = find(source), find(target)
-    if np.size(size) not in (1, 2):
-        raise ValueError(f"size must be one number, or height and width; found {size!r}")
-    H, W = (size, size) if np.size(size) == 1 else size
+    source, target = get(source), get(target)
+    if shape is not None and (not isinstance(shape, tuple | list) or len(shape) != 2):
+        raise TypeError(f"shape must be height and width, found {shape!r}")
+    H, W = (size, size) if shape is None else shape
     for name, value in (("height", H), ("width", W)):
         check_number(name, value, whole=True, least=1)
-    converted = {}
-    for kind, layers, weight in (
-        ("content", content_layers, content_weight),
-        ("style", style_layers, style_weight),
-    ):
-        weight = source.loss_weight(kind, weight)
-        given = source.weighted_layers(kind, layers, network)
-        factors = {}
-        for layer in given:
-            N, M = filters(layer, network), (H // reduction(layer)) * (W // reduction(layer))
-            if M == 0:
-                raise ValueError(f"{W}×{H} pixels are too few for {layer}")
-            sizes = (N, M) if kind == "content" else (N, M, H * W)
-            factors[layer] = [getattr(system, f"{kind}_factor")(*sizes) for system in (source, target)]
-        wanted = {layer: weight * given[layer] * a / b for layer, (a, b) in factors.items()}
-        usual = target.weighted_layers(kind, list(given), network)
-        total = sum(wanted.values()) / sum(usual.values()) if given else 0.0
-        own = {layer: w / total for layer, w in wanted.items()} if total else usual
-        if all(math.isclose(own[layer], usual[layer], rel_tol=1e-12) for layer in own):
-            own = list(own)
-        elif kind not in target.own_layer_weights:
-            needed = ", ".join(f"{layer}: {own[layer] / usual[layer]:.3g}" for layer in own)
-            raise ValueError(
-                f"{target.name} can't do this: it has one weight for all {kind} layers, and would have to multiply "
-                f"them by {needed}; take one {kind} layer, or another target"
-            )
-        converted |= {f"{kind}_layers": own, f"{kind}_weight": total}
-    tv_weight = source.loss_weight("tv", tv_weight)
-    converted["tv_weight"] = tv_weight and _tv_weight(source, target, tv_weight, H, W)
-    return converted
+    weights = {
+        name: default if weight is None else weight
+        for name, weight, default in (
+            ("content_weight", content_weight, source.content_weight),
+            ("style_weight", style_weight, source.style_weight),
+            ("tv_weight", tv_weight, source.tv_weight),
+        )
+    }
+    for name, weight in weights.items():
+        check_number(name, weight)
+
+    given = source.weighted_layers("content", content_layers, network)
+    ratios = {}
+    for layer in given:
+        N, M = filters(layer, network), _positions(layer, H, W)
+        ratios[layer] = source.content_factor(N, M) / target.content_factor(N, M)
+    wanted = {layer: weights["content_weight"] * v * ratios[layer] for layer, v in given.items()}
+    usual = target.weighted_layers("content", list(given), network)
+    own_content, alpha = _shared_out(wanted, usual, target, "content")
+
+    given = source.weighted_layers("style", style_layers, network)
+    for layer in given:
+        N, M = filters(layer, network), _positions(layer, H, W)
+        ratios[layer] = source.style_factor(N, M, H * W) / target.style_factor(N, M, H * W)
+    wanted = {layer: weights["style_weight"] * w * ratios[layer] for layer, w in given.items()}
+    usual = target.weighted_layers("style", list(given), network)
+    own_style, beta = _shared_out(wanted, usual, target, "style")
+
+    gamma = weights["tv_weight"]
+    return {
+        "content_layers": own_content,
+        "content_weight": alpha,
+        "style_layers": own_style,
+        "style_weight": beta,
+        "tv_weight": _tv_weight(source, target, gamma, H, W) if gamma else gamma,
+    }
+
+
+def _positions(layer: str, H: int, W: int) -> int:
+    M = (H // reduction(layer)) * (W // reduction(layer))
+    if M == 0:
+        raise ValueError(f"{W}×{H} pixels are too few for {layer}")
+    return M
+
+
+def _shared_out(
+    wanted: dict[str, float], usual: dict[str, float], target: Convention, kind: str
+) -> tuple[list[str] | dict[str, float], float]:
+    """The products of weight and layer weight as one weight, and layer weights that sum to the usual ones."""
+    total = sum(wanted.values()) / sum(usual.values()) if usual else 0.0
+    own = {layer: w / total for layer, w in wanted.items()} if total else usual
+    if all(math.isclose(own[layer], usual[layer], rel_tol=1e-12) for layer in own):
+        return list(own), total
+    if kind not in target.own_layer_weights:
+        needed = ", ".join(f"{layer}: {own[layer] / usual[layer]:.3g}" for layer in own)
+        raise ValueError(
+            f"{target.name} can't do this: it has one weight for all {kind} layers, and would have to multiply them by "
+            f"{needed}; take one {kind} layer, or another target"
+        )
+    return own, total
 
 
 def _tv_weight(source: Convention, target: Convention, weight: float, H: int, W: int) -> float:
@@ -99,7 +137,7 @@ def _tv_weight(source: Convention, target: Convention, weight: float, H: int, W:
     if not target.variation(H, W):
         raise ValueError(f"{target.name} can't do this: it has no total variation; set tv_weight to 0")
     both = [source.total_variation(weight, H, W), target.total_variation(1.0, H, W)]
-    if both[0].scale != both[1].scale:
+    if both[0].pixel_scale != both[1].pixel_scale:
         raise ValueError(
             f"{target.name} can't do this: it and {source.name} weigh the differences of red, green and blue in "
             "other ratios; set tv_weight to 0"
@@ -107,7 +145,9 @@ def _tv_weight(source: Convention, target: Convention, weight: float, H: int, W:
     of_source, of_target = (tv.coefficients for tv in both)
     ratios = [of_source.get(name, 0.0) / of_target.get(name, math.nan) for name in {**of_source, **of_target}]
     if not all(math.isclose(ratio, ratios[0], rel_tol=1e-12) for ratio in ratios):
-        written = [" + ".join(f"{c:.3g} {name}" for name, c in tv.coefficients.items()) for tv in both]
+        written = [
+            " + ".join(f"{c:.3g} {VARIATIONS[name].formula}" for name, c in tv.coefficients.items()) for tv in both
+        ]
         raise ValueError(
             f"{target.name} can't do this: its total variation is {written[1]}, that of {source.name} {written[0]}; no "
             "weight makes them equal for every image; set tv_weight to 0"

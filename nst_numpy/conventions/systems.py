@@ -2,25 +2,25 @@
 
 from collections.abc import Callable
 
-from nst_numpy.conventions.terms import Convention
+from nst_numpy.conventions.convention import CONTENT_TERMS, STYLE_TERMS, VARIATIONS, Convention
 from nst_numpy.validation import check_choice
 
 PAPER = {
-    "content_term": "½ Σ (F − P)²",
-    "style_term": "Σ (G − A)² / 4N²M²",
+    "content_term": "half_sum",
+    "style_term": "paper",
     "style_layer_weights": "1/n",
     "own_layer_weights": ("style",),
     "style_weight": 1000.0,
     "pooling": "average",
     "normalize": True,
 }
-MEANS = {"content_term": "mean of (F − P)²", "style_term": "mean of squares of (G − A)/NM"}
+MEANS = {"content_term": "mean", "style_term": "mean_over_nm"}
 TORCH = {  # neural-style and its port
     **MEANS,
     "content_weight": 5.0,
     "style_weight": 100.0,
     "tv_weight": 1e-3,
-    "scale": 256.0,
+    "pixel_scale": 256.0,
     "init": "noise",
     "noise": 1e-3 / 256,
 }
@@ -33,7 +33,7 @@ def _sums(*names: str, times: float = 1.0) -> Callable[[int, int], dict[str, flo
 
 
 def _half_means(H: int, W: int) -> dict[str, float]:
-    return {"Σ |d↓|": 0.5 / max(3 * (H - 1) * W, 1), "Σ |d→|": 0.5 / max(3 * H * (W - 1), 1)}
+    return {"absolute_down": 0.5 / max(3 * (H - 1) * W, 1), "absolute_right": 0.5 / max(3 * H * (W - 1), 1)}
 
 
 CONVENTIONS: dict[str, Convention] = {
@@ -42,19 +42,19 @@ CONVENTIONS: dict[str, Convention] = {
         Convention(
             "nst_numpy",
             "this library",
-            content_term="½ mean of (F − P)²",
-            style_term="Σ (G − A)² / 4N²M²",
+            content_term="half_mean",
+            style_term="paper",
             content_layers=("conv3_4",),
             style_layers=("conv1_1", "conv2_1", "conv3_1", "conv4_1"),
             style_layer_weights="1/n",
             own_layer_weights=("content", "style"),
             style_weight=500.0,
             tv_weight=20.0,
-            variation=lambda H, W: {"½ Σ d²": 1 / (H * W)},
+            variation=lambda H, W: {"squares": 1 / (H * W)},
             pooling="average",
             normalize=True,
             steps=100,
-            scales=2,
+            pyramid=2,
             remarks="Chosen by eye for the network that comes with the library.",
         ),
         Convention(
@@ -76,13 +76,13 @@ CONVENTIONS: dict[str, Convention] = {
             "a quiz on neural style transfer of a course at Berkeley",
             **PAPER,
             optimizer="gradient_descent",
-            remarks="α, β, w_l, the layers and η are not given: here the paper's, and an η that looks after itself.",
+            remarks="α, β, w_l, the layers and η are not given: here the paper's, and an η chosen by backtracking.",
         ),
         Convention(
             "neural-style",
             "jcjohnson/neural-style, neural_style.lua",
             **TORCH,
-            variation=_sums("Σ (d↓² + d→²)", times=0.5),
+            variation=_sums("joint_squares", times=0.5),
             remarks="It adds the total variation to the gradient only, not to the loss; here to both. Its L-BFGS takes "
             "steps of fixed length; here they are searched for.",
         ),
@@ -90,7 +90,7 @@ CONVENTIONS: dict[str, Convention] = {
             "neural-style-pt",
             "ProGamerGov/neural-style-pt, neural_style.py",
             **TORCH,
-            variation=_sums("Σ |d↓|", "Σ |d→|"),
+            variation=_sums("absolute_down", "absolute_right"),
             remarks="Its L-BFGS takes steps of fixed length; here they are searched for.",
         ),
         Convention(
@@ -112,19 +112,19 @@ CONVENTIONS: dict[str, Convention] = {
             style_weight=1e4,
             tv_weight=10.0,
             variation=_half_means,
-            scale=NORMALISED,
+            pixel_scale=NORMALISED,
             optimizer="adam",
-            options={"rate": 0.3 * sum(DEVIATIONS) / 3},
+            optimizer_options={"learning_rate": 0.3 * sum(DEVIATIONS) / 3},
             steps=500,
             remarks="The rate falls to 0.8 times itself every 50 steps; here it is constant. Earlier versions had a "
             "style weight of 1000.",
         ),
         Convention(
             "gatys-pytorch",
-            "leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
-            content_term="mean of (F − P)²",
-            style_term="mean of squares of (G − A)/M",
-            style_layer_weights="1/N²",
+            "leongatys/PytorchNeuralTransferResult, NeuralTransferResult.ipynb",
+            content_term="mean",
+            style_term="mean_over_m",
+            style_layer_weights="1/N^2",
             own_layer_weights=("content", "style"),
             style_weight=1000.0,
             steps=500,
@@ -133,51 +133,51 @@ CONVENTIONS: dict[str, Convention] = {
         Convention(
             "tensorflow-tutorial",
             "tensorflow/docs, site/en/tutorials/generative/style_transfer.ipynb",
-            content_term="mean of (F − P)²",
-            style_term="mean of squares of (G − A)/M",
+            content_term="mean",
+            style_term="mean_over_m",
             content_layers=("conv5_2",),
             content_layer_weights="1/n",
             style_layer_weights="1/n",
             content_weight=1e4,
             style_weight=1e-2,
             tv_weight=30.0,
-            variation=_sums("Σ |d↓|", "Σ |d→|"),
+            variation=_sums("absolute_down", "absolute_right"),
             optimizer="adam",
-            options={"rate": 0.02, "beta1": 0.99, "epsilon": 0.1},
+            optimizer_options={"learning_rate": 0.02, "beta1": 0.99, "epsilon": 0.1},
             remarks="It clips the pixels to 0–1 after each step.",
         ),
         Convention(
             "keras",
             "keras-team/keras-io, examples/generative/neural_style_transfer.py",
-            content_term="Σ (F − P)²",
-            style_term="Σ (G − A)² / 36S²",
+            content_term="sum",
+            style_term="sum_over_pixels",
             content_layers=("conv5_2",),
             style_layer_weights="1/n",
             content_weight=2.5e-8,
             style_weight=1e-6,
             tv_weight=1e-6,
-            variation=_sums("Σ (d↓² + d→²)^1.25"),
-            scale=255.0,
+            variation=_sums("joint_power"),
+            pixel_scale=255.0,
             optimizer="gradient_descent",
-            options={"rate": 100 / 255**2},
+            optimizer_options={"learning_rate": 100 / 255**2},
             steps=4000,
             remarks="It stretches the style image to the size of the content image. Its rate falls by 4 % in 100 "
-            "steps; here it looks after itself.",
+            "steps; here it is chosen by backtracking.",
         ),
         Convention(
             "cs231n",
-            "Stanford CS231n, assignment 3 of 2018 to 2020, StyleTransfer-PyTorch.ipynb",
-            content_term="Σ (F − P)²",
-            style_term="Σ of squares of (G − A)/NM",
+            "Stanford CS231n, assignment 3 of 2018 to 2020, TransferResult-PyTorch.ipynb",
+            content_term="sum",
+            style_term="sum_over_nm",
             content_layers=("conv3_1",),
             style_layers={"conv1_1": 20000.0, "conv2_1": 500.0, "conv3_1": 12.0, "conv4_1": 1.0},
             own_layer_weights=("style",),
             content_weight=5e-2,
             tv_weight=5e-2,
-            variation=_sums("½ Σ d²", times=2.0),
-            scale=NORMALISED,
+            variation=_sums("squares", times=2.0),
+            pixel_scale=NORMALISED,
             optimizer="adam",
-            options={"rate": 3 * sum(DEVIATIONS) / 3},
+            optimizer_options={"learning_rate": 3 * sum(DEVIATIONS) / 3},
             steps=200,
             remarks="Its network is SqueezeNet, with layer 3 for content, 1, 4, 6, 7 for style; layers of VGG stand in "
             "for them. It clips the pixels, and from step 180 on the rate is 0.1 instead of 3.",
@@ -191,24 +191,30 @@ def table() -> str:
     header = ("", "content term", "style term", "α", "β", "γ", "total variation", "start", "optimiser")
     rows = [header]
     for c in CONVENTIONS.values():
-        rate = f", rate {c.options['rate']:.3g}" if "rate" in c.options else ""
+        options = c.optimizer_options
+        rate = f", rate {options['learning_rate']:.3g}" if "learning_rate" in options else ""
         weights = (f"{weight:g}" for weight in (c.content_weight, c.style_weight, c.tv_weight))
-        variation = " + ".join(c.variation(512, 512)) or "none"
-        rows.append((c.name, c.content_term, c.style_term, *weights, variation, c.init, c.optimizer + rate))
+        variation = " + ".join(VARIATIONS[name].formula for name in c.variation(512, 512)) or "none"
+        terms = CONTENT_TERMS[c.content_term].formula, STYLE_TERMS[c.style_term].formula
+        rows.append((c.name, *terms, *weights, variation, c.init, c.optimizer + rate))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines)
 
 
-def find(convention: str | Convention) -> Convention:
+def get(convention: str | Convention) -> Convention:
     """The convention of a name.
 
     Raises
     ------
     ValueError
         If there is none; the message names the nearest.
+    TypeError
+        If it is neither a name nor a convention.
     """
     if isinstance(convention, Convention):
         return convention
+    if not isinstance(convention, str):
+        raise TypeError(f"convention must be a name or a Convention, found {type(convention).__name__}")
     check_choice("convention", convention, CONVENTIONS)
     return CONVENTIONS[convention]

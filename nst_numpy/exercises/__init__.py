@@ -7,20 +7,26 @@
 >>> report.passed, report.diagnosis
 (False, ['missing-normaliser'])
 
-`start(names)` gives the text of a file to fill in, `notebook(names)` a notebook, `check` checks one function,
-`check_file` a file in a process of its own, with limits, and `hint` helps in three steps. `bugs` has broken functions
-to judge.
+`start(names)` gives the text of a file to fill in, `notebook(names)` a notebook. `check` checks one function,
+`check_file` a file, in a process of its own and with limits. `hint` helps in three steps. `bugs` has broken functions
+to find the mistake in.
 """
 
-from nst_numpy.exercises.catalogue import EXERCISES
 from nst_numpy.exercises.checker import Report, check
 from nst_numpy.exercises.codes import CODES
 from nst_numpy.exercises.runner import check_file
-from nst_numpy.exercises.sheets import hint, notebook, start
+from nst_numpy.exercises.sheets import Bug, bugs, hint, notebook, start
+from nst_numpy.exercises.topics import EXERCISES
 
-__all__ = ["CODES", "Report", "check", "check_file", "hint", "names", "notebook", "start"]
+__all__ = ["CODES", "Bug", "Report", "bugs", "check", "check_file", "hint", "names", "notebook", "start"]
 
 
 def names() -> list[str]:
-    """The names of all exercises, in the order of the way from a loss to the pixels."""
+    """The names of all exercises, by topic.
+
+    Examples
+    --------
+    >>> names()[:2]
+    ['relu_backward', 'conv_backward_input']
+    """
     return list(EXERCISES)

@@ -1,17 +1,29 @@
 """One pass forward and one back, step by step: at every layer the formula, the shape, the values, and a check.
 
-The pass is that of `network` and `objective`, written out once more with the functions of `layers` and `losses`, in
-float64. What arrives at each layer is compared with finite differences of the rest of the network above it.
+The pass is that of `network` and `objective`, layer by layer, in float64 and on the plain layers. What arrives at each
+layer is compared with finite differences of the rest of the network above it.
 """
 
+import dataclasses
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from nst_numpy import layers, losses
+from nst_numpy.backends import plain
 from nst_numpy.checking import GradientCheck, gradcheck
-from nst_numpy.objective import Objective
+from nst_numpy.losses import feature_matrix
+from nst_numpy.network import VGG
+from nst_numpy.objective import ContentTerm, Objective, StyleTerm
+from nst_numpy.topology import is_convolution
+
+# Of the terms, by name: the loss, and what it injects at its layer.
+FORMULAS = {
+    "content": ("α v ½ Σ (F − P)²", "α v (F − P)"),
+    "style": ("β w Σ (G − A)² / 4N²M²", "β w (G − A) F / N²M²"),
+}
 
 
 @dataclass(frozen=True)
@@ -100,96 +112,84 @@ def trace(objective: Objective, x: np.ndarray, *, samples: int = 10, seed: int =
     -------
     Trace
     """
-    network = objective.network
-    convolutions = {l: (k.astype(np.float64), b.astype(np.float64)) for l, (k, b) in network.convolutions.items()}
-    P = {l: p.astype(np.float64) for l, p in objective.P.items()}
-    A = {l: a.astype(np.float64) for l, a in objective.A.items()}
-    deepest = max(network.layers.index(l) for l in {**P, **A})
-    names = network.layers[: deepest + 1]
-    pool, pool_backward = {
-        "average": (layers.average_pool_forward, layers.average_pool_backward),
-        "max": (layers.max_pool_forward, layers.max_pool_backward),
-    }[network.pooling]
+    network = _in_float64(objective.network)
+    terms = [_in_float64(term) for term in objective.terms]
+    of_layer: dict[str | None, list[Any]] = {}
+    for term in terms:
+        of_layer.setdefault(term.layer and network.canonical(term.layer), []).append(term)
+    deepest = max((network.layers.index(layer) for layer in of_layer if layer), default=-1)
+    names = ["input", *network.layers[: deepest + 1]]
+    pairs = [network.layer(name) for name in names]
     steps: list[Step] = []
-
-    def through(name: str, a: np.ndarray) -> np.ndarray:
-        if name in convolutions:
-            return layers.relu_forward(layers.conv_forward(a, *convolutions[name]))
-        return pool(a)
-
-    def loss_at(name: str, a: np.ndarray) -> float:
-        F, loss = losses.feature_matrix(a), 0.0
-        if name in P:
-            loss += objective.content_weights[name] * losses.content_loss(F, P[name])
-        if name in A:
-            loss += objective.style_weights[name] * losses.style_loss(F, A[name])
-        return loss
 
     def loss_from(k: int, a: np.ndarray) -> float:
         """The losses at layer k and above, as a function of the response of layer k."""
-        total = loss_at(names[k], a)
-        for name in names[k + 1 :]:
-            a = through(name, a)
-            total += loss_at(name, a)
+        total = sum(term(a)[0] for term in of_layer.get(names[k], ()))
+        for name, (forward, _) in zip(names[k + 1 :], pairs[k + 1 :], strict=True):
+            a = forward(a)
+            total += sum(term(a)[0] for term in of_layer.get(name, ()))
         return total
 
-    def checked(function, gradient: np.ndarray, at: np.ndarray) -> GradientCheck:
+    def checked(function: Callable[[np.ndarray], float], gradient: np.ndarray, at: np.ndarray) -> GradientCheck:
         h = 1e-5 * max(1.0, float(np.abs(at).mean()))
         return gradcheck(function, gradient, at, mode="sample", samples=samples, seed=seed, h=h, rtol=1e-5)
 
     x = np.asarray(x, np.float64)
-    a = (255 * x - network.mean) * network.scale
     steps.append(Step("forward", "image", "x", x))
-    steps.append(Step("forward", "input", "(255 x − mean) · scale", a))
-    inputs, total = [], 0.0
-    for name in names:
+    a, inputs, total = x, [], 0.0
+    injected: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for name, (forward, _) in zip(names, pairs, strict=True):
         inputs.append(a)
-        a = through(name, a)
-        formula = "a = max(0, a ∗ kernel + bias)" if name in convolutions else f"a = {network.pooling} of 2×2"
-        steps.append(Step("forward", name, formula, a))
-        F = losses.feature_matrix(a)
-        if name in P:
-            value = objective.content_weights[name] * losses.content_loss(F, P[name])
-            steps.append(Step("loss", name, "α v ½ Σ (F − P)²", np.array(value)))
-            total += value
-        if name in A:
-            value = objective.style_weights[name] * losses.style_loss(F, A[name])
-            steps.append(Step("loss", name, "G = F Fᵀ", losses.gram(F)))
-            steps.append(Step("loss", name, "β w Σ (G − A)² / 4N²M²", np.array(value)))
-            total += value
-    outputs = [*inputs[1:], a]
-
-    da = None
-    for k in reversed(range(len(names))):
-        name, a = names[k], outputs[k]
-        F = losses.feature_matrix(a)
-        injected = []
-        if name in P:
-            dF = objective.content_weights[name] * losses.content_gradient(F, P[name])
-            injected.append(("injected: α v (F − P)", dF))
-        if name in A:
-            dF = objective.style_weights[name] * losses.style_gradient(F, A[name])
-            injected.append(("injected: β w (G − A) F / N²M²", dF))
-        for formula, dF in injected:
-            steps.append(Step("backward", name, formula, dF))
-            dF = dF.T.reshape(a.shape)
-            da = dF if da is None else da + dF
-        arrived = "dL/da: injected + from above" if injected and k < deepest else "dL/da"
-        steps.append(Step("backward", name, arrived, da, checked(lambda a, k=k: loss_from(k, a), da, a)))
-        if name in convolutions:
-            da = layers.conv_backward_input(layers.relu_backward(da, a), convolutions[name][0])
+        a = forward(a)
+        if name == "input":
+            formula = "(255 x − mean) · scale"
         else:
-            da = pool_backward(da, inputs[k])
+            formula = "a = max(0, a ∗ kernel + bias)" if is_convolution(name) else f"a = {network.pooling} of 2×2"
+        steps.append(Step("forward", name, formula, a))
+        for term in of_layer.get(name, ()):
+            value, gradient = term(a)
+            loss, injects = FORMULAS.get(term.name, (term.name, f"∂{term.name}/∂a"))
+            if isinstance(term, StyleTerm):
+                steps.append(Step("loss", name, "G = F Fᵀ", term.backend.gram(a)))
+            steps.append(Step("loss", name, loss, np.array(value)))
+            injected.setdefault(name, []).append((injects, gradient(None) if callable(gradient) else gradient))
+            total += value
 
-    tv, tv_gradient = objective.total_variation(x)
-    gradient = 255 * network.scale * da + tv_gradient
-    total += tv
+    da = np.zeros_like(a)
+    for k in reversed(range(len(names))):
+        name, (_, backward) = names[k], pairs[k]
+        response = inputs[k + 1] if k + 1 < len(names) else a
+        for formula, gradient in injected.get(name, ()):
+            values = feature_matrix(gradient) if "F" in formula else gradient  # the paper's N × M
+            steps.append(Step("backward", name, f"injected: {formula}", values))
+            da = da + gradient
+        if name != "input":
+            arrived = "dL/da: injected + from above" if name in injected and k < len(names) - 1 else "dL/da"
+            check = checked(lambda a, k=k: loss_from(k, a), da, response)  # type: ignore[misc]
+            steps.append(Step("backward", name, arrived, da, check))
+        da = backward(da, inputs[k])
+
+    at_pixels = [term(x) for term in of_layer.get(None, ())]
+    for term, (value, of_pixels) in zip(of_layer.get(None, ()), at_pixels, strict=True):
+        steps.append(Step("loss", "image", "γ TV" if term.name == "tv" else term.name, np.array(value)))
+        total += value
+        da = of_pixels(da) if callable(of_pixels) else da + of_pixels
 
     def whole(x: np.ndarray) -> float:
-        a = through(names[0], (255 * x - network.mean) * network.scale)
-        return loss_from(0, a) + objective.total_variation(x)[0]
+        return loss_from(0, pairs[0][0](x)) + sum(term(x)[0] for term in of_layer.get(None, ()))
 
-    steps.append(Step("loss", "image", "γ TV", np.array(tv)))
     steps.append(Step("loss", "all", "L", np.array(total)))
-    steps.append(Step("backward", "image", "dL/dx = 255 scale · da + γ ∂TV/∂x", gradient, checked(whole, gradient, x)))
-    return Trace(steps, total, gradient)
+    steps.append(Step("backward", "image", "dL/dx = 255 scale · da + γ ∂TV/∂x", da, checked(whole, da, x)))
+    return Trace(steps, total, da)
+
+
+def _in_float64(part: Any) -> Any:
+    """A network or a term with its arrays in float64, on the plain layers."""
+    if isinstance(part, VGG):
+        weights = {l: (k.astype(np.float64), b.astype(np.float64)) for l, (k, b) in part.convolutions.items()}
+        return dataclasses.replace(part, convolutions=weights, backend="plain")
+    if isinstance(part, ContentTerm):
+        return dataclasses.replace(part, P=part.P.astype(np.float64))
+    if isinstance(part, StyleTerm):
+        return dataclasses.replace(part, A=part.A.astype(np.float64), backend=plain)
+    return part

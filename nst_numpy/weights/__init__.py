@@ -7,15 +7,19 @@ from nst_numpy.weights.files import convert, first_filters, load, locate, save, 
 from nst_numpy.weights.normalization import measure_mean_responses, normalize_network, sample_images
 from nst_numpy.weights.random import random_network
 
+load_weights, save_weights = load, save  # their names in `nst_numpy`
+
 __all__ = [
     "convert",
     "first_filters",
     "load",
+    "load_weights",
     "locate",
     "measure_mean_responses",
     "normalize_network",
     "random_network",
     "sample_images",
     "save",
+    "save_weights",
     "summary",
 ]

@@ -1,64 +1,90 @@
-"""What conventions are made of: terms as systems write them, and the factors that make them of the paper's."""
+"""What conventions are made of: the terms as systems write them, and the factors that make them of the paper's."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from nst_numpy import losses
 from nst_numpy.network import VGG
 from nst_numpy.topology import FILTERS, block, canonical, layer_names
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_choice, check_number
 
-# The content term of a layer as a system writes it, and the factor a(N, M) that makes it of L_content.
-CONTENT_TERMS: dict[str, Callable[[int, int], float]] = {
-    "½ Σ (F − P)²": lambda N, M: 1.0,
-    "Σ (F − P)²": lambda N, M: 2.0,
-    "½ mean of (F − P)²": lambda N, M: 1 / (N * M),
-    "mean of (F − P)²": lambda N, M: 2 / (N * M),
+
+@dataclass(frozen=True)
+class ContentForm:
+    """The content term of a layer as a system writes it, and the factor a(N, M) that makes it of L_content."""
+
+    formula: str
+    factor: Callable[[int, int], float]
+
+
+@dataclass(frozen=True)
+class StyleForm:
+    """The style term of a layer as a system writes it, and the factor b(N, M, S) that makes it of E."""
+
+    formula: str
+    factor: Callable[[int, int, int], float]
+
+
+CONTENT_TERMS = {
+    "half_sum": ContentForm("½ Σ (F − P)²", lambda N, M: 1.0),
+    "sum": ContentForm("Σ (F − P)²", lambda N, M: 2.0),
+    "half_mean": ContentForm("½ mean of (F − P)²", lambda N, M: 1 / (N * M)),
+    "mean": ContentForm("mean of (F − P)²", lambda N, M: 2 / (N * M)),
 }
 
-# The style term of a layer as a system writes it, and the factor b(N, M, S) that makes it of E.
-STYLE_TERMS: dict[str, Callable[[int, int, int], float]] = {
-    "Σ (G − A)² / 4N²M²": lambda N, M, S: 1.0,
-    "Σ of squares of (G − A)/NM": lambda N, M, S: 4.0,
-    "mean of squares of (G − A)/M": lambda N, M, S: 4.0,
-    "mean of squares of (G − A)/NM": lambda N, M, S: 4 / N**2,
-    "Σ (G − A)² / 36S²": lambda N, M, S: N**2 * M**2 / (9 * S**2),
+STYLE_TERMS = {
+    "paper": StyleForm("Σ (G − A)² / 4N²M²", lambda N, M, S: 1.0),
+    "sum_over_nm": StyleForm("Σ of squares of (G − A)/NM", lambda N, M, S: 4.0),
+    "mean_over_m": StyleForm("mean of squares of (G − A)/M", lambda N, M, S: 4.0),
+    "mean_over_nm": StyleForm("mean of squares of (G − A)/NM", lambda N, M, S: 4 / N**2),
+    "sum_over_pixels": StyleForm("Σ (G − A)² / 36S²", lambda N, M, S: N**2 * M**2 / (9 * S**2)),
 }
 
 # The weight of a layer for which none is given, in a list of n layers.
 LAYER_WEIGHTS: dict[str, Callable[[int, int], float]] = {
     "1": lambda n, N: 1.0,
     "1/n": lambda n, N: 1 / n,
-    "1/N²": lambda n, N: 1 / N**2,
+    "1/N^2": lambda n, N: 1 / N**2,
 }
+
+Layers = Iterable[str] | Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Variation:
-    """A sum over the differences of neighbouring pixels: its value, its gradient, and its degree.
+    """A sum over the differences of neighbouring pixels: its formula, value, gradient, and degree.
 
-    variation(s x) = s^degree · variation(x).
+    In the formula d↓ is a difference down the image, d→ one to the right, and d either. The degree says how the value
+    scales: variation(s x) = s^degree · variation(x).
     """
 
+    formula: str
     value: Callable[[np.ndarray], float]
     gradient: Callable[[np.ndarray], np.ndarray]
     degree: float
 
 
-def _variation(value: Callable, gradient: Callable, degree: float, **keywords) -> Variation:
-    return Variation(partial(value, **keywords), partial(gradient, **keywords), degree)
-
-
-# d↓ is a difference down the image, d→ one to the right, and d either.
-VARIATIONS: dict[str, Variation] = {
-    "½ Σ d²": Variation(losses.total_variation, losses.total_variation_gradient, 2),
-    "Σ |d↓|": _variation(losses.absolute_variation, losses.absolute_variation_gradient, 1, axis=0),
-    "Σ |d→|": _variation(losses.absolute_variation, losses.absolute_variation_gradient, 1, axis=1),
-    "Σ (d↓² + d→²)": _variation(losses.joint_variation, losses.joint_variation_gradient, 2, power=1),
-    "Σ (d↓² + d→²)^1.25": _variation(losses.joint_variation, losses.joint_variation_gradient, 2.5, power=1.25),
+VARIATIONS = {
+    "squares": Variation("½ Σ d²", losses.total_variation, losses.total_variation_gradient, 2),
+    "absolute_down": Variation(
+        "Σ |d↓|", partial(losses.absolute_variation, axis=0), partial(losses.absolute_variation_gradient, axis=0), 1
+    ),
+    "absolute_right": Variation(
+        "Σ |d→|", partial(losses.absolute_variation, axis=1), partial(losses.absolute_variation_gradient, axis=1), 1
+    ),
+    "joint_squares": Variation(
+        "Σ (d↓² + d→²)", partial(losses.joint_variation, power=1), partial(losses.joint_variation_gradient, power=1), 2
+    ),
+    "joint_power": Variation(
+        "Σ (d↓² + d→²)^1.25",
+        partial(losses.joint_variation, power=1.25),
+        partial(losses.joint_variation_gradient, power=1.25),
+        2.5,
+    ),
 }
 
 
@@ -70,24 +96,24 @@ class TotalVariation:
     ----------
     coefficients : dict of str to float
         c for each term, a name of `VARIATIONS`.
-    scale : tuple of three floats, optional
+    pixel_scale : tuple of three floats, optional
         s, where red, green and blue are scaled differently.
     """
 
     coefficients: dict[str, float]
-    scale: tuple[float, float, float] | None = None
+    pixel_scale: tuple[float, float, float] | None = None
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient at the image x, of shape (H, W, 3).
 
         The variable is u = s x, so the chain rule multiplies the gradient with respect to u by s.
         """
-        u = x if self.scale is None else np.asarray(self.scale, x.dtype) * x
+        u = x if self.pixel_scale is None else np.asarray(self.pixel_scale, x.dtype) * x
         value, gradient = 0.0, np.zeros_like(x)
         for name, c in self.coefficients.items():
             value += c * VARIATIONS[name].value(u)
             gradient += c * VARIATIONS[name].gradient(u)
-        return value, gradient if self.scale is None else np.asarray(self.scale, x.dtype) * gradient
+        return value, gradient if self.pixel_scale is None else np.asarray(self.pixel_scale, x.dtype) * gradient
 
 
 @dataclass(frozen=True)
@@ -98,18 +124,18 @@ class Convention:
     ----------
     name, source : str
     content_term, style_term : str
-        Names of `CONTENT_TERMS` and `STYLE_TERMS`.
+        Names from `CONTENT_TERMS` and `STYLE_TERMS`, such as "half_sum" and "paper".
     content_layers, style_layers : tuple of str, or mapping of str to float
         Those used by default.
     content_layer_weights, style_layer_weights : str
-        Names of `LAYER_WEIGHTS`: v_l and w_l for layers that are given without weights.
+        Names from `LAYER_WEIGHTS`: v_l and w_l for layers that are given without weights.
     own_layer_weights : tuple of str
         "content", "style": for which of them a user of the system can weigh the layers one by one.
     content_weight, style_weight, tv_weight : float
         α, β and γ.
     variation : callable
         `variation(H, W)` gives the coefficients of `TotalVariation` for γ = 1; empty where the system has none.
-    scale : float or tuple of three floats
+    pixel_scale : float or tuple of three floats
         What turns differences of pixels in 0–1 into those of the variable whose variation the system measures.
     pooling, init, optimizer : str
     normalize : bool
@@ -118,9 +144,12 @@ class Convention:
     noise : float or None
         What white noise is: None for uniform in 0–1, else the standard deviation of a normal distribution around the
         mean colour of the network.
-    options : mapping of str to float
+    optimizer_options : mapping of str to float
         For the optimiser, in the units of images in 0–1.
-    steps, scales : int
+    steps : int
+        Iterations at each size.
+    pyramid : int
+        Where a user names one size: the number of sizes from coarse to fine, each half of the next.
     remarks : str
         What the system does that is not reproduced here, and what its source leaves open.
     """
@@ -138,16 +167,22 @@ class Convention:
     style_weight: float = 1.0
     tv_weight: float = 0.0
     variation: Callable[[int, int], dict[str, float]] = field(default=lambda H, W: {}, repr=False)
-    scale: float | tuple[float, float, float] = 1.0
+    pixel_scale: float | tuple[float, float, float] = 1.0
     pooling: str = "max"
     normalize: bool = False
     init: str = "content"
     noise: float | None = None
     optimizer: str = "lbfgs"
-    options: Mapping[str, float] = field(default_factory=dict)
+    optimizer_options: Mapping[str, float] = field(default_factory=dict)
     steps: int = 1000
-    scales: int = 1
+    pyramid: int = 1
     remarks: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("content term", self.content_term, CONTENT_TERMS)
+        check_choice("style term", self.style_term, STYLE_TERMS)
+        check_choice("rule for layer weights", self.content_layer_weights, LAYER_WEIGHTS)
+        check_choice("rule for layer weights", self.style_layer_weights, LAYER_WEIGHTS)
 
     def __str__(self) -> str:
         def text(value) -> str:
@@ -158,21 +193,23 @@ class Convention:
             return f"{value:.4g}" if isinstance(value, float) else str(value)
 
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["variation"] = self.variation(512, 512)
+        values["content_term"] = CONTENT_TERMS[self.content_term].formula
+        values["style_term"] = STYLE_TERMS[self.style_term].formula
+        values["variation"] = {VARIATIONS[name].formula: c for name, c in self.variation(512, 512).items()}
         lines = {name: text(value) for name, value in values.items() if value not in ((), {}, "")}
         if self.noise is None:
             lines["noise"] = "uniform in 0–1"
         if "variation" in lines:
-            lines["variation"] += " (for 512 × 512 pixels, times scale)"
+            lines["variation"] += " (for 512 × 512 pixels, times pixel scale)"
         return "\n".join(f"{name.replace('_', ' ')}: {line}" for name, line in lines.items())
 
     def content_factor(self, N: int, M: int) -> float:
         """What L_content of a layer with N filters and M positions is multiplied by, for α = v = 1."""
-        return CONTENT_TERMS[self.content_term](N, M)
+        return CONTENT_TERMS[self.content_term].factor(N, M)
 
     def style_factor(self, N: int, M: int, S: int) -> float:
         """What E of a layer with N filters and M positions is multiplied by, for β = w = 1 and S pixels."""
-        return STYLE_TERMS[self.style_term](N, M, S)
+        return STYLE_TERMS[self.style_term].factor(N, M, S)
 
     def total_variation(self, weight: float, height: int, width: int) -> TotalVariation:
         """γ TV for images of a size.
@@ -186,24 +223,13 @@ class Convention:
         if weight and not coefficients:
             raise ValueError(f"{self.name} has no total variation: tv_weight must be 0, found {weight:g}")
         coefficients = {name: weight * c for name, c in coefficients.items()} if weight else {}
-        if isinstance(self.scale, tuple):
-            return TotalVariation(coefficients, self.scale)
-        return TotalVariation({name: c * self.scale ** VARIATIONS[name].degree for name, c in coefficients.items()})
-
-    def loss_weight(self, kind: str, weight: float | None) -> float:
-        """α, β or γ (kind "content", "style" or "tv"): the one given, or that of the system.
-
-        Raises
-        ------
-        ValueError
-            If it is negative or no number.
-        """
-        weight = getattr(self, f"{kind}_weight") if weight is None else weight
-        check_number(f"{kind}_weight", weight)
-        return float(weight)
+        if isinstance(self.pixel_scale, tuple):
+            return TotalVariation(coefficients, self.pixel_scale)
+        scaled = {name: c * self.pixel_scale ** VARIATIONS[name].degree for name, c in coefficients.items()}
+        return TotalVariation(scaled)
 
     def weighted_layers(
-        self, kind: str, layers: Iterable[str] | Mapping[str, float] | None, network: VGG | None = None
+        self, kind: Literal["content", "style"], layers: Layers | None, network: VGG | None = None
     ) -> dict[str, float]:
         """Canonical names of layers with their weights v_l or w_l.
 
@@ -218,26 +244,34 @@ class Convention:
         Raises
         ------
         ValueError
-            If the network has no such layer, or a weight is negative or no number.
+            If the network has no such layer, one is named twice, or a weight is negative or not finite.
+        TypeError
+            If the layers are no names, or a weight is no number.
         """
         names = layer_names("vgg19") if network is None else network.layers
+        usual, rule = (
+            (self.content_layers, self.content_layer_weights)
+            if kind == "content"
+            else (self.style_layers, self.style_layer_weights)
+        )
         if layers is None:
-            layers = self.content_layers if kind == "content" else self.style_layers
-            if network is not None:
-                nearest = {_nearest(layer, network): layer for layer in layers}
-                weighted = isinstance(layers, Mapping)
-                layers = {new: layers[old] for new, old in nearest.items()} if weighted else list(nearest)
+            nearest = {layer if network is None else _nearest(layer, network): layer for layer in usual}
+            layers = {new: usual[old] for new, old in nearest.items()} if isinstance(usual, Mapping) else list(nearest)
         if isinstance(layers, str):
             layers = [layers]
         if not isinstance(layers, Iterable):
-            raise ValueError(f"{kind}_layers must be names of layers, found {layers!r}")
+            raise TypeError(f"{kind}_layers must be names of layers, found {layers!r}")
         if not isinstance(layers, Mapping):
-            layers = [canonical(layer, names) for layer in layers]
-            rule = LAYER_WEIGHTS[self.content_layer_weights if kind == "content" else self.style_layer_weights]
-            layers = {layer: rule(len(layers), filters(layer, network)) for layer in layers}
+            listed = [canonical(layer, names) for layer in layers]
+            if len(set(listed)) < len(listed):
+                raise ValueError(f"{kind}_layers names a layer twice: {', '.join(listed)}")
+            layers = {layer: LAYER_WEIGHTS[rule](len(listed), filters(layer, network)) for layer in listed}
         for layer, weight in layers.items():
             check_number(f"the weight of {layer}", weight)
-        return {canonical(layer, names): float(weight) for layer, weight in layers.items()}
+        weights = {canonical(layer, names): float(weight) for layer, weight in layers.items()}
+        if len(weights) < len(layers):
+            raise ValueError(f"{kind}_layers names a layer twice: {', '.join(layers)}")
+        return weights
 
 
 def filters(layer: str, network: VGG | None = None) -> int:

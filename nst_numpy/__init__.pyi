@@ -1,0 +1,51 @@
+from . import colors, conventions, exercises, images, layers, losses, optimize, samples, weights
+from .checking import GradientCheck, gradcheck
+from .inspection.network_checks import check_layers, check_network
+from .inspection import plots
+from .inspection.receptive import Patch, receptive_field, top_patches
+from .inspection.tracing import Trace, trace
+from .network import VGG
+from .objective import Objective, Term
+from .optimize import OptimizeResult, minimize
+from .painting import paint
+from .result import TransferResult
+from .settings import Settings
+from .stylize import reconstruct, texture, transfer
+from .weights import load_weights, random_network, save_weights
+
+__version__: str
+__all__ = [
+    "VGG",
+    "GradientCheck",
+    "Objective",
+    "OptimizeResult",
+    "Patch",
+    "Settings",
+    "Term",
+    "Trace",
+    "TransferResult",
+    "check_layers",
+    "check_network",
+    "colors",
+    "conventions",
+    "exercises",
+    "gradcheck",
+    "images",
+    "layers",
+    "load_weights",
+    "losses",
+    "minimize",
+    "optimize",
+    "paint",
+    "plots",
+    "random_network",
+    "receptive_field",
+    "reconstruct",
+    "samples",
+    "save_weights",
+    "texture",
+    "top_patches",
+    "trace",
+    "transfer",
+    "weights",
+]

@@ -1,0 +1,218 @@
+"""From images and settings to a picture: what is loaded, minimised at each size, and recorded on the way."""
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from nst_numpy import colors, images
+from nst_numpy import weights as weight_files
+from nst_numpy.network import VGG
+from nst_numpy.objective import Objective
+from nst_numpy.result import TransferResult
+from nst_numpy.run import Losses, Stage, interruptible, run
+from nst_numpy.settings import STARTS, Settings
+from nst_numpy.validation import check_number
+
+Callback = Callable[[int, np.ndarray, Losses], None]
+
+
+def paint(
+    content: Any,
+    style: Any,
+    settings: Settings,
+    *,
+    every: int = 0,
+    callback: Callback | None = None,
+    progress: bool = True,
+) -> TransferResult:
+    """Paint with settings that are given as one object: what `transfer`, `texture` and `reconstruct` do.
+
+    Parameters
+    ----------
+    content, style, every, callback, progress
+        As in `transfer`.
+    settings : Settings
+
+    Returns
+    -------
+    TransferResult
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError, KeyboardInterrupt
+        As `transfer`.
+
+    Examples
+    --------
+    >>> from nst_numpy import Settings, paint, samples
+    >>> settings = Settings(size=(48,), steps=2)
+    >>> paint(samples.portrait(), samples.woodcut_waves(64), settings, progress=False).settings is settings
+    True
+    """
+    check_number("every", every, whole=True)
+    with interruptible():  # a second Ctrl-C may not take the picture that the first one left
+        motif = Motif(content, style, settings)
+        sizes = settings.sizes(*motif.content.shape[:2])
+        steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
+        stages = (motif.stage(size, number) for size, number in zip(sizes, steps, strict=True))
+        first = next(stages)  # what is wrong with the input shows before the progress bar does
+        start = motif.start(first.shape)
+        with Recorder(motif, sizes, steps, every, callback, progress) as record:
+            outcome = run(
+                chain([first], stages), start, _resized, record, settings.optimizer, **settings.optimizer_options
+            )
+        message = outcome.message
+        if not outcome.complete:
+            message += f"; this is the best picture so far, after step {outcome.steps} of {sum(steps)}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+        picture = motif.finished(_resized(outcome.x, motif.content.shape))
+        return TransferResult(
+            images.to_uint8(picture), record.history, message, outcome.complete, settings, record.frames
+        )
+
+
+def _resized(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return x if x.shape == shape else images.load(x.clip(0, 1), shape=shape[:2])
+
+
+class Motif:
+    """The images of a painting in the colors they are painted in, and the network that looks at them."""
+
+    def __init__(self, content: Any, style: Any, settings: Settings):
+        self.settings = settings
+        self.original = self.content = _load("content", content, settings.largest)
+        styles = style if isinstance(style, list | tuple) else [style]
+        self.styles = [self._style(source) for source in styles]
+        if settings.keep_colors == "statistics":
+            self.styles = [colors.match_colors(image, self.content) for image in self.styles]
+        elif settings.keep_colors == "luminance":
+            self.styles = [colors.luminance(image, like=self.content) for image in self.styles]
+            self.content = colors.luminance(self.content)
+        self.network = _network(settings)
+        self._original_at = cache(lambda height, width: images.load(self.original, shape=(height, width)))
+
+    def _style_size(self, size: int) -> int:
+        return max(1, round(self.settings.style_scale * size))
+
+    def _style(self, source: Any) -> np.ndarray:
+        image, size = _load("style", source), self._style_size(self.settings.largest)
+        if 2 * max(image.shape) < size:
+            height, width = image.shape[:2]
+            warnings.warn(
+                f"the style image of {width}×{height} pixels is enlarged {size / max(height, width):.1f} times: its "
+                "strokes will be blurred; a larger image, or a smaller style_scale, gives sharper ones",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return images.load(image, size)
+
+    def stage(self, size: int, steps: int) -> Stage:
+        """What is minimised at a size, the targets computed."""
+        settings, content = self.settings, images.load(self.content, size)
+        objective = Objective.from_images(
+            self.network,
+            content,
+            [images.load(image, self._style_size(size)) for image in self.styles],
+            content_layers=settings.content_layers,
+            style_layers=settings.style_layers,
+            content_weight=settings.content_weight,
+            style_weight=settings.style_weight,
+            tv_weight=settings.tv_weight,
+            style_blend=settings.style_blend,
+            convention=settings.convention,
+        )
+        return Stage(objective, content.shape, steps)
+
+    def start(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The picture to start from, with its share of white noise."""
+        init, noise = self.settings.init, self.settings.init_noise
+        named = init if isinstance(init, str) and init in STARTS else None
+        if named == "noise":
+            named, noise = "gray", 1.0
+        if named == "gray":
+            picture = np.full(shape, 0.5, np.float32)
+        elif named:
+            picture = images.load({"content": self.content, "style": self.styles[0]}[named], shape=shape[:2])
+        else:
+            picture = _load("init", init, shape=shape[:2])
+        if noise:
+            rng, deviation = np.random.default_rng(self.settings.seed), self.settings.convention.noise
+            if deviation is None:
+                white = rng.random(shape, dtype=np.float32)
+            else:
+                white = (self.network.mean / 255 + deviation * rng.standard_normal(shape)).astype(np.float32)
+            picture = np.float32(1 - noise) * picture + np.float32(noise) * white
+        return colors.luminance(picture) if self.settings.keep_colors == "luminance" else picture
+
+    def finished(self, x: np.ndarray) -> np.ndarray:
+        """The picture as it is shown: with the colors of the photograph, where they are kept. Not clipped."""
+        if self.settings.keep_colors != "luminance":
+            return x
+        return colors.with_luminance(self._original_at(*x.shape[:2]), x)
+
+
+class Recorder:
+    """What is kept of a run: the history, the frames, the progress bar, and the user's callback."""
+
+    def __init__(
+        self,
+        motif: Motif,
+        sizes: list[int],
+        steps: tuple[int, ...],
+        every: int,
+        callback: Callback | None,
+        progress: bool,
+    ):
+        self.history: list[Losses] = []
+        self.frames: list[np.ndarray] = []
+        self._last = -1
+        self._motif, self._every, self._callback, self._total = motif, every, callback, sum(steps)
+        # The work that is done after each step, in steps at full size, for the remaining time: it grows with the area.
+        costs = [cost for size, n in zip(sizes, steps, strict=True) for cost in [(size / sizes[-1]) ** 2] * n]
+        self._work = np.cumsum([0.0, *costs])
+        form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+        self._bar = tqdm(total=self._work[-1], disable=not progress, bar_format=form)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def __call__(self, step: int, x: np.ndarray, losses: Losses) -> None:
+        """Record a step, as `run` wants it."""
+        repeated = step == self._last  # a size begins, with the picture of the last step scaled up
+        losses = {**losses, "size": max(x.shape)}
+        self.history.append(losses)
+        shown = {name: f"{losses[name]:.3g}" for name in ("total", "content", "style", "tv")}
+        self._bar.set_postfix({"step": f"{step}/{self._total}", "size": losses["size"], **shown}, refresh=False)
+        self._bar.update(self._work[step] - self._bar.n)
+        keep = bool(self._every) and step % self._every == 0 and not repeated
+        self._last = step
+        if not keep and not self._callback:
+            return
+        image = self._motif.finished(x)
+        if keep:
+            self.frames.append(images.to_uint8(image))
+        if self._callback:
+            self._callback(step, image, losses)
+
+
+def _load(what: str, source: Any, size: int | None = None, shape: tuple[int, int] | None = None) -> np.ndarray:
+    try:
+        return images.load(source, size, shape=shape)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{what} image: {error}") from None
+
+
+def _network(settings: Settings) -> VGG:
+    """The network; a file is read in the way of the convention."""
+    if isinstance(settings.weights, VGG):
+        return settings.weights
+    convention = settings.convention
+    return weight_files.load(settings.weights, pooling=convention.pooling, normalize=convention.normalize)

@@ -1,0 +1,87 @@
+"""What a painting gives: the picture, and how it came about."""
+
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nst_numpy import images
+from nst_numpy.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class TransferResult:
+    """What `transfer`, `texture` and `reconstruct` return; a notebook shows it as the picture.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (H, W, 3)
+        The best picture found.
+    history : list of dict of str to float
+        For each size, the losses at its start and after every step: "total", "content", "style", "tv", and each style
+        layer by its name. They are weighted, and add up: total = content + style + tv, style = the sum over its layers.
+        Beside them the "size", the longer side in pixels.
+    message : str
+        Why the run ended.
+    complete : bool
+        False if it was interrupted, or a loss became not finite; `image` is the best until then.
+    settings : Settings
+        With which it was made.
+    frames : list of ndarray of uint8, shape (h, w, 3)
+        The pictures on the way, if `every` asked for them, each at the size at which it was painted.
+    """
+
+    image: np.ndarray
+    history: list[dict[str, float]]
+    message: str
+    complete: bool
+    settings: Settings
+    frames: list[np.ndarray] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        loss = f", total loss {self.history[-1]['total']:.4g}" if self.history else ""
+        return f"TransferResult({width}×{height} pixels{loss}, {self.message})"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture to a file; the suffix names the format. PNG, JPEG, WebP and TIFF also hold the settings.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            If the suffix is no image format, or the folder does not exist.
+        """
+        images.save(self.image, path, description=self.settings.to_json())
+
+    def save_animation(self, path: str | os.PathLike[str], *, seconds: float = 5.0) -> None:
+        """Write the way to the picture as an animation, its end for a second; a GIF, WebP or animated PNG.
+
+        Parameters
+        ----------
+        path : path
+        seconds : float
+            How long the way takes.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            If there are no frames, the suffix is no format that moves, or the folder does not exist.
+        """
+        if not self.frames:
+            raise ValueError("there are no frames to animate: ask for them with transfer(..., every=5), for example")
+        images.save_animation([*self.frames, self.image], path, seconds)
+
+    def save_losses(self, path: str | os.PathLike[str]) -> None:
+        """Write the losses: to a .csv file as a table with a row for each entry of the history, else as a plot.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            If the suffix is no format of a table or a plot, or the folder does not exist.
+        """
+        from nst_numpy.inspection import plots  # Matplotlib takes its time to import
+
+        plots.save_losses(self.history, path)
+
+    def _repr_png_(self) -> bytes:
+        return images.png(self.image)
