@@ -411,8 +411,14 @@ def test_everything_in_the_contents_is_written_and_read(tmp_path):
 @pytest.mark.parametrize(
     "name, change, keywords, error, message",
     [
-        ("a.png", {}, {}, ValueError, r"a weight file must end in \.h5 or \.hdf5, found a\.png"),
-        ("nowhere/a.h5", {}, {}, FileNotFoundError, r"there is no folder .*nowhere for a\.h5"),
+        ("a.png", {}, {}, ValueError, r"cannot write .*a\.png: the suffix must be one of \.h5, \.hdf5, found '\.png'"),
+        (
+            "nowhere/a.h5",
+            {},
+            {},
+            FileNotFoundError,
+            "cannot write .*: the folder .*nowhere does not exist; create it first",
+        ),
         ("a.h5", {}, {"dtype": int}, TypeError, "dtype must be float16, float32 or float64, found int64"),
         ("a.h5", {"scale": np.nan}, {}, ValueError, "scale: expected a finite number, found nan"),
         ("a.h5", {"mean": np.zeros(2)}, {}, ValueError, r"mean: expected 3 finite numbers, found \[0\. 0\.\]"),
@@ -468,6 +474,16 @@ def test_converting_keeps_everything(tmp_path):
         for layer, pair in network.convolutions.items():
             assert np.array_equal(contents.mean_responses[layer], constants[layer])
             assert all(np.array_equal(a, b) for a, b in zip(contents.convolutions[layer], pair, strict=True))
+
+
+def test_converting_overwrites_no_input(tmp_path):
+    source, image, before = tmp_path / "source.h5", tmp_path / "image.h5", b"an image"
+    save_weights(source, small_vgg(last="conv1_1"), **PAPER)
+    image.write_bytes(before)
+    for output, over in ((source, []), (image, [image])):
+        with pytest.raises(ValueError, match=rf"^cannot write {output}: it is also the input {output}; choose another"):
+            weights.convert(source, output, over=over)
+    assert image.read_bytes() == before and load_weights(source, normalize=False).name == "small"
 
 
 def test_converting_says_where_weights_without_a_source_come_from(tmp_path, monkeypatch):
