@@ -4,15 +4,16 @@ import hashlib
 import re
 import threading
 import time
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pooch
 import pytest
 from drawing import small_vgg
 
 from nst_numpy import load_weights, save_weights
-from nst_numpy.weights import registry
+from nst_numpy.weights import formats, registry
 
 WEIGHTS = None
 
@@ -43,6 +44,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.path == "/slow/file.h5":  # a byte now and then
             self.dawdle(body[:100])
+        elif self.path == "/tired/file.h5":
+            self.wfile.write(body[:2048])
+            self.dawdle(body[2048:2148])
         elif self.path == "/steady/file.h5":
             self.dawdle(body, len(body) // 9 + 1)
         else:
@@ -125,10 +129,11 @@ def test_failures_leave_nothing_and_say_what_to_do(known, behaviour, reason, ser
     assert not path.parent.exists() or not list(path.parent.iterdir())
 
 
-@pytest.mark.parametrize("behaviour", ["slow", "silent"])
+@pytest.mark.parametrize("behaviour", ["slow", "silent", "tired"])
 def test_a_server_that_is_too_slow_is_left(known, monkeypatch, behaviour):
     """Each byte arrives within the socket's timeout, so that alone would wait for all of them."""
     monkeypatch.setattr(registry, "WINDOW", 0.25)
+    monkeypatch.setattr(registry, "LEAST", 1)
     path = known(behaviour)
     with pytest.raises(OSError, match=r"can't download vgg19 \(only 0 bytes arrived in 0\.25 s\); get http"):
         registry.fetch("vgg19", progress=False)
@@ -138,17 +143,32 @@ def test_a_server_that_is_too_slow_is_left(known, monkeypatch, behaviour):
 
 
 def test_a_server_that_is_fast_enough_is_waited_for(known, monkeypatch):
-    """The whole takes longer than the window; so much arrives in each."""
-    monkeypatch.setattr(registry, "WINDOW", 0.1)
-    monkeypatch.setattr(registry, "LEAST", 1024)
+    """The whole takes longer than the window, and no less than the least arrives in each."""
     path = known("steady")
+    monkeypatch.setattr(registry, "WINDOW", 0.01)
+    monkeypatch.setattr(registry, "LEAST", 0)
     assert registry.fetch("vgg19", progress=False) == path
 
 
 def test_the_limits_of_downloads():
     """10 kB/s, over half a minute; and where no size is published, more than any known file has."""
     assert registry.LEAST / registry.WINDOW == 10_000 and registry.WINDOW == 30
-    assert 1.5 * max(known.size for known in registry.REGISTRY.values()) < registry.LARGEST < 2**31
+    assert registry.LARGEST == 1 << 30 > 1.5 * max(known.size for known in registry.REGISTRY.values())
+
+
+def test_downloads_hold_up_nothing(known, monkeypatch):
+    """The thread of a download is abandoned when it is too slow: its socket must time out, and the program may end."""
+    known("good")
+    threads, options, downloader = [], {}, pooch.HTTPDownloader
+
+    def recorded(**keywords):
+        threads.append(threading.current_thread())
+        options.update(keywords)
+        return downloader(**keywords)
+
+    monkeypatch.setattr(pooch, "HTTPDownloader", recorded)
+    registry.fetch("vgg19", progress=False)
+    assert options["timeout"] == 30 and threads[0].daemon and threads[0] is not threading.main_thread()
 
 
 @pytest.mark.parametrize("room", [-1, 0])
@@ -272,14 +292,87 @@ def test_unknown_names_and_the_network_in_the_box(monkeypatch, tmp_path):
         registry.fetch("vgg19-mini")
 
 
-def test_the_register_itself():
-    for name, known in registry.REGISTRY.items():
-        assert known.layout and known.preprocessing and known.licence, name
-        assert not known.url or known.url.rsplit("/", 1)[1].endswith((".h5", ".pth", ".mat", ".safetensors")), name
-        method, _, digits = known.hash.partition(":")
-        assert method in ("", "md5", "sha256") and set(digits) <= set("0123456789abcdef"), name
+# As published in Keras's vgg16.py and vgg19.py, on MatConvNet's page of models, in torchvision's and timm's sources,
+# and in PyTorchNeuralStyleTransfer's download_models.sh.
+KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
+BGR, RGB = "BGR, 0–255, less the mean of each colour", "RGB, 0–255, less the mean of each colour"
+UNIT = "RGB, 0–1, less the mean and divided by the standard deviation of each colour"
+OXFORD = "CC BY 4.0 (Simonyan and Zisserman, Visual Geometry Group, Oxford)"
+TORCHVISION = "BSD-3-Clause (torchvision)"
+PUBLISHED = {
+    "vgg19": (
+        f"{KERAS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        80134624,
+        "md5:253f8cb515780f3b799900260a226db6",
+        ("Keras HDF5", BGR, OXFORD),
+    ),
+    "vgg16": (
+        f"{KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        58889256,
+        "md5:6d6bbae143d832006294945121d1f1fc",
+        ("Keras HDF5", BGR, OXFORD),
+    ),
+    "vgg19-matconvnet": (
+        "http://www.vlfeat.org/matconvnet/models/imagenet-vgg-verydeep-19.mat",
+        534904783,
+        "md5:49e623de543b207d57fab0f6eaf79a7e",
+        ("MatConvNet", RGB, OXFORD),
+    ),
+    "vgg16-matconvnet": (
+        "http://www.vlfeat.org/matconvnet/models/imagenet-vgg-verydeep-16.mat",
+        0,
+        "md5:7f0f9f01dfd99c7b7088d1c5a26eb483",
+        ("MatConvNet", RGB, OXFORD),
+    ),
+    "vgg19-gatys": (
+        "https://bethgelab.org/media/uploads/pytorch_models/vgg_conv.pth",
+        0,
+        "",
+        ("PyTorch, layers by name", BGR, OXFORD),
+    ),
+    "vgg19-torchvision": (
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        574673361,
+        "sha256:dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+        ("PyTorch, torchvision", UNIT, TORCHVISION),
+    ),
+    "vgg16-torchvision": (
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        0,
+        "sha256:397923af",
+        ("PyTorch, torchvision", UNIT, TORCHVISION),
+    ),
+    "vgg16-features": (
+        "https://download.pytorch.org/models/vgg16_features-amdegroot-88682ab5.pth",
+        0,
+        "sha256:88682ab5",
+        ("PyTorch, torchvision", RGB, OXFORD),
+    ),
+    "vgg19-timm": (
+        "https://huggingface.co/timm/vgg19.tv_in1k/resolve/main/model.safetensors",
+        0,
+        "sha256:11aea017b543ff59233749d8f1cf544cda749378f5790d2fedab841fb86b7669",
+        ("safetensors, torchvision", UNIT, TORCHVISION),
+    ),
+}
+
+
+def test_the_registry_is_what_the_publishers_say():
+    assert list(registry.REGISTRY) == ["vgg19-mini", *PUBLISHED]
+    for name, (url, size, digest, other) in PUBLISHED.items():
+        known = registry.REGISTRY[name]
+        assert (known.url, known.size, known.hash) == (url, size, digest), name
+        assert (known.layout, known.preprocessing, known.licence) == other, name
+    mini, path = registry.REGISTRY["vgg19-mini"], registry.location("vgg19-mini")
+    contents = formats.read(path)
+    assert mini.url == "" and mini.size == path.stat().st_size and mini.layout == contents.layout
+    assert mini.hash == "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+    assert mini.preprocessing == RGB and np.allclose(contents.mean, [123.68, 116.779, 103.939])
+    assert mini.licence == "BSD-3-Clause, with the terms of its training data; see its model card"
     files = [known.url.rsplit("/", 1)[1] for known in registry.REGISTRY.values() if known.url]
     assert len(set(files)) == len(files)  # they share one folder
+    with pytest.raises(FrozenInstanceError):
+        mini.size = 0
 
 
 def test_the_table(known, monkeypatch, tmp_path):

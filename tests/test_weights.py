@@ -171,6 +171,11 @@ def test_normalising_by_wrong_constants(constants, message):
         weights.normalize_network(constant(1, 2), constants)
 
 
+def test_constants_may_be_whole_numbers():
+    network = weights.normalize_network(constant(1, 8), {"conv1_1": [2, 4]})
+    assert network.convolutions["conv1_1"][1].tolist() == [0.5, 2]
+
+
 def test_sample_images():
     found = weights.normalization.sample_images()
     assert [image.shape for image in found] == [(256, 218, 3), (256, 256, 3), (256, 256, 3)]
@@ -251,8 +256,9 @@ def test_other_wrong_types(file, tmp_path):
         save_weights(tmp_path / "x.h5", small_vgg(), source="test", licence=None)
     with pytest.raises(TypeError, match=r"^seed must be a whole number of at least 0, found 'a'$"):
         random_network("a")
-    with pytest.raises(ValueError, match=r"^seed must be a whole number of at least 0, found -1$"):
-        random_network(-1)
+    for wrong in (-1, 1.5):
+        with pytest.raises(ValueError, match=rf"^seed must be a whole number of at least 0, found {wrong}$"):
+            random_network(wrong)
     with pytest.raises(TypeError, match=r"^over must be a list of images, found 'a.png'$"):
         weights.convert(file, tmp_path / "x.h5", over="a.png")
     assert not (tmp_path / "x.h5").exists()
@@ -295,6 +301,7 @@ def test_random_network(drawn):
     assert np.array_equal(first, again) and not np.allclose(first, other)
     assert network.name == "random-vgg19-0" and network.scale == 1
     assert (network.backend, network.pooling, network.threads) == ("fast", "average", None)
+    assert [len(bias) for _, bias in network.convolutions.values()] == [32, 32, 96, 96, *9 * [160]]
     assert np.array_equal(network.mean, [123.68, 116.779, 103.939])  # of ImageNet
 
 
@@ -404,8 +411,14 @@ def test_everything_in_the_contents_is_written_and_read(tmp_path):
 @pytest.mark.parametrize(
     "name, change, keywords, error, message",
     [
-        ("a.png", {}, {}, ValueError, r"a weight file must end in \.h5 or \.hdf5, found a\.png"),
-        ("nowhere/a.h5", {}, {}, FileNotFoundError, r"there is no folder .*nowhere for a\.h5"),
+        ("a.png", {}, {}, ValueError, r"cannot write .*a\.png: the suffix must be one of \.h5, \.hdf5, found '\.png'"),
+        (
+            "nowhere/a.h5",
+            {},
+            {},
+            FileNotFoundError,
+            "cannot write .*: the folder .*nowhere does not exist; create it first",
+        ),
         ("a.h5", {}, {"dtype": int}, TypeError, "dtype must be float16, float32 or float64, found int64"),
         ("a.h5", {"scale": np.nan}, {}, ValueError, "scale: expected a finite number, found nan"),
         ("a.h5", {"mean": np.zeros(2)}, {}, ValueError, r"mean: expected 3 finite numbers, found \[0\. 0\.\]"),
@@ -461,6 +474,16 @@ def test_converting_keeps_everything(tmp_path):
         for layer, pair in network.convolutions.items():
             assert np.array_equal(contents.mean_responses[layer], constants[layer])
             assert all(np.array_equal(a, b) for a, b in zip(contents.convolutions[layer], pair, strict=True))
+
+
+def test_converting_overwrites_no_input(tmp_path):
+    source, image, before = tmp_path / "source.h5", tmp_path / "image.h5", b"an image"
+    save_weights(source, small_vgg(last="conv1_1"), **PAPER)
+    image.write_bytes(before)
+    for output, over in ((source, []), (image, [image])):
+        with pytest.raises(ValueError, match=rf"^cannot write {output}: it is also the input {output}; choose another"):
+            weights.convert(source, output, over=over)
+    assert image.read_bytes() == before and load_weights(source, normalize=False).name == "small"
 
 
 def test_converting_says_where_weights_without_a_source_come_from(tmp_path, monkeypatch):
@@ -529,7 +552,9 @@ def test_the_summary_by_hand(tmp_path):
 
 @pytest.mark.parametrize("filters, columns", [(1, 1), (4, 2), (5, 3), (7, 3)])
 def test_the_picture_of_the_first_filters(filters, columns):
-    kernel = like(3, (3, 3, 3, filters))
+    kernel = like(3, (3, 3, 3, filters)).copy()
+    if filters == 5:
+        kernel[..., 1] = 0  # drawn grey
     drawn = weights.first_filters(VGG({"conv1_1": (kernel, np.zeros(filters))}, MEAN))
     rows = -(-filters // columns)
     expected = np.full((28 * rows, 28 * columns, 3), 255.0)
@@ -537,7 +562,9 @@ def test_the_picture_of_the_first_filters(filters, columns):
         top, left = 28 * (k // columns) + 2, 28 * (k % columns) + 2
         for y in range(24):
             for x in range(24):
-                expected[top + y, left + x] = 127.5 + 127.5 * kernel[y // 8, x // 8, :, k] / abs(kernel[..., k]).max()
+                expected[top + y, left + x] = 127.5 + 127.5 * kernel[y // 8, x // 8, :, k] / (
+                    abs(kernel[..., k]).max() or 1
+                )
     assert drawn.dtype == np.uint8 and drawn.shape == expected.shape and abs(drawn - expected).max() <= 0.51
 
 

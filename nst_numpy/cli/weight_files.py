@@ -25,9 +25,7 @@ def add(commands: Any) -> None:
     convert.set_defaults(run=_convert, images=[])
     convert.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
     convert.add_argument("output", metavar="OUT", type=Path, help="HDF5 file to write")
-    normalize = files.add_parser(
-        "normalize", help="the same, with every filter normalised to mean response 1 over images"
-    )
+    normalize = files.add_parser("normalize", help="convert, with every filter's mean response over images made 1")
     normalize.set_defaults(run=_convert)
     normalize.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
     normalize.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
