@@ -380,6 +380,24 @@ def test_the_limits_are_passed_on(tmp_path):
     assert report.passed and runner.MEGABYTES >= 2000
 
 
+def test_the_time_for_each_function(tmp_path, monkeypatch):
+    """The process may take as long again for every function that it has finished."""
+    path = tmp_path / "mine.py"
+    path.write_text("def gram(F):\n    return F @ F.T\n")
+    waits, wait = [], subprocess.Popen.wait
+
+    def busy_once(process, timeout=None):
+        waits.append(timeout)
+        wait(process, 60)
+        if len(waits) == 1:
+            raise subprocess.TimeoutExpired("", timeout)
+        return 0
+
+    monkeypatch.setattr(subprocess.Popen, "wait", busy_once)
+    (report,) = exercises.check_file(path, "gram", seconds=3.5)
+    assert report.passed and waits[:2] == [3.5, 3.5]
+
+
 def test_bad_arguments_of_check_file(tmp_path):
     path = tmp_path / "mine.py"
     path.touch()
