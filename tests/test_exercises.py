@@ -209,6 +209,15 @@ def test_no_cause_is_claimed_that_was_not_tested():
         assert exercises.check(name, noisy).diagnosis == ["unknown"], name
 
 
+def test_public_names_are_imported_when_they_are_used():
+    code = (
+        "import sys; from nst_numpy.exercises import __all__, __dir__; import nst_numpy.exercises as exercises\n"
+        "assert dir(exercises) == sorted(__all__) and not any('exercises.' in name for name in sys.modules)\n"
+        "assert all(getattr(exercises, name) is not None for name in __all__) and not hasattr(exercises, 'nothing')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+
+
 # Right ones, written otherwise ----------------------------------------------------------------------------------------
 
 
@@ -275,7 +284,7 @@ def test_unknown_names(call):
     with pytest.raises(ValueError, match=r"unknown exercise 'grams'; did you mean gram\? there are relu_backward, "):
         call("grams")
     with pytest.raises(TypeError, match="the name of an exercise must be a string, found 3"):
-        call(3) if call is exercises.hint else call([3])
+        call(3)
 
 
 def test_bad_arguments_in_python():
@@ -369,6 +378,24 @@ def test_the_limits_are_passed_on(tmp_path):
     assert report.diagnosis == ["raises"] and "MemoryError" in report.message
     (report,) = exercises.check_file(path, "gram")
     assert report.passed and runner.MEGABYTES >= 2000
+
+
+def test_the_time_for_each_function(tmp_path, monkeypatch):
+    """The process may take as long again for every function that it has finished."""
+    path = tmp_path / "mine.py"
+    path.write_text("def gram(F):\n    return F @ F.T\n")
+    waits, wait = [], subprocess.Popen.wait
+
+    def busy_once(process, timeout=None):
+        waits.append(timeout)
+        wait(process, 60)
+        if len(waits) == 1:
+            raise subprocess.TimeoutExpired("", timeout)
+        return 0
+
+    monkeypatch.setattr(subprocess.Popen, "wait", busy_once)
+    (report,) = exercises.check_file(path, "gram", seconds=3.5)
+    assert report.passed and waits[:2] == [3.5, 3.5]
 
 
 def test_bad_arguments_of_check_file(tmp_path):

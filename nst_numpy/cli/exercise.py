@@ -11,7 +11,6 @@ from typing import Any
 
 from nst_numpy import exercises
 from nst_numpy.cli.arguments import names
-from nst_numpy.exercises import topics
 from nst_numpy.validation import check_number
 
 
@@ -46,7 +45,9 @@ def add(commands: Any) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    for exercise in topics.EXERCISES.values():
+    from nst_numpy.exercises.topics import EXERCISES  # with all inputs and mistakes: not for other commands
+
+    for exercise in EXERCISES.values():
         print(f"{exercise.name:28} {exercise.summary}")
     return 0
 
@@ -119,5 +120,5 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if any(r.diagnosis for r in every) or not any(r.passed for r in every) else 0
 
 
-def _verdict(report: exercises.Report) -> str:
+def _verdict(report: "exercises.Report") -> str:
     return "passed" if report.passed else "not yet" if report.not_yet else "wrong"

@@ -12,21 +12,27 @@
 to find the mistake in.
 """
 
-from nst_numpy.exercises.checker import Report, check
-from nst_numpy.exercises.codes import CODES
-from nst_numpy.exercises.runner import check_file
-from nst_numpy.exercises.sheets import Bug, bugs, hint, notebook, start
-from nst_numpy.exercises.topics import EXERCISES
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nst_numpy.exercises.checker import Report, check
+    from nst_numpy.exercises.codes import CODES
+    from nst_numpy.exercises.runner import check_file
+    from nst_numpy.exercises.sheets import Bug, bugs, hint, notebook, start
+    from nst_numpy.exercises.topics import names
 
 __all__ = ["CODES", "Bug", "Report", "bugs", "check", "check_file", "hint", "names", "notebook", "start"]
 
+_MODULES = {"CODES": "codes", "Report": "checker", "check": "checker", "check_file": "runner", "names": "topics"}
 
-def names() -> list[str]:
-    """The names of all exercises, by topic.
 
-    Examples
-    --------
-    >>> names()[:2]
-    ['relu_backward', 'conv_backward_input']
-    """
-    return list(EXERCISES)
+def __getattr__(name: str) -> Any:
+    """Import what is used, when it is used: the command line needs the exercises for one of its commands only."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'sheets')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -18,6 +18,17 @@ EXERCISES = {
 }
 
 
+def names() -> list[str]:
+    """The names of all exercises, by topic.
+
+    Examples
+    --------
+    >>> names()[:2]
+    ['relu_backward', 'conv_backward_input']
+    """
+    return list(EXERCISES)
+
+
 def get(name: str) -> Exercise:
     """The exercise of this name.
 
@@ -27,6 +38,11 @@ def get(name: str) -> Exercise:
         If the name is no string.
     ValueError
         If there is none; the message has the nearest name.
+
+    Examples
+    --------
+    >>> get("gram").summary
+    'Gram matrix of the features: G_ij = Σ_k F_ik F_jk, that is G = F Fᵀ (equation 3).'
     """
     if not isinstance(name, str):
         raise TypeError(f"the name of an exercise must be a string, found {name!r}")
@@ -38,4 +54,6 @@ def select(names: str | Iterable[str] | None) -> list[Exercise]:
     """The exercises of these names, or of one name; by default all."""
     if names is None:
         return list(EXERCISES.values())
-    return [get(name) for name in ([names] if isinstance(names, str) else names)]
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        return [get(names)]
+    return [get(name) for name in names]

@@ -46,9 +46,8 @@ def _(dy, kernel):
     H, W, _ = dy.shape
     padded = np.pad(dy, ((1, 1), (1, 1), (0, 0)))
     dx = np.zeros((H, W, kernel.shape[2]))
-    for i in range(3):
-        for j in range(3):
-            dx += padded[i : i + H, j : j + W] @ kernel[i, j].T
+    for i, j in np.ndindex(3, 3):
+        dx += padded[i : i + H, j : j + W] @ kernel[i, j].T
     return dx
 
 
@@ -56,9 +55,8 @@ def _(dy, kernel):
 def _overwritten(dy, kernel):
     H, W, _ = dy.shape
     dx = np.zeros((H + 2, W + 2, kernel.shape[2]))
-    for i in range(3):
-        for j in range(3):
-            dx[i : i + H, j : j + W] = dy @ kernel[i, j].T
+    for i, j in np.ndindex(3, 3):
+        dx[i : i + H, j : j + W] = dy @ kernel[i, j].T
     return dx[1:-1, 1:-1]
 
 
@@ -66,9 +64,8 @@ def _overwritten(dy, kernel):
 def _(dy, kernel):
     H, W, _ = dy.shape
     dx = np.zeros((H + 2, W + 2, kernel.shape[2]))
-    for i in range(3):
-        for j in range(3):
-            dx[i : i + H, j : j + W] += dy @ kernel[i, j].T
+    for i, j in np.ndindex(3, 3):
+        dx[i : i + H, j : j + W] += dy @ kernel[i, j].T
     return dx[:H, :W]
 
 
@@ -86,9 +83,8 @@ def _(dy, kernel):
 def _(dy, kernel):
     H, W, _ = dy.shape
     dx = np.zeros((H + 2, W + 2, kernel.shape[2]))
-    for i in range(3):
-        for j in range(3):
-            dx[i : i + H, j : j + W] += dy @ kernel[j, i].T
+    for i, j in np.ndindex(3, 3):
+        dx[i : i + H, j : j + W] += dy @ kernel[j, i].T
     return dx[1:-1, 1:-1]
 
 
@@ -96,9 +92,8 @@ def _(dy, kernel):
 def _(dy, kernel):
     H, W, _ = dy.shape
     dx = np.zeros((H + 2, W + 2, kernel.shape[2]))
-    for i in range(3):
-        for j in range(3):
-            dx[i : i + H, j : j + W] += dy @ kernel[i, j]
+    for i, j in np.ndindex(3, 3):
+        dx[i : i + H, j : j + W] += dy @ kernel[i, j]
     return dx[1:-1, 1:-1]
 
 
@@ -125,11 +120,7 @@ INPUT.recognise(
     ("shifted", "cropped a row too early", lambda dy, kernel: _uncropped(dy, kernel)[:-2, 1:-1]),
     ("shifted", "cropped a column too late", lambda dy, kernel: _uncropped(dy, kernel)[1:-1, 2:]),
     ("shifted", "cropped a column too early", lambda dy, kernel: _uncropped(dy, kernel)[1:-1, :-2]),
-    (
-        "edges-lost",
-        "zero in the first and last row and column",
-        lambda dy, kernel: without_border(conv_backward_input(dy, kernel)),
-    ),
+    ("edges-lost", "zero at the border", lambda dy, kernel: without_border(conv_backward_input(dy, kernel))),
 )
 
 # With respect to the kernel -------------------------------------------------------------------------------------------
@@ -165,9 +156,8 @@ def _(dy, x):
     H, W, C = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     dkernel = np.zeros((3, 3, C, dy.shape[2]))
-    for i in range(3):
-        for j in range(3):
-            dkernel[i, j] = padded[i : i + H, j : j + W].reshape(-1, C).T @ dy.reshape(H * W, -1)
+    for i, j in np.ndindex(3, 3):
+        dkernel[i, j] = padded[i : i + H, j : j + W].reshape(-1, C).T @ dy.reshape(H * W, -1)
     return dkernel / (H * W)
 
 
@@ -176,9 +166,8 @@ def _(dy, x):
     H, W, C = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     dkernel = np.zeros((3, 3, C, dy.shape[2]))
-    for i in range(3):
-        for j in range(3):
-            dkernel[2 - i, 2 - j] = np.einsum("hwc,hwk->ck", padded[i : i + H, j : j + W], dy)
+    for i, j in np.ndindex(3, 3):
+        dkernel[2 - i, 2 - j] = np.einsum("hwc,hwk->ck", padded[i : i + H, j : j + W], dy)
     return dkernel
 
 
@@ -186,9 +175,8 @@ def _(dy, x):
 def _(dy, x):
     H, W, _ = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-    for h in range(H):
-        for w in range(W):
-            dkernel = padded[h : h + 3, w : w + 3, :, None] * dy[h, w]
+    for h, w in np.ndindex(H, W):
+        dkernel = padded[h : h + 3, w : w + 3, :, None] * dy[h, w]
     return dkernel
 
 
@@ -198,16 +186,8 @@ def _continued(dy, x, mode):
 
 
 KERNEL.recognise(
-    (
-        "transposed",
-        "rows and columns of the offsets are exchanged",
-        lambda dy, x: conv_backward_kernel(dy, x).swapaxes(0, 1),
-    ),
-    (
-        "channels-swapped",
-        "input and output channels are exchanged",
-        lambda dy, x: conv_backward_kernel(dy, x).swapaxes(2, 3),
-    ),
+    ("transposed", "rows and columns are exchanged", lambda dy, x: conv_backward_kernel(dy, x).swapaxes(0, 1)),
+    ("channels-swapped", "the channels are exchanged", lambda dy, x: conv_backward_kernel(dy, x).swapaxes(2, 3)),
     ("edges-lost", "the border is repeated, not zero", lambda dy, x: _continued(dy, x, "edge")),
     ("edges-lost", "the image wraps around", lambda dy, x: _continued(dy, x, "wrap")),
 )

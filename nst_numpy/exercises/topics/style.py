@@ -94,11 +94,7 @@ def _(F):
 
 
 GRAM.recognise(
-    (
-        "wrong-operand",
-        "these are correlations: centred, and divided by the lengths",
-        lambda F: np.atleast_2d(np.corrcoef(F)),
-    ),
+    ("wrong-operand", "correlations: centred, and divided by lengths", lambda F: np.atleast_2d(np.corrcoef(F))),
     ("wrong-operand", "the diagonal is missing", lambda F: F @ F.T - np.diag(np.sum(F**2, axis=1))),
     ("wrong-reshape", "F is reshaped where it must be transposed", lambda F: gram(_mixed(F.T))),
 )

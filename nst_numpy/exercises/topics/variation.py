@@ -68,7 +68,7 @@ def _along(x, axis):
 
 
 TOTAL_VARIATION.recognise(
-    ("edges-lost", "zero in the first and last row and column", lambda x: without_border(total_variation_gradient(x))),
+    ("edges-lost", "zero at the border", lambda x: without_border(total_variation_gradient(x))),
     (
         "edges-lost",
         "differences to a border of zeros are counted",
@@ -236,19 +236,7 @@ def _(x, gradient, learning_rate):
 
 
 STEP.recognise(
-    (
-        "wrong-operand",
-        "this is the step alone, without x",
-        lambda x, gradient, learning_rate: -learning_rate * gradient,
-    ),
-    (
-        "wrong-operand",
-        "the gradient is divided by its length",
-        lambda x, gradient, learning_rate: x - learning_rate * gradient / np.linalg.norm(gradient),
-    ),
-    (
-        "wrong-operand",
-        "only the gradient's sign is used",
-        lambda x, gradient, learning_rate: x - learning_rate * np.sign(gradient),
-    ),
+    ("wrong-operand", "this is the step alone, without x", lambda x, g, rate: -rate * g),
+    ("wrong-operand", "the gradient is divided by its length", lambda x, g, rate: x - rate * g / np.linalg.norm(g)),
+    ("wrong-operand", "only the gradient's sign is used", lambda x, g, rate: x - rate * np.sign(g)),
 )
