@@ -487,3 +487,31 @@ def test_the_first_call_says_that_it_compiles(caplog, tmp_path):
     ]
     assert said[0].count("compiling the fast kernels") == 1 and said[1] == ""
     assert fast.logger.level == logging.NOTSET
+
+
+def test_a_new_backend_has_compiled_all_that_a_step_runs():
+    code = """
+import numpy as np
+from nst_numpy.backends import loops, transforms
+from nst_numpy.backends.fast import Fast
+
+def compiled():
+    functions = {**vars(loops), **vars(transforms)}
+    return {name: len(f.signatures) for name, f in functions.items() if name[0] != "_" and hasattr(f, "signatures")}
+
+backend = Fast(1)
+before = compiled()
+assert len(before) == 15 and set(before.values()) == {1}, before
+for size, C in ((20, 3), (20, 8), (50, 8)):
+    prepared = backend.prepare(np.zeros((3, 3, C, 9), np.float32), np.zeros(9, np.float32))
+    for kind in ("average", "max"):
+        y, cache = backend.conv_relu_forward(np.zeros((size, size, C), np.float32), prepared)
+        backend.conv_relu_backward(y, prepared, cache)
+        backend.pool_backward(*(lambda y, cache: (y, kind, cache))(*backend.pool_forward(y, kind)))
+        y, cache = backend.conv_relu_pool_forward(np.zeros((size, size, C), np.float32), prepared, kind)
+        backend.conv_relu_pool_backward(y, prepared, kind, cache)
+assert compiled() == before, compiled()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(nst_numpy.__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

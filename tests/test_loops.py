@@ -81,6 +81,7 @@ def test_the_response_to_what_is_not_finite(K):
     y, signs = np.empty((1, 1, K)), np.empty((1, 1, -(-K // 32)), np.uint32)
     loops.finish(tiles, np.zeros(K), 0, y, signs)
     assert np.array_equal(y[0, 0], np.resize([np.nan, np.inf, 0, 0, 1], K), equal_nan=True)
+    assert not np.signbit(y[y == 0]).any()
     assert np.array_equal(signs, packed(tiles > 0))
 
 
