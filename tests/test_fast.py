@@ -398,6 +398,34 @@ def test_the_same_bits_for_any_number_of_threads(method, cut, dtype):
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@each_method
+@each_cut
+def test_float32_is_computed_in_float32(method, cut):
+    """Also in between: no array of another type of float is taken."""
+    backend, taken = FastTraining(1), set()
+    take = backend.buffers.take
+
+    def watched(shape, dtype):
+        taken.add(np.dtype(dtype))
+        return take(shape, dtype)
+
+    x, kernel = like(0, (12, 13, 8), np.float32), like(1, (3, 3, 8, 9), np.float32)
+    with limits(**METHODS[method], **cut), mock.patch.object(backend.buffers, "take", watched):
+        prepared = backend.prepare(kernel, np.zeros(9, np.float32))
+        y, signs = backend.conv_relu_forward(x, prepared)
+        found = [y, backend.conv_relu_backward(y, prepared, signs), backend.gram(y)]
+        found += [backend.gram_backward(backend.gram(y), y, y.copy()), backend.gram_backward(backend.gram(y), y)]
+        found += [backend.conv_forward(x, prepared), backend.conv_backward(y, prepared)]
+        found += backend.conv_backward_weights(y, x)
+        for kind in KINDS:
+            pooled, cache = backend.conv_relu_pool_forward(x, prepared, kind)
+            found += [pooled, backend.conv_relu_pool_backward(pooled, prepared, kind, cache)]
+            pooled, cache = backend.pool_forward(x, kind)
+            found += [pooled, backend.pool_backward(pooled, kind, cache)]
+    assert taken == {np.dtype(np.float32), np.dtype(np.uint32), np.dtype(np.uint8)}
+    assert {a.dtype for a in found} == {np.dtype(np.float32)}
+
+
 def test_blas_has_one_thread_while_the_backend_works():
     seen = []
 

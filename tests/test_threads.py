@@ -252,7 +252,7 @@ def test_ctrl_c_before_the_limit_leaves_no_session(limit):
         assert counts(limit) == [4, 6]
 
 
-def test_ctrl_c_while_waiting_for_the_lock(limit):
+def test_ctrl_c_while_waiting_for_the_lock(limit, monkeypatch):
     class Lock:
         waits = 0
 
@@ -264,7 +264,7 @@ def test_ctrl_c_while_waiting_for_the_lock(limit):
         def __exit__(self, *_):
             pass
 
-    limit._lock = Lock()
+    monkeypatch.setattr(limit, "_lock", Lock())
     with pytest.raises(KeyboardInterrupt), limit():
         pytest.fail("the session has begun")
     assert counts(limit) == [4, 6]
