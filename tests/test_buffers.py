@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -147,13 +148,13 @@ def test_a_fork_waits_until_nobody_takes(monkeypatch):
         return empty(size, dtype)
 
     monkeypatch.setattr(module.np, "empty", slow)
-    thread = threading.Thread(target=buffers.take, args=((10,), np.uint8))
-    thread.start()
+    team = ThreadPoolExecutor(1)
+    taken = team.submit(buffers.take, (10,), np.uint8)
     assert taking.wait(timeout=30)
     child = multiprocessing.get_context("fork").Process(target=buffers.take, args=((10,), np.uint8))
     child.start()
     child.join(timeout=30)
     ended = child.exitcode
     child.kill()
-    thread.join()
+    assert taken.result(timeout=30).size == 10
     assert ended == 0 and buffers.take((10,), np.uint8).size == 10

@@ -398,6 +398,34 @@ def test_the_same_bits_for_any_number_of_threads(method, cut, dtype):
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@each_method
+@each_cut
+def test_float32_is_computed_in_float32(method, cut):
+    """Also in between: no array of another type of float is taken."""
+    backend, taken = FastTraining(1), set()
+    take = backend.buffers.take
+
+    def watched(shape, dtype):
+        taken.add(np.dtype(dtype))
+        return take(shape, dtype)
+
+    x, kernel = like(0, (12, 13, 8), np.float32), like(1, (3, 3, 8, 9), np.float32)
+    with limits(**METHODS[method], **cut), mock.patch.object(backend.buffers, "take", watched):
+        prepared = backend.prepare(kernel, np.zeros(9, np.float32))
+        y, signs = backend.conv_relu_forward(x, prepared)
+        found = [y, backend.conv_relu_backward(y, prepared, signs), backend.gram(y)]
+        found += [backend.gram_backward(backend.gram(y), y, y.copy()), backend.gram_backward(backend.gram(y), y)]
+        found += [backend.conv_forward(x, prepared), backend.conv_backward(y, prepared)]
+        found += backend.conv_backward_weights(y, x)
+        for kind in KINDS:
+            pooled, cache = backend.conv_relu_pool_forward(x, prepared, kind)
+            found += [pooled, backend.conv_relu_pool_backward(pooled, prepared, kind, cache)]
+            pooled, cache = backend.pool_forward(x, kind)
+            found += [pooled, backend.pool_backward(pooled, kind, cache)]
+    assert taken == {np.dtype(np.float32), np.dtype(np.uint32), np.dtype(np.uint8)}
+    assert {a.dtype for a in found} == {np.dtype(np.float32)}
+
+
 def test_blas_has_one_thread_while_the_backend_works():
     seen = []
 
@@ -487,3 +515,31 @@ def test_the_first_call_says_that_it_compiles(caplog, tmp_path):
     ]
     assert said[0].count("compiling the fast kernels") == 1 and said[1] == ""
     assert fast.logger.level == logging.NOTSET
+
+
+def test_a_new_backend_has_compiled_all_that_a_step_runs():
+    code = """
+import numpy as np
+from nst_numpy.backends import loops, transforms
+from nst_numpy.backends.fast import Fast
+
+def compiled():
+    functions = {**vars(loops), **vars(transforms)}
+    return {name: len(f.signatures) for name, f in functions.items() if name[0] != "_" and hasattr(f, "signatures")}
+
+backend = Fast(1)
+before = compiled()
+assert len(before) == 15 and set(before.values()) == {1}, before
+for size, C in ((20, 3), (20, 8), (50, 8)):
+    prepared = backend.prepare(np.zeros((3, 3, C, 9), np.float32), np.zeros(9, np.float32))
+    for kind in ("average", "max"):
+        y, cache = backend.conv_relu_forward(np.zeros((size, size, C), np.float32), prepared)
+        backend.conv_relu_backward(y, prepared, cache)
+        backend.pool_backward(*(lambda y, cache: (y, kind, cache))(*backend.pool_forward(y, kind)))
+        y, cache = backend.conv_relu_pool_forward(np.zeros((size, size, C), np.float32), prepared, kind)
+        backend.conv_relu_pool_backward(y, prepared, kind, cache)
+assert compiled() == before, compiled()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(nst_numpy.__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from drawing import like
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nst_numpy import layers
 from nst_numpy.backends import loops
 
-CHANNELS = (1, 3, 31, 32, 33, 64, 70)
+CHANNELS = (1, 3, 31, 32, 33, 64, 65, 70)
 UNTOUCHED = -7.0
 dtypes = st.sampled_from([np.float32, np.float64])
 seeds = st.integers(0, 2**32 - 1)
@@ -79,8 +79,9 @@ def test_finish(H, W, K, y0, more_rows, more_columns, dtype, seed):
 def test_the_response_to_what_is_not_finite(K):
     tiles = np.resize([np.nan, np.inf, -np.inf, -0.0, 1.0], (1, 1, K))
     y, signs = np.empty((1, 1, K)), np.empty((1, 1, -(-K // 32)), np.uint32)
-    loops.finish(tiles, np.zeros(K), 0, y, signs)
+    loops.finish(tiles, np.full(K, -0.0), 0, y, signs)
     assert np.array_equal(y[0, 0], np.resize([np.nan, np.inf, 0, 0, 1], K), equal_nan=True)
+    assert not np.signbit(y[y == 0]).any()
     assert np.array_equal(signs, packed(tiles > 0))
 
 
@@ -92,7 +93,7 @@ def pooled(z, kind):
     return (windows.max(axis=-1), windows.argmax(axis=-1)) if kind == "max" else (windows.mean(axis=-1), None)
 
 
-@given(sides, sides, channels, st.integers(0, 2), st.integers(0, 3), st.integers(0, 3), dtypes, seeds)
+@given(sides, sides, channels, st.integers(0, 2), st.integers(0, 5), st.integers(0, 3), dtypes, seeds)
 @quick
 def test_finish_and_pool(H, W, K, y0, more_rows, more_columns, dtype, seed):
     y0 = 2 * min(y0, H - 1)
@@ -115,21 +116,23 @@ def test_finish_and_pool(H, W, K, y0, more_rows, more_columns, dtype, seed):
             assert (winner[:begin] == 9).all() and (winner[end:] == 9).all()
 
 
+@pytest.mark.parametrize("C", [1, 2])
 @pytest.mark.parametrize("place", range(4))
-def test_nan_wins_the_maximum_from_every_place(place):
+def test_nan_wins_the_maximum_from_every_place(place, C):
     x = np.array([[3.0, 1.0], [2.0, 4.0]])
     x[divmod(place, 2)] = np.nan
-    x = np.repeat(x[..., None], 2, axis=2)
-    y, winner = np.empty((1, 1, 2)), np.empty((1, 1, 2), np.uint8)
+    x = np.repeat(x[..., None], C, axis=2)
+    y, winner = np.empty((1, 1, C)), np.full((1, 1, C), 9, np.uint8)
     loops.max_pool(x, 0, 1, y, winner)
     assert np.isnan(y).all() and (winner == place).all()
     signs = np.empty((2, 2, 1), np.uint32)
-    y, winner = np.empty((1, 1, 2)), np.empty((1, 1, 2), np.uint8)
-    loops.finish_and_pool(x, np.zeros(2), 0, y, signs, winner)
+    y, winner = np.empty((1, 1, C)), np.full((1, 1, C), 9, np.uint8)
+    loops.finish_and_pool(x, np.zeros(C), 0, y, signs, winner)
     assert np.isnan(y).all() and (winner == place).all()
 
 
 @given(sides, sides, channels, st.integers(-2, 8), st.integers(1, 12), st.integers(1, 12), dtypes, seeds)
+@example(1, 1, 1, -1, 3, 3, np.float64, 0)
 @quick
 def test_gather_pooled(H, W, C, y0, rows, columns, dtype, seed):
     dy, mask = like(seed, (H, W, C), dtype), like(seed + 1, (2 * H, 2 * W, C)) > 0

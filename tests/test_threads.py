@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from threadpoolctl import threadpool_info
@@ -148,6 +149,21 @@ def test_a_job_inside_a_job_does_not_wait_for_itself():
     assert not job.is_alive() and sorted(done) == [(i, k) for i in range(2) for k in range(3)]
 
 
+def test_jobs_at_once_have_the_same_helpers():
+    workers, seen = Workers(2), set()
+
+    def piece(_):
+        seen.add(threading.current_thread())
+        time.sleep(0.002)
+
+    callers = [threading.Thread(target=workers.each, args=(20, piece)) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(seen - set(callers)) <= 1
+
+
 def in_a_fork(function):
     """Run `function` in a forked process; it must return in time and without an error."""
     child = multiprocessing.get_context("fork").Process(target=function)
@@ -236,6 +252,24 @@ def test_ctrl_c_before_the_limit_leaves_no_session(limit):
         assert counts(limit) == [4, 6]
 
 
+def test_ctrl_c_while_waiting_for_the_lock(limit, monkeypatch):
+    class Lock:
+        waits = 0
+
+        def __enter__(self):
+            self.waits += 1
+            if self.waits == 1:
+                raise KeyboardInterrupt
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(limit, "_lock", Lock())
+    with pytest.raises(KeyboardInterrupt), limit():
+        pytest.fail("the session has begun")
+    assert counts(limit) == [4, 6]
+
+
 @pytest.mark.parametrize("library", [0, 1])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_ctrl_c_within_the_limit_is_undone(limit, library, moment):
@@ -280,6 +314,9 @@ def test_the_last_session_of_all_threads_lifts_the_limit(limit):
 @needs_fork
 def test_a_fork_inside_a_session_leaves_it_in_both_processes(limit):
     def leave():
+        with limit():
+            pass
+        assert counts(limit) == [1, 1]
         sessions.__exit__(None, None, None)
         assert counts(limit) == [4, 6]
         with limit():
@@ -289,7 +326,6 @@ def test_a_fork_inside_a_session_leaves_it_in_both_processes(limit):
     sessions = limit()
     sessions.__enter__()
     in_a_fork(leave)
-    assert counts(limit) == [1, 1]
     leave()
 
 
@@ -329,8 +365,13 @@ def test_a_fork_waits_until_the_limit_is_set(limit):
         slow.num_threads = threads
 
     slow.set_num_threads = set_slowly
-    thread = threading.Thread(target=lambda: limit().__enter__())
-    thread.start()
+
+    def other():
+        with limit():
+            pass
+
+    team = ThreadPoolExecutor(1)
+    session = team.submit(other)
     assert setting.wait(timeout=30)
 
     def child():
@@ -338,4 +379,5 @@ def test_a_fork_waits_until_the_limit_is_set(limit):
             assert counts(limit) == [1, 1]
 
     in_a_fork(child)
-    thread.join()
+    session.result(timeout=30)
+    assert counts(limit) == [4, 6]
