@@ -93,7 +93,7 @@ figure, axes = plt.subplots(1, 3, figsize=(12, 5))
 kept = []
 for ax, layer in zip(axes, ("conv1_2", "conv3_2", "conv5_1"), strict=True):
     result = nst_numpy.transfer(
-        portrait, night, content_layers=layer, content_weight=30, size=128, steps=40, scales=1, progress=False
+        portrait, night, content_layers=layer, content_weight=30, size=(128,), steps=40, progress=False
     )
     ax.imshow(result.image)
     ax.set(title=f"content at {layer}", xticks=[], yticks=[])

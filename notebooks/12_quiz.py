@@ -109,7 +109,7 @@ assert total(as_printed) > total(F) > total(F - eta * gradient)
 # %%
 content, style = samples.portrait(), samples.woodcut_waves()
 starts = {
-    init: nst_numpy.transfer(content, style, init=init, size=96, steps=60, scales=1, progress=False)
+    init: nst_numpy.transfer(content, style, init=init, size=(96,), steps=60, progress=False)
     for init in ("content", "noise")
 }
 for init, result in starts.items():

@@ -121,7 +121,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "gatys-pytorch",
-            "leongatys/PytorchNeuralTransferResult, NeuralTransferResult.ipynb",
+            "leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
             content_term="mean",
             style_term="mean_over_m",
             style_layer_weights="1/N^2",
@@ -166,7 +166,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "cs231n",
-            "Stanford CS231n, assignment 3 of 2018 to 2020, TransferResult-PyTorch.ipynb",
+            "Stanford CS231n, assignment 3 of 2018 to 2020, StyleTransfer-PyTorch.ipynb",
             content_term="sum",
             style_term="sum_over_nm",
             content_layers=("conv3_1",),
