@@ -1,4 +1,4 @@
-"""Gradient descent, momentum, Adam and L-BFGS on one picture: the loss over the steps, and where each has come to."""
+"""Gradient descent, momentum, Adam and L-BFGS on one picture: the loss over the steps, and the final pictures."""
 
 import sheet
 from matplotlib.figure import Figure
