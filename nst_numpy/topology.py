@@ -1,4 +1,4 @@
-"""VGG's layers by name: which there are, in which order, and what their names tell.
+"""VGG's layers by name: which ones exist, in what order, and what follows from a name.
 
 "conv4_2" is the second convolution of block 4 with its ReLU; "pool4" is the pooling layer that ends the block.
 """
@@ -33,7 +33,7 @@ def convolution_names(topology: str) -> list[str]:
 
 
 def is_convolution(layer: str) -> bool:
-    """Whether a name is that of a convolution, such as "conv4_2"."""
+    """Return whether a name is that of a convolution, such as "conv4_2"."""
     return re.fullmatch("conv[1-5]_[1-4]", layer) is not None
 
 
@@ -43,7 +43,7 @@ def block(layer: str) -> int:
 
 
 def reduction(layer: str) -> int:
-    """How many times smaller a layer's response is than the image, in height and in width (rounded down)."""
+    """The factor by which a layer's response is smaller than the image, in height and in width (rounded down)."""
     return 1 << (block(layer) - is_convolution(layer))
 
 
@@ -53,7 +53,7 @@ def canonical(layer: str, layers: Iterable[str]) -> str:
     Raises
     ------
     ValueError
-        If it is not among them; the message names the nearest.
+        If it is not among them; the message suggests the nearest name.
     """
     layers = list(layers)
     name = layer.replace("relu", "conv") if isinstance(layer, str) else layer

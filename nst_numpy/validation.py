@@ -1,4 +1,4 @@
-"""What all rooms share to refuse wrong input: numbers within limits, and names with the nearest known one."""
+"""Checks of arguments, shared by all modules: numbers within limits, and names of which the nearest is suggested."""
 
 import difflib
 import math
@@ -8,14 +8,14 @@ import numpy as np
 
 
 def check_number(name: str, value: object, *, whole: bool = False, least: float = 0, most: float = math.inf) -> None:
-    """Refuse what is no finite number, or lies outside least … most.
+    """Raise an error unless the value is a finite number in the range least … most.
 
     Raises
     ------
     TypeError
-        If it is no number.
+        If it is not a number.
     ValueError
-        If it is out of range, not finite, or not whole where it must be.
+        If it is out of range, not finite, or not whole although it must be.
     """
     limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
     expected = f"{name} must be a {'whole ' * whole}number {limits}, found {value!r}"
@@ -28,12 +28,12 @@ def check_number(name: str, value: object, *, whole: bool = False, least: float 
 
 
 def check_choice(what: str, value: object, choices: Iterable[str], also: str = "") -> None:
-    """Refuse what is none of the choices; `also` names what else would be right.
+    """Raise an error unless the value is one of the choices; `also` names what else is accepted.
 
     Raises
     ------
     ValueError
-        The message names the nearest choice, if one is near.
+        The message suggests the nearest choice, if one is similar.
     """
     choices = list(choices)
     if value not in choices:
@@ -42,6 +42,6 @@ def check_choice(what: str, value: object, choices: Iterable[str], also: str = "
 
 
 def did_you_mean(value: object, choices: Iterable[str]) -> str:
-    """A question with the nearest choice, with a space before it; empty if none is near."""
+    """The question " did you mean …?" with the nearest choice; empty if none is similar."""
     nearest = difflib.get_close_matches(str(value), list(choices), n=1)
     return f" did you mean {nearest[0]}?" if nearest else ""

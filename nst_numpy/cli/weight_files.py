@@ -12,20 +12,20 @@ def add(commands: Any) -> None:
     """Add the commands to a parser's."""
     files = commands.add_parser("weights", help="weight files: the official ones, and your own")
     files = files.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    listing = files.add_parser("list", help="the official files: where from, how large, which hash, which terms")
+    listing = files.add_parser("list", help="the official files: address, size, hash, licence")
     listing.set_defaults(run=_list)
-    show = files.add_parser("show", help="what a file holds, layer by layer")
+    show = files.add_parser("show", help="the contents of a file, layer by layer")
     show.set_defaults(run=_show)
     show.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
     show.add_argument("-o", "--output", metavar="OUT", type=Path, help="image file, for the filters of conv1_1")
     verify = files.add_parser("verify", help="read a file, and say which of the official ones it is")
     verify.set_defaults(run=_verify)
     verify.add_argument("files", metavar="FILE", nargs="+", help="a weight file, or a name from the list")
-    convert = files.add_parser("convert", help="write a file of any known layout in the library's own")
+    convert = files.add_parser("convert", help="convert a file of any known layout to the library's own")
     convert.set_defaults(run=_convert, images=[])
     convert.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
     convert.add_argument("output", metavar="OUT", type=Path, help="HDF5 file to write")
-    normalize = files.add_parser("normalize", help="the same, with every filter's mean response over the images made 1")
+    normalize = files.add_parser("normalize", help="the same, with filters scaled to mean response 1 over the images")
     normalize.set_defaults(run=_convert)
     normalize.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
     normalize.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
@@ -50,7 +50,7 @@ def _show(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     for file in options.files:
         path = weights.locate(file)
-        network = weights.load(path, normalize=False)  # reads it all, and refuses what is wrong
+        network = weights.load(path, normalize=False)  # reads all of it, and raises an error if anything is wrong
         known = file if file in registry.REGISTRY else registry.identify(path)
         what = f"it is {known}, {registry.REGISTRY[known].hash or 'no hash'}" if known else "it is not in the registry"
         print(f"{path}: readable, conv1_1 to {list(network.convolutions)[-1]}; {what}")
