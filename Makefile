@@ -1,12 +1,12 @@
 # `make demo` paints a first picture, `make test` runs the tests, `make notebooks` runs the notebooks and writes them to
 # out/notebooks, `make docs` makes the documentation, out/docs/index.html, `make figures` draws the papers' figures into
-# out/figures (SIZE and WEIGHTS can be set), `make bench` measures the speed against PyTorch. All make the virtual
-# environment .venv if need be.
+# out/figures (SIZE and WEIGHTS can be set), `make mutants` tests the tests by mutating the modules, `make bench` measures the
+# speed against PyTorch. All make the virtual environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test notebooks docs figures lint format bench clean
+.PHONY: demo test notebooks docs figures lint format mutants bench clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
@@ -41,10 +41,15 @@ figures/%: figures/%.py .venv/installed
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# MODULES="nst_numpy/losses.py …" for some modules; see tests/mutants/mutate.py for what else it can do.
+mutants: .venv/installed-mutants
+	$(BIN)/python tests/mutants/mutate.py $(MODULES)
 
 bench: .venv/installed-oracle
 	$(BIN)/python benchmarks/speed.py --against torch
@@ -60,6 +65,10 @@ bench: .venv/installed-oracle
 
 .venv/installed-oracle: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --editable '.[oracle]'
+	touch $@
+
+.venv/installed-mutants: .venv/installed-test
+	$(BIN)/python -m pip install --quiet --editable '.[mutants]'
 	touch $@
 
 .venv/installed-notebooks: .venv/installed

@@ -114,7 +114,6 @@ found
 #
 # ## Exercises
 #
-# 1. Judge the functions in `nst_numpy.exercises.bugs`: read, say what is wrong, then ask
-#    `nst_numpy.exercises.check(name, function)`.
+# 1. Find the bugs: print one of `nst_numpy.exercises.bugs()`, say what is wrong, then ask for its `answer()`.
 # 2. Check `np.abs` at 0, at 1e-6 and at 1e-3 with the default step. What happens to the kink?
 # 3. One random direction costs two evaluations (`mode="direction"`). Find a wrong gradient that it lets pass.

@@ -1,6 +1,7 @@
 from . import colors, conventions, exercises, images, layers, losses, optimize, samples, weights
-from .checking import GradientCheck, check_layers, check_network, gradcheck
+from .checking import GradientCheck, gradcheck
 from .inspection import plots
+from .inspection.network_checks import check_layers, check_network
 from .inspection.receptive import Patch, receptive_field, top_patches
 from .inspection.tracing import Trace, trace
 from .network import VGG

@@ -2,27 +2,29 @@
 
 The derivative of f at x along a direction u is approximately (f(x + h u) − f(x − h u)) / 2h. The error of this central
 difference is of the order h² from the curvature of f, plus about 1e-16 · |f| / h from rounding: with float64 and h near
-1e-5 both are small. With float32 they never are; so everything here is float64, as far as the function allows it.
+1e-5 both are small. In float32 they never are: everything here is float64, as far as the function allows it.
 
 Where f has a kink (a ReLU switches, two elements of a pooling window are equal), it has two slopes, and every number
-between them is a right gradient. Such coordinates are found by the slopes on either side, left out, and counted.
+between them is a subgradient. Such coordinates are found by the slopes on either side, left out, and counted.
 """
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from nst_numpy.network import VGG
+from nst_numpy.validation import check_choice, check_number
 
+Value = Callable[[np.ndarray], float]
 FLOAT32_STEP, FLOAT32_RTOL = 1e-2, 3e-2  # the best that float32 can do
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GradientCheck:
     """What `gradcheck` found. It is true if the gradient passed, and prints as one line.
 
@@ -41,9 +43,9 @@ class GradientCheck:
     indices : ndarray of int, shape (n,)
         Which coordinates these are (of x flattened); empty for a check along one direction.
     kinks : int
-        Coordinates left out, since the function has a kink there and the gradient lies between its two slopes.
+        Number of coordinates left out: the function has a kink there, and the gradient lies between its two slopes.
     diagnosis : tuple of str
-        What is wrong, as far as numbers alone tell: some of "constant-factor", "sign", "transposed", "wrong-shape",
+        What is wrong, as far as the numbers tell: some of "constant-factor", "sign", "transposed", "wrong-shape",
         "mutates-input", "accumulates" and "not-finite".
     message : str
         The diagnosis in words, with the evidence.
@@ -96,7 +98,7 @@ class GradientCheck:
         """The error map as a picture, for a notebook: rows and columns of x, the largest over its channels."""
         if len(self.indices) == 0 or len(self.shape) < 2:
             return None
-        from matplotlib.figure import Figure  # takes its time to import
+        from matplotlib.figure import Figure  # slow to import
 
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # places with nothing but NaN
             error = np.nanmax(self.error_map().reshape(*self.shape[:2], -1), axis=2)
@@ -111,8 +113,8 @@ class GradientCheck:
 
 
 def gradcheck(
-    function: Callable[[np.ndarray], float | np.ndarray],
-    gradient: Callable[..., np.ndarray] | np.ndarray,
+    function: Callable[[np.ndarray], Any],
+    gradient: Callable[..., Any] | np.ndarray,
     x: np.ndarray,
     *,
     mode: str = "auto",
@@ -123,29 +125,30 @@ def gradcheck(
 ) -> GradientCheck:
     """Compare a gradient with central differences of its function, in float64, and say what is wrong with it.
 
-    Choose x away from places where the gradient is zero anyway (the target of a loss): there a check says nothing.
+    Choose x away from points where the gradient is zero anyway (the target of a loss): a check there says nothing.
 
     Parameters
     ----------
     function : callable
         `function(x)` is a scalar, or an array y. An array is contracted with a random dy, drawn from the seed: what is
-        checked is then the gradient of Σ dy · y, which is what a backward function computes.
+        checked is then the gradient of Σ dy · y, which is what a backward function computes. Neither the function nor
+        the gradient may change x or dy in place.
     gradient : callable or ndarray, shape of x
         For a scalar function `gradient(x)`, or its value. For an array function the backward `gradient(dy, x)`.
     x : ndarray, any shape
-        Converted to float64; not changed. If the function takes or returns nothing but float32, there is a warning, and
-        step and tolerance become those that float32 allows.
+        Converted to float64; not changed. If the function takes or returns float32 only, there is a warning, and step
+        and tolerance become those that float32 allows.
     mode : {"auto", "all", "sample", "direction"}
         Compare all coordinates; or some, drawn at random; or the derivative along one random direction, which costs two
         evaluations for x of any size. "auto" is "all" for up to `samples` coordinates, and "sample" beyond.
     samples : int
-        How many coordinates to draw.
+        Number of coordinates drawn.
     h : float
         Step. Larger is better for a function that is linear or quadratic in x, where there is no error from curvature.
     rtol : float
-        What passes.
+        The largest norm ratio, and the largest relative error, that pass.
     seed : int
-        For the draws.
+        Of the random draws.
 
     Returns
     -------
@@ -154,7 +157,10 @@ def gradcheck(
     Raises
     ------
     ValueError
-        If the mode is unknown, x is empty, or the function is an array and the gradient is not callable.
+        If the mode is unknown, a number is out of range, x is empty, or the function returns an array and the gradient
+        is not callable.
+    TypeError
+        If a number is none.
 
     Examples
     --------
@@ -166,47 +172,52 @@ def gradcheck(
     >>> gradcheck(lambda x: 0.5 * np.sum(x**2), lambda x: 2 * x, x).diagnosis
     ('constant-factor',)
     """
-    if mode not in ("auto", "all", "sample", "direction"):
-        raise ValueError(f'mode must be "auto", "all", "sample" or "direction", found {mode!r}')
+    check_choice("mode", mode, ("auto", "all", "sample", "direction"))
+    check_number("samples", samples, whole=True, least=1)
+    check_number("h", h, least=1e-300)
+    check_number("rtol", rtol)
+    check_number("seed", seed, whole=True)
     x = np.asarray(x)
     if x.size == 0:
         raise ValueError(f"x must not be empty, found shape {x.shape}")
     rng = np.random.default_rng(seed)
-    x, y = _in_float64(function, x)
+    x, y, changed = _in_float64(function, x)
     if getattr(y, "dtype", np.float64) in (np.float32, np.float16):
         warnings.warn(
-            f"the function computes in {y.dtype}, in which differences are wrong by a hundredth and more; "
-            "let it compute in float64 for a check that means something",
+            f"the function computes in {y.dtype}, in which differences are off by 1 % and more; "
+            "let it compute in float64 for a meaningful check",
             RuntimeWarning,
             stacklevel=2,
         )
         h, rtol = max(h, FLOAT32_STEP), max(rtol, FLOAT32_RTOL)
+    arguments = {"x": x}
     if np.ndim(y) > 0:
         if not callable(gradient):
             raise ValueError("the function returns an array: gradient must be its backward, callable as (dy, x)")
         dy = rng.standard_normal(np.shape(y))
+        arguments = {"dy": dy, "x": x}
 
         def value(x: np.ndarray) -> float:
             return float(np.sum(dy * function(x)))
 
-        given, findings = _call(lambda x: gradient(dy.copy(), x), x)
     else:
 
         def value(x: np.ndarray) -> float:
             return float(function(x))
 
-        given, findings = _call(gradient, x) if callable(gradient) else (np.asarray(gradient, np.float64), {})
-    untouched = x.copy()
-    value(untouched)
-    if not np.array_equal(untouched, x):
-        findings["mutates-input"] = "the function changes its input in place"
+    if callable(gradient):
+        given, findings = _call(gradient, arguments)
+    else:
+        given, findings = np.asarray(gradient, np.float64), {}
+    if changed:
+        also = [findings["mutates-input"]] if "mutates-input" in findings else []
+        findings["mutates-input"] = "; ".join(["the function changes its input in place", *also])
     if given.shape != x.shape:
         turned = "; its transpose would fit" if given.shape == x.shape[::-1] else ""
         findings["wrong-shape"] = f"the gradient must have the shape of x, {x.shape}, found {given.shape}{turned}"
-        empty = np.empty(0)
-        words = "; ".join(findings.values())
+        none, words = np.empty(0), "; ".join(findings.values())
         return GradientCheck(
-            False, np.inf, np.inf, None, empty, empty, empty.astype(int), 0, tuple(findings), words, x.shape, rtol
+            False, np.inf, np.inf, None, none, none, none.astype(int), 0, tuple(findings), words, x.shape, rtol
         )
 
     if mode == "direction":
@@ -245,31 +256,36 @@ def gradcheck(
     )
 
 
-def _in_float64(function: Callable, x: np.ndarray) -> tuple[np.ndarray, float | np.ndarray]:
-    """The input in float64, and the function there; or as it is, if the function takes it only so."""
-    raised = x.astype(np.float64)
+def _in_float64(function: Callable[..., Any], x: np.ndarray) -> tuple[np.ndarray, Any, bool]:
+    """The input in float64, or as it is if the function takes it only so; the function there; whether it changed it."""
     try:
-        return raised, function(raised.copy())
+        used = x.astype(np.float64)
+        seen = used.copy()
+        y = function(seen)
     except (TypeError, ValueError):
         if x.dtype == np.float64 or x.dtype.kind != "f":
             raise
-        return x.copy(), function(x.copy())
+        used, seen = x.copy(), x.copy()
+        y = function(seen)
+    return used, y, not np.array_equal(seen, used, equal_nan=True)
 
 
-def _call(gradient: Callable, x: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
-    """The gradient at x, and what is wrong with the way in which it was computed."""
+def _call(gradient: Callable[..., Any], arguments: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, str]]:
+    """The gradient at its arguments, and what is wrong with the way in which it was computed."""
     findings = {}
-    seen = x.copy()
-    given = np.array(gradient(seen), np.float64)
-    if not np.array_equal(seen, x):
-        findings["mutates-input"] = "the gradient function changes its input in place"
-    again = np.asarray(gradient(x.copy()), np.float64)
+    seen = [argument.copy() for argument in arguments.values()]
+    given = np.array(gradient(*seen), np.float64)
+    pairs = zip(arguments.items(), seen, strict=True)
+    changed = [name for (name, argument), a in pairs if not np.array_equal(argument, a, equal_nan=True)]
+    if changed:
+        findings["mutates-input"] = f"the gradient function changes {' and '.join(changed)} in place"
+    again = np.asarray(gradient(*(argument.copy() for argument in arguments.values())), np.float64)
     if given.shape == again.shape and not np.allclose(given, again, rtol=1e-9, atol=0, equal_nan=True):
         findings["accumulates"] = "a second call returns another gradient: something is kept from call to call"
     return given, findings
 
 
-def _slope(value: Callable, x: np.ndarray, step: np.ndarray) -> float:
+def _slope(value: Value, x: np.ndarray, step: np.ndarray) -> float:
     return (value(x + step) - value(x - step)) / 2
 
 
@@ -280,12 +296,20 @@ def _unit_steps(x: np.ndarray, indices: np.ndarray, h: float) -> Iterator[np.nda
         yield step
 
 
-def _without_kinks(value, x, analytic, numeric, indices, h, rtol) -> np.ndarray:
-    """Which coordinates to compare; `numeric` becomes better where a kink is near, but not here.
+def _without_kinks(
+    value: Value,
+    x: np.ndarray,
+    analytic: np.ndarray,
+    numeric: np.ndarray,
+    indices: np.ndarray,
+    h: float,
+    rtol: float,
+) -> np.ndarray:
+    """Which coordinates to compare; refines `numeric` in place where a kink is near, but not at x.
 
-    Only where the gradient disagrees. The slopes on either side are taken with smaller and smaller steps. If they come
-    together (for a smooth function their distance shrinks with the step), their mean is the derivative. If they don't,
-    x is at a kink, and what lies between them is right.
+    Only coordinates where the gradient disagrees are examined. The slopes on either side are taken with smaller and
+    smaller steps. If they come together (for a smooth function their distance shrinks with the step), their mean is the
+    derivative. If they don't, x is at a kink, and what lies between them is right.
     """
     size = max(np.abs(numeric).max(initial=0), np.abs(analytic[np.isfinite(analytic)]).max(initial=0))
     smooth = np.ones(len(indices), bool)
@@ -306,8 +330,10 @@ def _without_kinks(value, x, analytic, numeric, indices, h, rtol) -> np.ndarray:
     return smooth
 
 
-def _diagnosis(given, analytic, numeric, indices, tolerance) -> dict[str, str]:
-    """What can be said from numbers alone: the code of each finding, and its words."""
+def _diagnosis(
+    given: np.ndarray, analytic: np.ndarray, numeric: np.ndarray, indices: np.ndarray, tolerance: float
+) -> dict[str, str]:
+    """What the numbers tell about a wrong gradient: the code of the finding, and its words."""
     if not np.isfinite(given).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(given))[0]))
         return {"not-finite": f"the gradient has values that are not finite, the first at {where}"}
@@ -317,7 +343,7 @@ def _diagnosis(given, analytic, numeric, indices, tolerance) -> dict[str, str]:
         return {}
 
     def close(a: np.ndarray) -> bool:
-        return np.linalg.norm(a - numeric) <= tolerance * np.linalg.norm(numeric)
+        return bool(np.linalg.norm(a - numeric) <= tolerance * np.linalg.norm(numeric))
 
     factor = float(analytic @ numeric / (numeric @ numeric))
     if factor and close(analytic / factor):
@@ -336,133 +362,7 @@ def _as_fraction(factor: float) -> str:
     return str(fraction) if simple and abs(factor / float(fraction) - 1) < 1e-5 else f"{factor:.6g}"
 
 
-def _ratio(difference: float, *sizes: float) -> float:
-    """The difference over the largest of sizes; 0 for 0/0, NaN stays NaN."""
-    return float(difference / max(sizes)) if max(sizes) else float(difference)
-
-
-# Layer by layer -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, repr=False)
-class LayerChecks:
-    """What `check_layers` found. It is true if all passed, and prints as a table.
-
-    Attributes
-    ----------
-    checks : dict of str to GradientCheck
-        Of every layer alone, in order.
-    chain : GradientCheck
-        Of all layers after one another.
-    first_wrong : str or None
-        The first layer, from the input on, whose gradient is wrong.
-    """
-
-    checks: dict[str, GradientCheck]
-    chain: GradientCheck
-
-    @property
-    def first_wrong(self) -> str | None:
-        return next((name for name, check in self.checks.items() if not check), None)
-
-    def __bool__(self) -> bool:
-        return self.first_wrong is None and bool(self.chain)
-
-    def __str__(self) -> str:
-        lines = [f"{name:10} {check}" for name, check in {**self.checks, "all": self.chain}.items()]
-        if self.first_wrong:
-            lines.append(f"the first layer that is wrong: {self.first_wrong}")
-        elif not self.chain:
-            lines.append("each layer is right alone: look at how they are put together")
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-
-def check_layers(
-    layers: Mapping[str, tuple[Callable, Callable]],
-    x: np.ndarray,
-    *,
-    backward: Callable | None = None,
-    samples: int = 30,
-    h: float = 1e-5,
-    rtol: float = 1e-6,
-    seed: int = 0,
-) -> LayerChecks:
-    """Check the backward function of every layer alone, at the input that it gets in the network, then of the chain.
-
-    Parameters
-    ----------
-    layers : mapping of str to (forward, backward)
-        In order: `forward(x)` → y and `backward(dy, x)` → dx.
-    x : ndarray
-        Input of the first layer.
-    backward : callable, optional
-        `backward(dy, x)` of the whole network. By default the layers' own, one after the other.
-    samples, h, rtol, seed
-        As in `gradcheck`.
-
-    Returns
-    -------
-    LayerChecks
-    """
-    options = {"samples": samples, "h": h, "rtol": rtol, "seed": seed}
-    checks, a = {}, np.asarray(x, np.float64)
-    for name, (forward, back) in layers.items():
-        checks[name] = gradcheck(forward, back, a, **options)
-        a = forward(a)
-
-    def through(x: np.ndarray) -> np.ndarray:
-        for forward, _ in layers.values():
-            x = forward(x)
-        return x
-
-    def back_through(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-        inputs = []
-        for forward, _ in layers.values():
-            inputs.append(x)
-            x = forward(x)
-        for (_, back), a in zip(reversed(layers.values()), reversed(inputs), strict=True):
-            dy = back(dy, a)
-        return dy
-
-    return LayerChecks(checks, gradcheck(through, backward or back_through, x, **options))
-
-
-def check_network(network: VGG, image: np.ndarray, layer: str, **options) -> LayerChecks:
-    """`check_layers` for a VGG up to `layer`: every convolution with its ReLU, every pooling, then the whole sweep.
-
-    Parameters
-    ----------
-    network : VGG
-        In float64 (`load_weights(..., dtype=numpy.float64)`).
-    image : ndarray, shape (H, W, 3)
-        Random pixels do best; flat areas are full of kinks.
-    layer : str
-    **options
-        As in `check_layers`.
-
-    Returns
-    -------
-    LayerChecks
-    """
-    deepest = network.layers.index(network.canonical(layer)) + 1
-    runs, prepared = network.engine, network.prepared
-    layers = {"input": (lambda x: (255 * x - network.mean) * network.scale, lambda dy, x: dy * (255 * network.scale))}
-    for name in network.layers[:deepest]:
-        if name.startswith("pool"):
-            layers[name] = (
-                lambda x: runs.pool_forward(x, network.pooling)[0],
-                lambda dy, x: runs.pool_backward(dy, network.pooling, runs.pool_forward(x, network.pooling)[1]),
-            )
-        else:
-            layers[name] = (
-                lambda x, p=prepared[name]: runs.conv_relu_forward(x, p)[0],
-                lambda dy, x, p=prepared[name]: runs.conv_relu_backward(dy, p, runs.conv_relu_forward(x, p)[1]),
-            )
-
-    def sweep(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-        name = network.layers[deepest - 1]
-        return network.backward({name: dy}, network.forward(x, [name])[1])
-
-    return check_layers(layers, image, backward=sweep, **options)
+def _ratio(difference: Any, *sizes: Any) -> float:
+    """The difference over the largest of sizes; the difference itself if they are all 0, or not finite."""
+    largest = max(sizes)
+    return float(difference / largest) if 0 < largest < np.inf else float(difference)

@@ -1,81 +1,144 @@
 """Keeping the colours of the photograph (Gatys, Bethge, Hertzmann and Shechtman 2016, arXiv 1606.05897).
 
-Two ways. Either the painting gets the colours of the photograph before it is used as style: `match_colors`. Or only
-light and dark are painted, and the colours laid back over the result: `luminance` and `with_luminance`.
+There are two ways. Either the style image gets the colours of the photograph before it is used: `match_colors`. Or only
+the luminance is transferred, and the colours of the photograph are added to the result: `luminance` and
+`with_luminance`.
 """
 
 import numpy as np
 
-# Luminance and the two colour axes of the YIQ space (NTSC, 1953): Y is how bright a colour looks.
-YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+from nst_numpy.network import check_pixels
+
+# Luminance Y of the YIQ space (NTSC, 1953): how bright a colour looks. The coefficients sum to 1.
+LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
 def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The style image with the mean and the covariance of the content image's colours (section 3.1 of the paper).
+    """Give the style image the mean and the covariance of the content image's colours (section 3.1 of the paper).
 
     x ← S (x − μ_style) + μ_content changes a covariance Σ_style to S Σ_style Sᵀ, so S must satisfy
-    S Σ_style Sᵀ = Σ_content. Of the many solutions, S = Σ_content^½ Σ_style^−½ is taken, the paper's choice (after
-    "Image Analogies"). Colours in which the style image does not vary stay without variation.
+    S Σ_style Sᵀ = Σ_content. Of the many solutions this is S = Σ_content^½ Σ_style^−½, the paper's choice (after
+    "Image Analogies"). Directions in colour space in which the style image does not vary (variance
+    below 1e-10) stay without variation.
 
     Parameters
     ----------
-    style, content : ndarray, shape (H, W, 3)
-        In 0–1; the sizes may differ.
+    style, content : ndarray of float, shapes (H, W, 3) and (h, w, 3)
+        In 0–1. The sizes may differ.
 
     Returns
     -------
-    ndarray, shape of `style`
-        Clipped to 0–1, where the statistics are then no longer exact.
+    ndarray, shape and dtype of `style`
+        Clipped to 0–1. Where that changes values, the statistics are no longer exact.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an image is not such an array.
+
+    Examples
+    --------
+    A dark image gets the colours of a lighter one, of less contrast:
+
+    >>> import numpy as np
+    >>> from nst_numpy import colors
+    >>> ramp = np.linspace(0, 1, 5)[:, None, None] * np.ones((5, 5, 3))
+    >>> colors.match_colors(0.5 * ramp, 0.8 + 0.2 * ramp)[:, 0, 0].round(3)
+    array([0.8 , 0.85, 0.9 , 0.95, 1.  ])
     """
-    of_style, of_content = (np.asarray(image, np.float64).reshape(-1, 3) for image in (style, content))
+    for image in (style, content):
+        check_pixels(image)
+    of_style, of_content = (image.astype(np.float64).reshape(-1, 3) for image in (style, content))
     to_white = _power(np.cov(of_style.T, bias=True), -0.5)
     to_content = _power(np.cov(of_content.T, bias=True), 0.5)
     matched = (of_style - of_style.mean(axis=0)) @ (to_content @ to_white).T + of_content.mean(axis=0)
-    return matched.clip(0, 1).reshape(style.shape).astype(style.dtype)
+    clipped: np.ndarray = matched.clip(0, 1)
+    return clipped.reshape(style.shape).astype(style.dtype)
 
 
 def _power(symmetric: np.ndarray, exponent: float) -> np.ndarray:
-    """A power of a positive semidefinite matrix; negative powers of its zero eigenvalues are taken as 0."""
+    """Raise a positive semidefinite matrix to a power; zero eigenvalues stay zero, also with a negative exponent."""
     eigenvalues, vectors = np.linalg.eigh(symmetric)
     kept = eigenvalues > 1e-10
-    return (vectors[:, kept] * eigenvalues[kept] ** exponent) @ vectors[:, kept].T
+    power: np.ndarray = (vectors[:, kept] * eigenvalues[kept] ** exponent) @ vectors[:, kept].T
+    return power
 
 
 def luminance(image: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
-    """The image in grey, by its luminance Y (section 3.2 of the paper).
+    """Convert an image to grey, by its luminance Y (section 3.2 of the paper).
 
     Parameters
     ----------
-    image : ndarray, shape (H, W, 3)
+    image : ndarray of float, shape (H, W, 3)
         In 0–1.
-    like : ndarray, shape (H, W, 3), optional
-        Shift and stretch Y to the mean and the standard deviation of this image's, and clip it to 0–1.
+    like : ndarray of float, shape (h, w, 3), optional
+        An image whose mean and standard deviation of Y the result gets; then it is clipped to 0–1.
 
     Returns
     -------
-    ndarray, shape of `image`
+    ndarray, shape and dtype of `image`
         Y in each of the three channels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an image is not such an array.
+
+    Examples
+    --------
+    Green looks brighter than blue:
+
+    >>> import numpy as np
+    >>> from nst_numpy import colors
+    >>> colors.luminance(np.array([[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]]))
+    array([[[0.587, 0.587, 0.587],
+            [0.114, 0.114, 0.114]]])
     """
-    Y = image @ YIQ[0]
+    check_pixels(image)
+    Y: np.ndarray = image @ LUMINANCE
     if like is not None:
-        target = like @ YIQ[0]
+        check_pixels(like)
+        target = like @ LUMINANCE
         Y = ((Y - Y.mean()) * (target.std() / max(Y.std(), 1e-10)) + target.mean()).clip(0, 1)
     return np.repeat(Y[..., None], 3, axis=2).astype(image.dtype)
 
 
 def with_luminance(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
-    """The colours of one image with the luminance of another.
+    """Combine the colours of one image with the luminance of another.
 
-    Y is linear in RGB with coefficients that sum to 1, and grey (t, t, t) has Y = t and no colour (I = Q = 0): adding
-    the difference of the luminances to all three channels changes Y to what it shall be, and leaves I and Q.
+    Y is linear in RGB, with coefficients that sum to 1. So adding t to all three channels adds t to Y, and leaves the
+    differences between the channels, on which alone the colour axes I and Q of the YIQ space depend. Added is the
+    difference of the two luminances.
 
     Parameters
     ----------
-    content, painted : ndarray, shape (H, W, 3)
+    content, painted : ndarray of float, shape (H, W, 3)
 
     Returns
     -------
-    ndarray, shape (H, W, 3)
+    ndarray, shape and dtype of `content`
         Not clipped.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an image is not such an array, or the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import colors
+    >>> red, grey = np.array([[[0.8, 0.2, 0.2]]]), np.array([[[0.5, 0.5, 0.5]]])
+    >>> mixed = colors.with_luminance(red, grey)
+    >>> (mixed - red).round(4)
+    array([[[0.1206, 0.1206, 0.1206]]])
+    >>> colors.luminance(mixed).round(4)
+    array([[[0.5, 0.5, 0.5]]])
     """
-    return content + (painted @ YIQ[0] - content @ YIQ[0])[..., None].astype(content.dtype)
+    for image in (content, painted):
+        check_pixels(image)
+    if content.shape != painted.shape:
+        raise ValueError(f"the images must have the same shape, found {content.shape} and {painted.shape}")
+    difference = painted @ LUMINANCE - content @ LUMINANCE
+    mixed: np.ndarray = content + difference[..., None].astype(content.dtype)
+    return mixed

@@ -18,10 +18,10 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from nst_numpy.validation import check_number
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # that are written
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # those that are read
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # for reading
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # for writing
 LONGEST_SIDE = 65_535  # JPEG's limit
-LONGEST_DESCRIPTION = 60_000  # EXIF data of a JPEG end at 64 kB
+LONGEST_DESCRIPTION = 60_000  # the EXIF data of a JPEG file are limited to 64 kB
 ANIMATIONS, PLOTS = (".gif", ".webp", ".png"), (".png", ".svg", ".pdf")
 TABLES_AND_PLOTS = (".csv", *PLOTS)
 
@@ -39,11 +39,11 @@ def load(
     ----------
     source : path, file object, PIL image, array, or object with ``__array__`` or ``__array_interface__``
         A file in one of the formats `FORMATS`, or a file object opened in binary mode; of an animation, the first
-        frame. Arrays have shape (H, W, 3), (H, W, 4) with opacity, or (H, W) for grey, and hold uint8 in 0–255 or
-        floats in 0–1; so do tensors of other libraries, in the CPU's memory. Transparent pixels are laid on white.
+        frame is read. Arrays, and CPU tensors of other libraries, have shape (H, W, 3), (H, W, 4) with opacity, or
+        (H, W) for grey, and hold uint8 in 0–255 or floats in 0–1. Transparent areas are composited on white.
     size : int, optional
-        Length of the longer side in pixels, at least 1: the image is scaled up or down to it. By default it keeps its
-        size.
+        Length of the longer side in pixels, at least 1; the image is scaled up or down to it, and keeps its aspect
+        ratio. By default it keeps its size.
     shape : (int, int), optional
         Exact height and width in pixels, instead of `size`.
     dtype : float32 or float64
@@ -51,7 +51,7 @@ def load(
     Returns
     -------
     ndarray, shape (H, W, 3)
-        Values in 0–1, in memory of its own.
+        A new array, with values in 0–1.
 
     Raises
     ------
@@ -65,8 +65,9 @@ def load(
 
     Notes
     -----
-    The rotation in the EXIF data is applied. Grey of 16 bits keeps all of them; of 16-bit colour, Pillow keeps the
-    upper 8. Float images (TIFF) must lie in 0–1, like float arrays. Scaling uses Pillow's Lanczos filter in float32.
+    The rotation in the EXIF data is applied. 16-bit grey keeps its precision; of 16-bit colour, Pillow keeps the upper
+    8 bits. The values of a float TIFF must lie in 0–1, like those of a float array. Scaling uses Pillow's Lanczos
+    filter in float32.
 
     Examples
     --------
@@ -145,8 +146,7 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     suffixes : sequence of str, optional
         Those allowed; by default those of the image formats that `save` writes.
     inputs : iterable, optional
-        What must not be overwritten: `path` may be the same file as none of the paths among them. Images that are no
-        paths, and None, are skipped.
+        Files that must not be overwritten. Entries that are not paths, such as arrays and None, are ignored.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     Raises
     ------
     ValueError
-        If the suffix is not allowed, the path can't be written, or it is one of the inputs.
+        If the suffix is not allowed, the path can't be written, or it is the same file as one of the inputs.
     FileNotFoundError
         If the folder does not exist.
 
@@ -166,30 +166,24 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     'picture.png'
     >>> images.check_output("photograph.png", inputs=["photograph.png", "painting.png"])
     Traceback (most recent call last):
-    ValueError: cannot write photograph.png: it is also the input photograph.png; choose another name
+    ValueError: cannot write photograph.png: it is the same file as the input photograph.png; choose another name
     """
     path = Path(path)
     allowed = suffixes or _writable()
-    if path.suffix.lower() not in allowed:
-        raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(allowed)}, found {path.suffix!r}")
     target = Path(os.path.realpath(path))
-    try:
+    with _explain(f"cannot write {path}"):
+        if path.suffix.lower() not in allowed:
+            raise ValueError(f"the suffix must be one of {', '.join(allowed)}, found {path.suffix!r}")
         if not target.parent.is_dir():
             raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
         if not os.access(target.parent, os.W_OK | os.X_OK):
-            raise ValueError(f"cannot write {path}: no permission to write in {path.parent}")
-        if target.exists():
-            if not target.is_file():
-                raise ValueError(f"cannot write {path}: it is {_kind(target)}")
-            if not os.access(target, os.W_OK):
-                raise ValueError(f"cannot write {path}: the existing file is write-protected")
+            raise ValueError(f"no permission to write in {path.parent}")
+        _check_regular(target)
+        if target.exists() and not os.access(target, os.W_OK):
+            raise ValueError("the existing file is write-protected")
         for source in [inputs] if isinstance(inputs, str | os.PathLike) else inputs:
             if isinstance(source, str | os.PathLike) and _same_file(target, Path(source)):
-                raise ValueError(f"cannot write {path}: it is also the input {source}; choose another name")
-    except FileNotFoundError:
-        raise
-    except OSError as error:  # a name that is too long, for example
-        raise ValueError(f"cannot write {path}: {error.strerror}") from None
+                raise ValueError(f"it is the same file as the input {source}; choose another name")
     return path
 
 
@@ -207,7 +201,9 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
     Raises
     ------
     ValueError, FileNotFoundError
-        As `check_output`; or if the array is no such image, or the description no such text.
+        As `check_output`; or if the array is not such an image, or the description not such a text.
+    TypeError
+        If the description is not a string.
 
     Examples
     --------
@@ -223,12 +219,14 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
 
     path = check_output(path)
     picture = _to_pil(image)
+    if not isinstance(description, str):
+        raise TypeError(f"a description must be a string, found {type(description).__name__}")
     if not description.isascii() or "\0" in description or len(description) > LONGEST_DESCRIPTION:
         raise ValueError(
             f"a description must be ASCII text of at most {LONGEST_DESCRIPTION} characters, "
             f"found {len(description)}: {description[:60]!r}"
         )
-    options: dict[str, Any] = {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg", ".webp", ".avif") else {}
+    options: dict[str, Any] = {"quality": 95}  # lossless formats ignore it
     if description:
         options["exif"] = exif = Image.Exif()
         exif[ExifTags.Base.ImageDescription] = description
@@ -295,18 +293,18 @@ def save_animation(pictures: Sequence[np.ndarray], path: str | os.PathLike[str],
     if not pictures:
         raise ValueError("an animation needs at least one picture")
     frames = [_to_pil(picture) for picture in pictures]
-    frames = [frame.resize(frames[-1].size, Image.Resampling.BICUBIC) for frame in frames]
+    frames = [frame.resize(frames[-1].size) for frame in frames]
     before = len(frames) - 1
-    duration = [max(round(1000 * seconds / before), 1)] * before + [1000] if before else 1000
+    duration = [max(round(1000 * seconds / max(before, 1)), 1)] * before + [1000]
     with whole_file(path) as part:
         frames[0].save(part, save_all=True, append_images=frames[1:], duration=duration, loop=0)
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file whole or not at all: yield a path beside it; what is written there takes its place at the end.
+    """Write a file whole or not at all: yield a temporary path beside it, which replaces it at the end.
 
-    A symbolic link is followed, and a file that is replaced hands on its permissions.
+    A symbolic link is followed, and the permissions of a file that is replaced are kept.
 
     Parameters
     ----------
@@ -343,29 +341,27 @@ def _check_size(size: object, shape: object) -> None:
     if shape is not None:
         if not isinstance(shape, tuple | list) or len(shape) != 2:
             raise TypeError(f"shape must be (height, width), found {shape!r}")
-        for name, value in zip(("height", "width"), shape, strict=True):
+        for name, value in (("height", shape[0]), ("width", shape[1])):
             check_number(f"the {name} in shape", value, whole=True, least=1, most=LONGEST_SIDE)
 
 
 def _read(source: Any) -> np.ndarray:
-    """Return the pixels of any source as a checked array: uint8, or floats in 0–1."""
+    """Return the pixels of a source as an array: uint8, or floats in 0–1."""
     if isinstance(source, str | os.PathLike):
         with _open(source) as picture:
             return _check_array(_pixels(picture))
     if isinstance(source, Image.Image):
-        with _reading("the PIL image"):
+        with _explain("cannot read the PIL image"):
             return _check_array(_pixels(source))
     if hasattr(source, "read"):
         file = _buffered(source)
-        with _reading(str(getattr(source, "name", "the file object"))), _decoder(file) as picture:
+        with _explain(f"cannot read {getattr(source, 'name', 'the file object')}"), _decoder(file) as picture:
             return _check_array(_pixels(picture))
     if isinstance(source, np.ma.MaskedArray):
         raise TypeError("an image can't be a masked array; fill it first, as in image.filled(0)")
     if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
-        try:
+        with _explain(f"cannot make an array from this {type(source).__name__}"):
             array = np.asarray(source)
-        except Exception as error:
-            raise ValueError(f"cannot make an array from this {type(source).__name__}: {error}") from None
         return _check_array(array)
     hint = "; wrap it in io.BytesIO" if isinstance(source, bytes) else ""
     raise TypeError(
@@ -373,12 +369,14 @@ def _read(source: Any) -> np.ndarray:
     )
 
 
-def _kind(path: Path) -> str:
-    return "a folder" if path.is_dir() else "not a regular file"
+def _check_regular(path: Path) -> None:
+    """Refuse what exists and is not a regular file: opening a FIFO or a device may block forever."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"it is {'a folder' if path.is_dir() else 'not a regular file'}")
 
 
 def _same_file(a: Path, b: Path) -> bool:
-    """Whether two paths name the same file, links included; it need not exist."""
+    """Return whether two paths name the same file, which need not exist; links are followed."""
     try:
         return os.path.samefile(a, b)
     except OSError:
@@ -386,7 +384,7 @@ def _same_file(a: Path, b: Path) -> bool:
 
 
 def _writable() -> list[str]:
-    """Return the suffixes of the formats that are read and can be written, most usual first."""
+    """Return the suffixes in `SUFFIXES` that this version of Pillow can write."""
     Image.init()
     known = Image.registered_extensions()
     return [suffix for suffix in SUFFIXES if known.get(suffix) in Image.SAVE]
@@ -394,29 +392,28 @@ def _writable() -> list[str]:
 
 @contextlib.contextmanager
 def _open(source: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open an image file if it is a regular file: opening a FIFO or a device may block forever."""
+    """Open an image file."""
     path = Path(source)
-    with _reading(str(path)):
+    with _explain(f"cannot read {path}"):
+        _check_regular(path)
         if not path.exists():
             raise FileNotFoundError(f"there is no file {path}")
-        if not path.is_file():
-            raise ValueError(f"it is {_kind(path)}")
         with _decoder(path) as picture:
             yield picture
 
 
 @contextlib.contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """Make a ValueError that begins with "cannot read" of all that Pillow's plugins raise, then or later."""
+def _explain(failure: str) -> Iterator[None]:
+    """Turn any exception, and Pillow's plugins raise many, into a ValueError that begins with `failure`."""
     try:
         yield
-    except UnidentifiedImageError:
-        raise ValueError(f"cannot read {name}: not an image in a known format ({', '.join(FORMATS)})") from None
     except FileNotFoundError:
         raise
+    except UnidentifiedImageError:
+        raise ValueError(f"{failure}: not an image in a known format ({', '.join(FORMATS)})") from None
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ValueError(f"cannot read {name}: {reason}") from None
+        raise ValueError(f"{failure}: {reason}") from None
 
 
 def _decoder(file: Path | io.BytesIO) -> Image.Image:

@@ -38,6 +38,13 @@ def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray
     ------
     ValueError
         If the window does not fit into the array, or window or stride is below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(12).reshape(3, 4, 1)
+    >>> [view[..., 0].tolist() for view in window_views(x, 2, 2)]
+    [[[0, 2]], [[1, 3]], [[4, 6]], [[5, 7]]]
     """
     height, width = x.shape[:2]
     if window < 1 or stride < 1:
@@ -52,7 +59,15 @@ def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray
 
 
 def zero_pad(x: np.ndarray) -> np.ndarray:
-    """A copy of `x` (H, W, C) with a border of zeros, one pixel wide: (H + 2, W + 2, C)."""
+    """A copy of `x` (H, W, C) with a border of zeros, one pixel wide: (H + 2, W + 2, C).
+
+    Examples
+    --------
+    >>> zero_pad(np.ones((1, 2, 1)))[:, :, 0]
+    array([[0., 0., 0., 0.],
+           [0., 1., 1., 0.],
+           [0., 0., 0., 0.]])
+    """
     return np.pad(x, ((1, 1), (1, 1), (0, 0)))
 
 
@@ -78,6 +93,17 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
     ------
     ValueError
         If the shapes do not match.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(9.0).reshape(3, 3, 1)
+    >>> left = np.zeros((3, 3, 1, 1))
+    >>> left[1, 0] = 1  # the weight of the neighbour on the left
+    >>> conv_forward(x, left, np.array([10.0]))[..., 0]
+    array([[10., 10., 11.],
+           [10., 13., 14.],
+           [10., 16., 17.]])
     """
     if kernel.shape[:-1] != (3, 3, x.shape[-1]) or bias.shape != kernel.shape[-1:]:
         raise ValueError(
@@ -111,6 +137,17 @@ def conv_backward_input(dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (H, W, C)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> left = np.zeros((3, 3, 1, 1))
+    >>> left[1, 0] = 1  # y[r, s] = x[r, s − 1]
+    >>> dy = np.arange(9.0).reshape(3, 3, 1)
+    >>> conv_backward_input(dy, left)[..., 0]
+    array([[1., 2., 0.],
+           [4., 5., 0.],
+           [7., 8., 0.]])
     """
     dx = np.zeros((dy.shape[0] + 2, dy.shape[1] + 2, kernel.shape[2]), dy.dtype)
     for dx_o, kernel_o in zip(window_views(dx, 3, 1), kernel.reshape(9, *kernel.shape[2:]), strict=True):
@@ -137,6 +174,17 @@ def conv_backward_kernel(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (3, 3, C, K)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(9.0).reshape(3, 3, 1)
+    >>> dy = np.zeros((3, 3, 1))
+    >>> dy[1, 1] = 1  # only the output in the middle counts: it sees all of x
+    >>> conv_backward_kernel(dy, x)[..., 0, 0]
+    array([[0., 1., 2.],
+           [3., 4., 5.],
+           [6., 7., 8.]])
     """
     products = [np.tensordot(x_o, dy, axes=((0, 1), (0, 1))) for x_o in window_views(zero_pad(x), 3, 1)]
     return np.reshape(products, (3, 3, x.shape[-1], dy.shape[-1]))
@@ -154,6 +202,12 @@ def conv_backward_bias(dy: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (K,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> conv_backward_bias(np.ones((4, 5, 2)))
+    array([20., 20.])
     """
     return dy.sum(axis=(0, 1))
 
@@ -168,6 +222,12 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape of x
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relu_forward(np.array([-1.5, 0.0, 2.0]))
+    array([0., 0., 2.])
     """
     return np.maximum(x, 0)
 
@@ -196,6 +256,12 @@ def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape of dy
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> relu_backward(np.array([5.0, 6.0, 7.0]), np.array([-1.5, 0.0, 2.0]))
+    array([0., 0., 7.])
     """
     return dy * (x > 0)
 
@@ -219,6 +285,13 @@ def max_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndar
     ------
     ValueError
         If the window does not fit into the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0, 2.0, 0.0, 0.0], [4.0, 3.0, 0.0, 5.0]])[..., None]
+    >>> max_pool_forward(x)[..., 0]
+    array([[4., 5.]])
     """
     return np.maximum.reduce(list(window_views(x, window, stride)))
 
@@ -244,6 +317,14 @@ def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: in
     Returns
     -------
     ndarray, shape (H, W, C)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0, 2.0, 0.0, 0.0], [4.0, 3.0, 0.0, 0.0]])[..., None]
+    >>> max_pool_backward(np.array([[[10.0], [20.0]]]), x)[..., 0]
+    array([[ 0.,  0., 20.,  0.],
+           [10.,  0.,  0.,  0.]])
     """
     y = max_pool_forward(x, window, stride)
     dx = np.zeros(x.shape, dy.dtype)
@@ -276,6 +357,13 @@ def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.
     ------
     ValueError
         If the window does not fit into the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0, 2.0, 0.0, 0.0], [4.0, 3.0, 0.0, 5.0]])[..., None]
+    >>> average_pool_forward(x)[..., 0]
+    array([[2.5 , 1.25]])
     """
     return sum(window_views(x, window, stride)) / window**2
 
@@ -300,6 +388,13 @@ def average_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride
     Returns
     -------
     ndarray, shape (H, W, C)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> average_pool_backward(np.array([[[4.0], [8.0]]]), np.zeros((2, 5, 1)))[..., 0]
+    array([[1., 1., 2., 2., 0.],
+           [1., 1., 2., 2., 0.]])
     """
     dx = np.zeros(x.shape, dy.dtype)
     for dx_o in window_views(dx, window, stride):

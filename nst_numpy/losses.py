@@ -24,6 +24,14 @@ def feature_matrix(a: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, M), M = H·W
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = np.array([[[1, 10], [2, 20]], [[3, 30], [4, 40]]])  # 2×2 positions, 2 filters
+    >>> feature_matrix(a)
+    array([[ 1,  2,  3,  4],
+           [10, 20, 30, 40]])
     """
     return a.reshape(-1, a.shape[-1]).T
 
@@ -39,6 +47,12 @@ def content_loss(F: np.ndarray, P: np.ndarray) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> content_loss(np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]))
+    2.5
     """
     return 0.5 * float(np.sum(np.square(F - P), dtype=np.float64))
 
@@ -57,6 +71,12 @@ def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, M)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> content_gradient(np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]))
+    array([[ 1., -2.]])
     """
     return F - P
 
@@ -74,6 +94,13 @@ def gram(F: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, N)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gram(np.array([[1.0, 2.0, 0.0], [0.0, 3.0, 1.0]]))
+    array([[ 5.,  6.],
+           [ 6., 10.]])
     """
     return F @ F.T
 
@@ -97,6 +124,13 @@ def gram_backward(dG: np.ndarray, F: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, M)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gram_backward(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[1.0, 2.0], [0.0, 3.0]]))  # of G[0, 0]
+    array([[2., 4.],
+           [0., 0.]])
     """
     return (dG + dG.T) @ F
 
@@ -115,6 +149,13 @@ def style_loss(F: np.ndarray, A: np.ndarray) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> F = np.array([[1.0, 2.0], [0.0, 3.0]])
+    >>> style_loss(F, gram(F)), style_loss(F, np.zeros((2, 2)))  # (25 + 36 + 36 + 81) / (4 · 4 · 4)
+    (0.0, 2.78125)
     """
     return gram_loss(gram(F), A, F.shape[1])
 
@@ -139,6 +180,14 @@ def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, M)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> F = np.array([[1.0, 2.0], [0.0, 3.0]])
+    >>> style_gradient(F, np.array([[1.0, 2.0], [2.0, 4.0]]))
+    array([[0.25  , 1.25  ],
+           [0.25  , 1.4375]])
     """
     dG = gram_loss_gradient(gram(F), A, F.shape[1])
     return gram_backward(dG, F)
@@ -155,6 +204,12 @@ def gram_loss(G: np.ndarray, A: np.ndarray, M: int) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gram_loss(np.array([[3.0]]), np.array([[1.0]]), 2)  # (3 − 1)² / (4 · 1² · 2²)
+    0.25
     """
     N = len(G)
     return float(np.sum(np.square(G - A), dtype=np.float64)) / (4 * N**2 * M**2)
@@ -171,6 +226,12 @@ def gram_loss_gradient(G: np.ndarray, A: np.ndarray, M: int) -> np.ndarray:
     Returns
     -------
     ndarray, shape (N, N)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gram_loss_gradient(np.array([[3.0]]), np.array([[1.0]]), 2)  # 2 (3 − 1) / (4 · 1² · 2²)
+    array([[0.25]])
     """
     N = len(G)
     return (G - A) / (2 * N**2 * M**2)
@@ -191,6 +252,12 @@ def total_variation(x: np.ndarray) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> total_variation(np.array([[0.0, 1.0], [0.0, 3.0]])[..., None])  # ½ (0 + 4) + ½ (1 + 9)
+    7.0
     """
     down, right = x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
     return 0.5 * float(np.sum(np.square(down), dtype=np.float64) + np.sum(np.square(right), dtype=np.float64))
@@ -213,6 +280,13 @@ def total_variation_gradient(x: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (H, W, C)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> total_variation_gradient(np.array([[0.0, 1.0], [0.0, 3.0]])[..., None])[..., 0]
+    array([[-1., -1.],
+           [-3.,  5.]])
     """
     down, right = x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
     dx = np.zeros_like(x)
@@ -238,6 +312,13 @@ def absolute_variation(x: np.ndarray, axis: int) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[0.0, 1.0], [0.0, 3.0]])[..., None]
+    >>> absolute_variation(x, 0), absolute_variation(x, 1)
+    (2.0, 4.0)
     """
     return float(np.sum(np.abs(np.diff(x, axis=axis)), dtype=np.float64))
 
@@ -258,6 +339,13 @@ def absolute_variation_gradient(x: np.ndarray, axis: int) -> np.ndarray:
     Returns
     -------
     ndarray, shape (H, W, C)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> absolute_variation_gradient(np.array([[0.0, 1.0], [0.0, 3.0]])[..., None], 1)[..., 0]
+    array([[-1.,  1.],
+           [-1.,  1.]])
     """
     signs = np.sign(np.diff(x, axis=axis))
     dx = np.zeros_like(x)
@@ -284,6 +372,12 @@ def joint_variation(x: np.ndarray, power: float) -> float:
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> joint_variation(np.array([[0.0, 3.0], [4.0, 9.0]])[..., None], 0.5)  # √(4² + 3²)
+    5.0
     """
     a, b = x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]
     return float(np.sum((a**2 + b**2) ** power, dtype=np.float64))
@@ -304,6 +398,13 @@ def joint_variation_gradient(x: np.ndarray, power: float) -> np.ndarray:
     Returns
     -------
     ndarray, shape (H, W, C)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> joint_variation_gradient(np.array([[0.0, 3.0], [4.0, 9.0]])[..., None], 1)[..., 0]
+    array([[-14.,   6.],
+           [  8.,   0.]])
     """
     a, b = x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]
     c = 2 * power * (a**2 + b**2) ** (power - 1)

@@ -19,6 +19,11 @@ from nst_numpy.backends import Backend
 from nst_numpy.topology import TOPOLOGIES, canonical, convolution_names, is_convolution, layer_names, reduction
 from nst_numpy.validation import check_choice, check_number
 
+# A step of the forward sweep: convolution and pooling, "" where there is none, and the backend's cache.
+Step = tuple[str, str, Any]
+# What adds the gradient of a layer's losses to the one that came down from above, or gets None in the deepest layer.
+Inject = Callable[[np.ndarray | None], np.ndarray]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VGG:
@@ -62,7 +67,7 @@ class VGG:
     backend: str | Backend = "fast"
     threads: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("pooling", self.pooling, ("average", "max"))
         if isinstance(self.backend, str):
             check_choice("backend", self.backend, ("fast", "plain"))
@@ -115,13 +120,14 @@ class VGG:
 
     def input_forward(self, image: np.ndarray) -> np.ndarray:
         """The input of conv1_1: (255 · image − mean) · scale, in the dtype in which the network computes."""
-        return ((255 * image - self.mean) * self.scale).astype(self.dtype)
+        scaled: np.ndarray = (255 * image - self.mean) * self.scale
+        return scaled.astype(self.dtype)
 
     def input_backward(self, da: np.ndarray) -> np.ndarray:
         """Gradient with respect to the image: da times the factor of the linear map, 255 · scale."""
         return da * (255 * self.scale)
 
-    def layer(self, name: str) -> tuple[Callable, Callable]:
+    def layer(self, name: str) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
         """One layer as a pair of functions, as in the module `layers`: `forward(x)` → y and `backward(dy, x)` → dx.
 
         A convolution comes with its ReLU; "input" is the preprocessing before conv1_1. Both functions run on the
@@ -146,7 +152,7 @@ class VGG:
             lambda dy, x: run.pool_backward(dy, self.pooling, run.pool_forward(x, self.pooling)[1]),
         )
 
-    def forward(self, image: np.ndarray, layers: Iterable[str]) -> tuple[dict[str, np.ndarray], list]:
+    def forward(self, image: np.ndarray, layers: Iterable[str]) -> tuple[dict[str, np.ndarray], list[Step]]:
         """One sweep from the pixels to the deepest of `layers`.
 
         Parameters
@@ -161,7 +167,7 @@ class VGG:
         features : dict of str to ndarray, shape (H_l, W_l, N_l)
             The responses of `layers`, by their canonical names ("conv1_1" for "relu1_1").
         tape : list
-            What `backward` needs: each step, (convolution or None, pooling or None, the backend's cache), in order.
+            What `backward` needs: each step, (convolution or "", pooling or "", the backend's cache), in order.
 
         Raises
         ------
@@ -178,12 +184,13 @@ class VGG:
                     f"least {side}×{side}; take a larger size, or layers less deep"
                 )
         a = self.input_forward(image)
-        features, tape = {}, []
+        features: dict[str, np.ndarray] = {}
+        tape: list[Step] = []
         with self.engine.session():
             for convolution, pool in self._stages(wanted):
-                if pool is None:
+                if not pool:
                     a, cache = self.engine.conv_relu_forward(a, self.prepared[convolution])
-                elif convolution is None:
+                elif not convolution:
                     a, cache = self.engine.pool_forward(a, self.pooling)
                 else:
                     a, cache = self.engine.conv_relu_pool_forward(a, self.prepared[convolution], self.pooling)
@@ -192,23 +199,23 @@ class VGG:
                     features[pool or convolution] = a
         return features, tape
 
-    def _stages(self, wanted: set[str]) -> Iterator[tuple[str | None, str | None]]:
+    def _stages(self, wanted: set[str]) -> Iterator[tuple[str, str]]:
         """The steps (convolution, pooling) to the deepest layer wanted; both in one if the response between is not."""
         deepest = max((self.layers.index(layer) for layer in wanted), default=-1)
-        convolution = None
+        convolution = ""
         for layer in self.layers[: deepest + 1]:
             if not is_convolution(layer):
                 yield convolution, layer
-                convolution = None
+                convolution = ""
                 continue
-            if convolution is not None:
-                yield convolution, None
+            if convolution:
+                yield convolution, ""
             convolution = layer
             if layer in wanted:
-                yield convolution, None
-                convolution = None
+                yield convolution, ""
+                convolution = ""
 
-    def backward(self, gradients: Mapping[str, np.ndarray | Callable], tape: list) -> np.ndarray:
+    def backward(self, gradients: Mapping[str, np.ndarray | Inject], tape: list[Step]) -> np.ndarray:
         """One sweep from the deepest loss layer to the pixels.
 
         With a_l the response of layer l, a_l = f_l(a_{l−1}), and a loss that depends on several layers directly, the
@@ -240,7 +247,7 @@ class VGG:
         if not gradients or not set(gradients) <= set(passed):
             found = ", ".join(gradients) or "none"
             raise ValueError(f"expected gradients for some of {', '.join(passed)}, found {found}")
-        da = None
+        da: np.ndarray | None = None
         with self.engine.session():
             for convolution, pool, cache in reversed(tape):
                 g = gradients.get(pool or convolution)
@@ -248,15 +255,16 @@ class VGG:
                     da = g(da) if callable(g) else g if da is None else da + g
                 if da is None:  # above the deepest layer with a gradient
                     continue
-                if pool is None:
+                if not pool:
                     da = self.engine.conv_relu_backward(da, self.prepared[convolution], cache)
-                elif convolution is None:
+                elif not convolution:
                     da = self.engine.pool_backward(da, self.pooling, cache)
                 else:
                     da = self.engine.conv_relu_pool_backward(da, self.prepared[convolution], self.pooling, cache)
+        assert da is not None  # some layer injects
         return self.input_backward(da)
 
-    def features(self, image, layers: Iterable[str] | str) -> dict[str, np.ndarray]:
+    def features(self, image: Any, layers: Iterable[str] | str) -> dict[str, np.ndarray]:
         """The responses of some layers to an image.
 
         Parameters
@@ -304,7 +312,8 @@ def check_pixels(image: np.ndarray) -> None:
 
 def _layers_of(convolutions: list[str]) -> tuple[str, ...]:
     """The layers, including pooling layers, of the topology that begins with these convolutions."""
-    agreed, following = [], ["conv1_1"]
+    agreed: list[str] = []
+    following = ["conv1_1"]
     for topology in TOPOLOGIES:
         layers = layer_names(topology)
         expected = convolution_names(topology)

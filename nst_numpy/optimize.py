@@ -19,6 +19,8 @@ import numpy as np
 
 from nst_numpy.validation import check_choice, check_number, did_you_mean
 
+__all__ = ["OptimizeResult", "minimize"]
+
 # Values of OptimizeResult.status. 0 to 3 and 99 are those of SciPy's BFGS; 130 is the shell's for Ctrl-C.
 RUNNING, CONVERGED, MAXITER, NO_PROGRESS, NOT_FINITE, STOPPED, INTERRUPTED = -1, 0, 1, 2, 3, 99, 130
 
@@ -350,6 +352,8 @@ def cubic_minimum(a: Trial, b: Trial) -> float:
     Nocedal and Wright 2006, equation 3.59.
     """
     (step_a, point_a, slope_a), (step_b, point_b, slope_b) = a, b
+    if step_a == step_b:
+        return math.nan
     d1 = slope_a + slope_b - 3 * (point_a.value - point_b.value) / (step_a - step_b)
     square = d1 * d1 - slope_a * slope_b
     if not square >= 0:

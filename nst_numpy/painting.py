@@ -77,7 +77,7 @@ def paint(
 
 
 def _resized(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return x if x.shape == shape else images.load(x.clip(0, 1), shape=shape[:2])
+    return x if x.shape == shape else images.load(x.clip(0, 1), shape=(shape[0], shape[1]))
 
 
 class Motif:
@@ -137,9 +137,9 @@ class Motif:
         if named == "gray":
             picture = np.full(shape, 0.5, np.float32)
         elif named:
-            picture = images.load({"content": self.content, "style": self.styles[0]}[named], shape=shape[:2])
+            picture = _resized({"content": self.content, "style": self.styles[0]}[named], shape)
         else:
-            picture = _load("init", init, shape=shape[:2])
+            picture = _load("init", init, shape=(shape[0], shape[1]))
         if noise:
             rng, deviation = np.random.default_rng(self.settings.seed), self.settings.convention.noise
             if deviation is None:

@@ -1,29 +1,54 @@
-"""Sample images that need no download: a photograph that matplotlib ships, and two paintings made here.
+"""Sample images that need no download: a photograph that Matplotlib ships, and two paintings drawn by this module.
 
 All are PIL images. The paintings are drawn at twice their size and scaled down, for smooth edges.
 """
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageDraw
 
+from nst_numpy.validation import check_number
+
 
 def portrait() -> Image.Image:
-    """Grace Hopper, official portrait by James S. Davis, United States Navy; public domain. 512 × 600 pixels."""
-    from matplotlib.cbook import get_sample_data
+    """Return the official portrait of Grace Hopper by James S. Davis, United States Navy: 512 × 600, public domain.
 
-    with get_sample_data("grace_hopper.jpg") as file:
-        return Image.open(file).convert("RGB")
+    Examples
+    --------
+    >>> from nst_numpy import samples
+    >>> samples.portrait().size
+    (512, 600)
+    """
+    import matplotlib  # here, since importing it takes time
+
+    with Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg") as picture:
+        return picture.convert("RGB")
 
 
 def swirling_night(size: int = 512, seed: int = 3) -> Image.Image:
-    """A night sky over hills: short strokes that follow a field of vortices, dark blue, with pale stars.
+    """Draw a night sky over hills: short strokes that follow a field of vortices, dark blue, with pale stars.
 
     Parameters
     ----------
     size : int
-        Side of the square picture in pixels.
+        Side of the square picture in pixels, at least 1.
     seed : int
+        Of the random numbers, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the size or the seed is not such a number.
+
+    Examples
+    --------
+    >>> from nst_numpy import samples
+    >>> samples.swirling_night(64).size
+    (64, 64)
     """
+    check_number("size", size, whole=True, least=1)
+    check_number("seed", seed, whole=True)
     rng = np.random.default_rng(seed)
     grid = 256
     y, x = np.mgrid[0:grid, 0:grid] / grid
@@ -85,14 +110,28 @@ def swirling_night(size: int = 512, seed: int = 3) -> Image.Image:
 
 
 def woodcut_waves(size: int = 512, seed: int = 1) -> Image.Image:
-    """Rows of waves with crests of foam, in the flat colours and dark outlines of a woodcut.
+    """Draw rows of waves with crests of foam, in the flat colours and dark outlines of a woodcut.
 
     Parameters
     ----------
     size : int
-        Side of the square picture in pixels.
+        Side of the square picture in pixels, at least 1.
     seed : int
+        Of the random numbers, at least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the size or the seed is not such a number.
+
+    Examples
+    --------
+    >>> from nst_numpy import samples
+    >>> samples.woodcut_waves(64).size
+    (64, 64)
     """
+    check_number("size", size, whole=True, least=1)
+    check_number("seed", seed, whole=True)
     rng = np.random.default_rng(seed)
     side = 2 * size
     colours = [(24, 48, 92), (38, 82, 128), (84, 134, 158), (160, 190, 190), (240, 236, 220)]
@@ -118,11 +157,11 @@ def woodcut_waves(size: int = 512, seed: int = 1) -> Image.Image:
 
 
 def _noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
-    """Smooth random field (size, size) with about `cells` bumps along a side."""
+    """Return a smooth random field (size, size) with about `cells` bumps along a side."""
     coarse = Image.fromarray(rng.standard_normal((cells + 1, cells + 1)).astype(np.float32))
     return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
 
 
 def _index(t: np.ndarray, span: float, count: int) -> np.ndarray:
-    """Index of a palette of `count` colours for tones in −span … span."""
+    """Return indices into a palette of `count` colours, for tones from −span to span."""
     return np.clip((t + span) / (2 * span) * count, 0, count - 1).astype(int)

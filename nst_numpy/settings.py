@@ -21,10 +21,12 @@ from nst_numpy.validation import check_choice, check_number
 STARTS = ("content", "noise", "gray", "grey", "style")
 KEEP_COLORS = ("luminance", "statistics")
 
+Weights = str | os.PathLike[str] | VGG
+
 COARSEST = 64  # pixels; a size whose shorter side is smaller is left out
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, init=False, eq=False)
 class Settings:
     """The arguments of `transfer`, `texture` and `reconstruct` besides the images, validated and complete.
 
@@ -95,87 +97,99 @@ class Settings:
     (1000.0, (100,), 'lbfgs')
     """
 
-    convention: str | Convention = "nst_numpy"
-    weights: str | os.PathLike[str] | VGG = "vgg19-mini"
-    size: int | Sequence[int] = 512
-    steps: int | Sequence[int] | None = None
-    content_layers: Layers | None = None
-    style_layers: Layers | None = None
-    content_weight: float | None = None
-    style_weight: float | None = None
-    tv_weight: float | None = None
-    style_blend: Sequence[float] | None = None
-    style_scale: float = 1.0
-    keep_colors: str | None = None
-    init: Any = None
-    init_noise: float = 0.0
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    optimizer_options: Mapping[str, float] | None = None
-    seed: int = 0
+    convention: Convention
+    weights: Weights
+    size: int | tuple[int, ...]
+    steps: tuple[int, ...]
+    content_layers: tuple[str, ...] | dict[str, float] | None
+    style_layers: tuple[str, ...] | dict[str, float] | None
+    content_weight: float
+    style_weight: float
+    tv_weight: float
+    style_blend: tuple[float, ...] | None
+    style_scale: float
+    keep_colors: str | None
+    init: Any
+    init_noise: float
+    optimizer: str
+    learning_rate: float | None
+    optimizer_options: Mapping[str, float]
+    seed: int
 
-    def __post_init__(self) -> None:
-        convention = conventions.get(self.convention)
-        sizes = _whole_numbers("size", self.size, least=1)
-        steps = _whole_numbers("steps", convention.steps if self.steps is None else self.steps, least=0)
+    def __init__(
+        self,
+        *,
+        convention: str | Convention = "nst_numpy",
+        weights: Weights = "vgg19-mini",
+        size: int | Sequence[int] = 512,
+        steps: int | Sequence[int] | None = None,
+        content_layers: Layers | None = None,
+        style_layers: Layers | None = None,
+        content_weight: float | None = None,
+        style_weight: float | None = None,
+        tv_weight: float | None = None,
+        style_blend: Sequence[float] | None = None,
+        style_scale: float = 1.0,
+        keep_colors: str | None = None,
+        init: Any = None,
+        init_noise: float = 0.0,
+        optimizer: str | None = None,
+        learning_rate: float | None = None,
+        optimizer_options: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ):
+        convention = conventions.get(convention)
+        if not isinstance(weights, str | os.PathLike | VGG):
+            raise TypeError(f"weights must be a path, a name or a VGG, found {type(weights).__name__}")
+        sizes = _whole_numbers("size", size, least=1)
+        numbers = _whole_numbers("steps", convention.steps if steps is None else steps, least=0)
         if list(sizes) != sorted(set(sizes)):
             raise ValueError(f"sizes must go from small to large, found {', '.join(map(str, sizes))}")
-        if len(steps) not in (1, len(sizes)):
-            raise ValueError(f"{len(sizes)} sizes need as many numbers of steps, or one; found {len(steps)}")
-        one = isinstance(self.size, int | np.integer)
-        self._set(convention=convention, size=sizes[0] if one else sizes, steps=steps)
-        for name in ("content_weight", "style_weight", "tv_weight"):
-            value = getattr(self, name)
-            value = getattr(convention, name) if value is None else value
-            check_number(name, value)
-            self._set(**{name: float(value)})
-        if not (self.content_weight or self.style_weight or self.tv_weight):
+        if len(numbers) not in (1, len(sizes)):
+            raise ValueError(f"{len(sizes)} sizes need as many numbers of steps, or one; found {len(numbers)}")
+        alpha = convention.content_weight if content_weight is None else content_weight
+        beta = convention.style_weight if style_weight is None else style_weight
+        gamma = convention.tv_weight if tv_weight is None else tv_weight
+        for name, weight in (("content_weight", alpha), ("style_weight", beta), ("tv_weight", gamma)):
+            check_number(name, weight)
+        if not (alpha or beta or gamma):
             raise ValueError("content_weight, style_weight and tv_weight are all 0: nothing to paint")
-        for name in ("content_layers", "style_layers"):
-            if getattr(self, name) is not None:
-                self._set(**{name: _layers(name, getattr(self, name))})
-        if self.style_blend is not None:
-            self._set(style_blend=tuple(np.atleast_1d(self.style_blend).tolist()))
-        check_number("style_scale", self.style_scale, least=0.05, most=20)
-        check_number("init_noise", self.init_noise, most=1)
-        check_number("seed", self.seed, whole=True)
-        if self.keep_colors is not None:
-            check_choice("keep_colors", self.keep_colors, KEEP_COLORS)
-        init = convention.init if self.init is None else self.init
+        check_number("style_scale", style_scale, least=0.05, most=20)
+        if keep_colors is not None:
+            check_choice("keep_colors", keep_colors, KEEP_COLORS)
+        init = convention.init if init is None else init
         if isinstance(init, str) and init not in STARTS and not Path(init).suffix and not Path(init).exists():
             check_choice("start", init, STARTS, also="an image")
-        self._set(init="gray" if isinstance(init, str) and init == "grey" else init)
-        if not isinstance(self.weights, str | os.PathLike | VGG):
-            raise TypeError(f"weights must be a path, a name or a VGG, found {type(self.weights).__name__}")
-        self._resolve_optimizer(convention)
-
-    def _resolve_optimizer(self, convention: Convention) -> None:
-        """Set the optimizer and its options: the convention's, if the optimizer is, and those given."""
-        method = convention.optimizer if self.optimizer is None else self.optimizer
-        check_choice("optimizer", method, METHODS)
-        given = dict(self.optimizer_options or {})
-        if self.learning_rate is not None:
-            check_number("learning_rate", self.learning_rate)
-            if "learning_rate" not in _options_of(method):
-                raise ValueError(
-                    f"{method} chooses the length of its steps itself: leave out learning_rate, or use another "
-                    "optimizer"
-                )
-            given["learning_rate"] = self.learning_rate
-        for name, value in given.items():
-            check_choice(f"option of {method}", name, _options_of(method))
-            check_number(name, value, **LIMITS[name])
-        options = {**(convention.optimizer_options if method == convention.optimizer else {}), **given}
-        self._set(optimizer=method, optimizer_options=options, learning_rate=options.get("learning_rate"))
-
-    def _set(self, **values: Any) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        check_number("init_noise", init_noise, most=1)
+        check_number("seed", seed, whole=True)
+        method, options = _optimizer(convention, optimizer, learning_rate, optimizer_options)
+        resolved = {
+            "convention": convention,
+            "weights": weights,
+            "size": sizes if isinstance(size, Iterable) else sizes[0],
+            "steps": numbers,
+            "content_layers": _layers("content_layers", content_layers),
+            "style_layers": _layers("style_layers", style_layers),
+            "content_weight": float(alpha),
+            "style_weight": float(beta),
+            "tv_weight": float(gamma),
+            "style_blend": None if style_blend is None else tuple(np.atleast_1d(style_blend).tolist()),
+            "style_scale": float(style_scale),
+            "keep_colors": keep_colors,
+            "init": "gray" if isinstance(init, str) and init == "grey" else init,
+            "init_noise": float(init_noise),
+            "optimizer": method,
+            "learning_rate": options.get("learning_rate"),
+            "optimizer_options": options,
+            "seed": int(seed),
+        }
+        for name, value in resolved.items():
+            object.__setattr__(self, name, value)  # frozen from here on
 
     @property
     def largest(self) -> int:
         """Longer side of the finished picture, in pixels."""
-        return self.size[-1] if isinstance(self.size, tuple) else self.size  # type: ignore[return-value]
+        return self.size[-1] if isinstance(self.size, tuple) else self.size
 
     def sizes(self, height: int, width: int) -> list[int]:
         """The sizes to work through, each the longer side in pixels, for a finished picture of this shape.
@@ -185,7 +199,6 @@ class Settings:
         """
         if isinstance(self.size, tuple):
             return list(self.size)
-        assert isinstance(self.convention, Convention)
         sizes, shorter = [max(height, width)], min(height, width)
         if isinstance(self.init, str) and self.init in STARTS:
             while len(sizes) < self.convention.pyramid and shorter // 2 ** (len(sizes) - 1) >= 2 * COARSEST:
@@ -201,8 +214,26 @@ class Settings:
         return json.dumps(self.to_dict())
 
 
-def _options_of(method: str) -> list[str]:
-    return inspect.getfullargspec(METHODS[method]).kwonlyargs
+def _optimizer(
+    convention: Convention, optimizer: str | None, learning_rate: float | None, given: Mapping[str, float] | None
+) -> tuple[str, dict[str, float]]:
+    """The optimizer with its options: those of the convention, if it is the convention's, and then those given."""
+    method = convention.optimizer if optimizer is None else optimizer
+    check_choice("optimizer", method, METHODS)
+    known = inspect.getfullargspec(METHODS[method]).kwonlyargs
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"optimizer_options must be names with numbers, such as {{'memory': 20}}, found {given!r}")
+    options = {**(convention.optimizer_options if method == convention.optimizer else {}), **(given or {})}
+    if learning_rate is not None:
+        if "learning_rate" not in known:
+            raise ValueError(
+                f"{method} chooses the length of its steps itself: leave learning_rate out, or take another optimizer"
+            )
+        options["learning_rate"] = learning_rate
+    for name, value in options.items():
+        check_choice(f"option of {method}", name, known)
+        check_number(name, value, **LIMITS[name])
+    return method, options
 
 
 def _whole_numbers(name: str, value: Any, *, least: int) -> tuple[int, ...]:
@@ -216,9 +247,9 @@ def _whole_numbers(name: str, value: Any, *, least: int) -> tuple[int, ...]:
     return tuple(int(number) for number in numbers)
 
 
-def _layers(name: str, value: Layers) -> tuple[str, ...] | dict[str, float]:
-    if isinstance(value, str):
-        return (value,)
+def _layers(name: str, value: Layers | None) -> tuple[str, ...] | dict[str, float] | None:
+    if value is None or isinstance(value, str):
+        return None if value is None else (value,)
     if isinstance(value, Mapping):
         return dict(value)
     if not isinstance(value, Iterable):

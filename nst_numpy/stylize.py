@@ -3,7 +3,6 @@
 Their keywords are the fields of `Settings`, where they are described; `painting.paint` does the work.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import getdoc, signature
@@ -11,12 +10,10 @@ from typing import Any, TypeVar
 
 from nst_numpy.conventions import Convention
 from nst_numpy.conventions.convention import Layers
-from nst_numpy.network import VGG
 from nst_numpy.painting import Callback, paint
 from nst_numpy.result import TransferResult
-from nst_numpy.settings import Settings
+from nst_numpy.settings import Settings, Weights
 
-Weights = str | os.PathLike[str] | VGG
 Function = TypeVar("Function", bound=Callable[..., TransferResult])
 
 

@@ -4,9 +4,11 @@ import hypothesis
 
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, max_examples=30, phases=phases)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-collect_ignore = ["transcriptions.py"]  # it needs PyTorch, and has no tests of its own
+collect_ignore = ["transcriptions.py", "mutants"]  # they need PyTorch and mutmut, and have no tests of their own
 
 
 def pytest_addoption(parser):

@@ -1,9 +1,9 @@
-"""What the tests draw: arrays of odd shapes and layouts, small networks, small images."""
+"""What the tests draw: arrays of odd shapes and layouts, small networks, small images; and two checks of gradients."""
 
 import numpy as np
 from hypothesis import strategies as st
 
-from nst_numpy import VGG
+from nst_numpy import VGG, gradcheck
 from nst_numpy.topology import layer_names
 
 MEAN = np.array([120.0, 115.0, 100.0])
@@ -61,3 +61,19 @@ def small_vgg(topology="vgg19", widths=(4, 5, 6, 7, 8), last=None, dtype=np.floa
 def picture(seed: int, height: int = 32, width: int = 32, dtype=np.float64) -> np.ndarray:
     """A random image in 0–1."""
     return np.random.default_rng(seed).random((height, width, 3)).astype(dtype)
+
+
+def assert_gradient(function, gradient, x, h=1e-5):
+    check = gradcheck(function, gradient, x, mode="all", h=h)
+    assert check.norm_ratio <= 1e-8, check
+    assert check.max_relative_error <= 1e-6, check
+
+
+def complex_step(function, x):
+    """Gradient of an analytic function: Im f(x + i h e) / h, exact to rounding for a tiny h."""
+    gradient = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        z = x.astype(complex)
+        z[index] += 1e-30j
+        gradient[index] = function(z).imag / 1e-30
+    return gradient

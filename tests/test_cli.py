@@ -52,11 +52,12 @@ def test_options_reach_the_library(folder, monkeypatch):
         seen.update(keywords, content=content, style=style)
         return nst_numpy.transfer(content, style, weights="small.h5", size=32, steps=0, callback=callback)
 
+    transfer.__signature__ = inspect.signature(nst_numpy.transfer)
     monkeypatch.setattr("nst_numpy.cli.painting.transfer", transfer)
     options = "--content-layers conv3_1 --style-layers conv1_1:0.5,conv2_1:2 --content-weight 2 --style-weight 3"
     options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --learning-rate 0.1 --seed 7 --quiet"
-    options += " --optimizer-options beta1=0.5,epsilon=1e-6 --style-scale 0.5 --size 40,50 --steps 3,1 --convention keras --every 2"
-    options += " --style-blend 1,2.5 --keep-colors luminance"
+    options += " --optimizer-options beta1=0.5,epsilon=1e-6 --style-scale 0.5 --size 40,50 --steps 3,1"
+    options += " --convention keras --every 2 --style-blend 1,2.5 --keep-colors luminance"
     files = ["content.png", "style.jpg", "content.png"]
     assert main(["transfer", *files, "-o", "out.png", "--weights", "small.h5", *options.split()]) == 0
     expected = {
@@ -363,7 +364,10 @@ def test_weights_convert_and_normalize(folder, capsys):
         (["show", "small.h5", "-o", "filters.txt"], ".*filters.txt.*"),
         (["verify", "content.png"], "content.png is not a weight file: expected HDF5 .*"),
         (["convert", "style.jpg", "own.h5"], "style.jpg is not a weight file: .*"),
-        (["convert", "small.h5", "nowhere/own.h5"], "there is no folder nowhere for own.h5"),
+        (
+            ["convert", "small.h5", "nowhere/own.h5"],
+            "cannot write nowhere/own.h5: the folder nowhere does not exist; .*",
+        ),
         (["normalize", "small.h5", "small.h5", "-o", "own.h5"], ".*small.h5.*"),
     ],
 )

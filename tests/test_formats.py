@@ -221,6 +221,61 @@ def test_gatys_names(tmp_path, kind):
     assert_same(path, net, f"{container}, layers by name")
 
 
+# Parts of a network ---------------------------------------------------------------------------------------------------
+
+
+def numbered(net, prefix):
+    """The tensors of a narrow network by torchvision's numbers: every convolution and its ReLU, and poolings."""
+    state, number = {}, 0
+    for layer in layer_names("vgg19"):
+        if layer in net.convolutions:
+            kernel, bias = net.convolutions[layer]
+            state[f"{prefix}{number}.weight"], state[f"{prefix}{number}.bias"] = (
+                kernel.transpose(3, 2, 0, 1).copy(),
+                bias,
+            )
+        number += 1 if layer.startswith("pool") else 2
+    return state
+
+
+@needs("safetensors")
+@pytest.mark.parametrize("prefix", ["", "features."])
+@pytest.mark.parametrize("last", ["conv1_1", "conv3_3", "conv3_4"])
+def test_the_beginning_of_a_network_by_numbers(tmp_path, last, prefix):
+    from safetensors.numpy import save_file
+
+    net, path = network(last=last), tmp_path / "part"
+    save_file(dict(reversed(numbered(net, prefix).items())), path)
+    found = formats.read(path)
+    assert found.layout == "safetensors, torchvision" and list(found.convolutions) == list(net.convolutions)
+    assert np.allclose(found.mean, [123.675, 116.28, 103.53])
+    first, bias = found.convolutions["conv1_1"]
+    assert np.allclose(first * np.array([58.395, 57.12, 57.375])[:, None], net.convolutions["conv1_1"][0], rtol=1e-6)
+    for layer in list(net.convolutions)[1:]:
+        assert np.array_equal(found.convolutions[layer][0], net.convolutions[layer][0]), layer
+    assert np.array_equal(bias, net.convolutions["conv1_1"][1])
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 12, 13, 16, 17])
+def test_convolutions_that_are_only_counted(tmp_path, count):
+    """Keras numbers layers in the order of their making: conv2d, conv2d_1, … conv2d_10 after conv2d_9."""
+    path = tmp_path / "counted.weights.h5"
+    pairs = [(like(k, (3, 3, 3 if k == 0 else 4, 4), np.float32), like(99 + k, (4,), np.float32)) for k in range(count)]
+    arrays = {}
+    for k, (kernel, bias) in enumerate(pairs):
+        name = "layers/conv2d" + f"_{k}" * (k > 0)
+        arrays |= {f"{name}/vars/0": kernel, f"{name}/vars/1": bias}
+    keras_file(path, arrays | {"layers/dense/vars/0": like(1, (5, 6), np.float32)})
+    if count in (8, 12, 17):
+        refused(path, rf"expected 13 convolutions \(VGG-16\) or 16 \(VGG-19\), found {count}")
+        return
+    found = formats.read(path)
+    assert found.layout == "Keras .weights.h5" and np.array_equal(found.mean, IMAGENET_MEAN)
+    assert list(found.convolutions) == convolution_names("vgg16" if count == 13 else "vgg19")[:count]
+    for k, (kernel, bias) in enumerate(found.convolutions.values()):
+        assert np.array_equal(kernel, bgr(pairs[k][0]) if k == 0 else pairs[k][0]) and np.array_equal(bias, pairs[k][1])
+
+
 # Bad files ------------------------------------------------------------------------------------------------------------
 
 
@@ -268,6 +323,208 @@ def test_claims_of_ten_gigabytes(tmp_path):
         )
         file["block1_conv1/b"] = np.zeros(512, "f4")
     refused(packed, "block1_conv1/W: shape .* needs 9437184 bytes, the file holds")
+
+
+def own_file(path, **changes):
+    """A file of the library's own layout with one convolution; return its contents."""
+    pairs = {"conv1_1": (like(0, (3, 3, 3, 4)), like(1, (4,)))}
+    formats.write(path, formats.Contents("", pairs, IMAGENET_MEAN, **changes))
+    return pairs
+
+
+def test_links_that_lead_out_of_a_file_are_not_followed(tmp_path):
+    own_file(tmp_path / "other.h5")
+    for link in (h5py.ExternalLink("other.h5", "conv1_1/bias"), h5py.SoftLink("/conv1_1/kernel")):
+        own_file(tmp_path / "linked.h5")
+        with h5py.File(tmp_path / "linked.h5", "r+") as file:
+            del file["conv1_1/bias"]
+            file["conv1_1/bias"] = link
+        refused(tmp_path / "linked.h5", "the dataset conv1_1/bias is missing")
+
+
+@pytest.mark.parametrize("kind", ["external", "virtual"])
+def test_data_outside_of_a_file_are_not_read(tmp_path, kind):
+    path, outside = tmp_path / "outside.h5", tmp_path / "raw"
+    outside.write_bytes(bytes(32))
+    own_file(path)
+    with h5py.File(path, "r+") as file:
+        del file["conv1_1/bias"]
+        if kind == "external":
+            file.create_dataset("conv1_1/bias", (4,), "f8", external=[(str(outside), 0, 32)])
+        else:
+            own_file(tmp_path / "other.h5")
+            layout = h5py.VirtualLayout((4,), "f8")
+            layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "conv1_1/bias", (4,))
+            file.create_virtual_dataset("conv1_1/bias", layout)
+    refused(path, r"conv1_1/bias: shape \(4,\) needs 32 bytes, the file holds ")
+
+
+def test_a_file_that_compresses_less_than_eight_times_is_read(tmp_path):
+    path = tmp_path / "packed.h5"
+    own_file(path)
+    data = np.tile(like(1, (512,)), 6)
+    with h5py.File(path, "r+") as file:
+        del file["conv1_1/bias"]
+        packed = file.create_dataset("conv1_1/bias", data=data, chunks=data.shape, compression="gzip")
+        assert 4 * packed.id.get_storage_size() < packed.nbytes < 8 * packed.id.get_storage_size()
+    assert np.array_equal(formats.read(path).convolutions["conv1_1"][1], data)
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        ("conv1_1/empty", h5py.Empty("f4"), None),
+        ("conv1_1/note", "text", None),
+        ("extra", np.zeros(3), "the dataset extra/kernel is missing"),
+    ],
+)
+def test_other_things_in_an_own_file(tmp_path, name, value, message):
+    path = tmp_path / "extra.h5"
+    own_file(path)
+    with h5py.File(path, "r+") as file:
+        file[name] = value
+    if message:
+        refused(path, message)
+    else:
+        assert list(formats.read(path).convolutions) == ["conv1_1"]
+
+
+def test_versions_and_missing_texts(tmp_path):
+    path = tmp_path / "old.h5"
+    own_file(path, name="a", source="b", licence="c")
+    with h5py.File(path, "r+") as file:
+        for what in ("name", "source", "licence"):
+            del file.attrs[what]
+    found = formats.read(path)
+    assert found.name == found.source == found.licence == "" and found.scale == 1
+    with h5py.File(path, "r+") as file:
+        del file.attrs["version"]
+    refused(path, "expected version 1, found none")
+
+
+@pytest.mark.parametrize(
+    "changes, error, message",
+    [
+        ({"name": 3}, TypeError, "name must be a string, found 3"),
+        ({"source": None}, TypeError, "source must be a string, found None"),
+        ({"scale": "1"}, ValueError, "scale: expected a finite number, found '1'"),
+        ({"mean": np.array([1, 2, 3])}, ValueError, r"mean: expected 3 finite numbers, found \[1 2 3\]"),
+        ({"mean": np.array([1, 2, np.nan])}, ValueError, r"mean: expected 3 finite numbers, found \[ 1.  2. nan\]"),
+        ({"mean": np.zeros((1, 3))}, ValueError, r"mean: expected 3 finite numbers, found \[\[0. 0. 0.\]\]"),
+        (
+            {"convolutions": {"conv1_1": (np.zeros((3, 3, 3, 4)), np.zeros(4, "i8"))}},
+            ValueError,
+            "conv1_1/bias: expected floating-point numbers, found int64",
+        ),
+        (
+            {"convolutions": {"conv1_1": (np.zeros((3, 3, 3, 4), "c8"), np.zeros(4))}},
+            ValueError,
+            "conv1_1/kernel: expected floating-point numbers, found complex64",
+        ),
+    ],
+)
+def test_contents_are_checked(changes, error, message):
+    arguments = {"layout": "", "convolutions": {}, "mean": np.zeros(3)} | changes
+    with pytest.raises(error, match=f"^{message}$"):
+        formats.Contents(**arguments)
+
+
+def test_contents_show_themselves_in_one_line():
+    contents = formats.Contents("x", {"conv1_1": (np.zeros((3, 3, 3, 64)), np.zeros(64))}, np.zeros(3), name="small")
+    assert len(repr(contents)) < 150 and contents == contents != formats.Contents("x", {}, np.zeros(3))
+
+
+def test_what_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    refused(tmp_path / "pipe", "pipe is not a weight file but a device or a pipe")
+
+
+def test_errors_of_parsers_become_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "bad.h5"
+    own_file(path)
+    for error, message in (
+        (MemoryError(), "bad.h5: claims more data than fits into memory$"),
+        (RuntimeError("first\nsecond"), r"bad.h5: damaged or cut short \(first\)$"),
+        (KeyError(), r"bad.h5: damaged or cut short \(KeyError\)$"),
+        (RuntimeError("x" * 1000), r"bad.h5: damaged or cut short \(x{300}\)$"),
+        (ValueError("first\nsecond"), "bad.h5: first$"),
+    ):
+
+        def fail(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(formats, "_read_own", fail)
+        refused(path, message)
+
+
+@needs("safetensors")
+def test_number_types_that_are_not_weights(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "int8.safetensors"
+    save_file({"conv1_1.weight": np.zeros((4, 3, 3, 3), "i1"), "conv1_1.bias": np.zeros(4, "f4")}, path)
+    refused(path, "conv1_1/kernel: expected floating-point numbers, found int8")
+
+
+@needs("torch")
+@pytest.mark.parametrize(
+    "kind, message",
+    [
+        ("no storage", r"claims 4320000 bytes of data in a file of \d+$"),
+        ("bfloat16", r"unusual.pth: damaged or cut short \(Got unsupported ScalarType BFloat16\)$"),
+        ("meta", r"unusual.pth: "),
+        ("sparse", r"unusual.pth: "),
+        ("integer keys", r"expected a dictionary of tensors \(a state dict\), found dict$"),
+        ("nested", r"expected a dictionary of tensors \(a state dict\), found dict$"),
+        ("no tensor", r"expected a dictionary of tensors \(a state dict\), found dict$"),
+    ],
+)
+def test_unusual_tensors(tmp_path, kind, message):
+    import torch
+
+    path, kernel = tmp_path / "unusual.pth", torch.zeros(4, 3, 3, 3)
+    state = {
+        "no storage": {"conv1_1.weight": torch.zeros(1).expand(400, 300, 3, 3)},
+        "bfloat16": {"conv1_1.weight": kernel.to(torch.bfloat16)},
+        "meta": {"conv1_1.weight": kernel.to("meta")},
+        "sparse": {"conv1_1.weight": kernel.to_sparse()},
+        "integer keys": {1: kernel},
+        "nested": {"state_dict": {"conv1_1.weight": kernel}},
+        "no tensor": {"conv1_1.weight": kernel, "epoch": 3},
+    }
+    torch.save(state[kind], path)
+    refused(path, message)
+
+
+@needs("torch")
+def test_a_zip_bomb(tmp_path):
+    import torch
+
+    path, bomb = tmp_path / "file.pth", tmp_path / "bomb.pth"
+    torch.save({"conv1_1.weight": torch.zeros(64, 64, 3, 3)}, path)
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        total = 0
+        for member in archive.namelist():
+            packed.writestr(member, archive.read(member))
+            total += len(archive.read(member))
+    refused(bomb, rf"claims {total} bytes of data in a file of {bomb.stat().st_size}$")
+
+
+@needs("scipy")
+def test_matlab_files_with_a_wrong_mean(tmp_path):
+    from scipy.io import savemat
+
+    weights, path = np.empty((1, 2), object), tmp_path / "mean.mat"
+    weights[0, 0], weights[0, 1] = np.zeros((3, 3, 3, 4), "f4"), np.zeros((1, 4), "f4")
+    layers = np.empty((1, 2), object)
+    layers[0] = [{"name": "conv1_1", "weights": weights}, {"name": "relu1_1"}]
+    savemat(path, {"layers": layers, "normalization": {"averageImage": np.full((1, 1, 3), np.nan)}})
+    refused(path, "mean: expected 3 finite numbers, found ")
+    layers[0, 0]["name"] = "c1"
+    savemat(path, {"layers": layers, "normalization": {"averageImage": np.zeros((1, 1, 3))}})
+    refused(path, "expected layers named conv1_1 and so on, found none")
+    savemat(path, {"layers": layers, "meta": {"averageImage": np.zeros((1, 1, 3))}, "x": 1, "y": 2})
+    refused(path, "expected MatConvNet's layers and normalization, found layers, meta, x, y$")
 
 
 @needs("safetensors")

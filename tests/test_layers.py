@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from drawing import like, maps
+from drawing import assert_gradient, complex_step, like, maps
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import correlate2d
 
-from nst_numpy import gradcheck, layers
+from nst_numpy import layers
 
 seeds = st.integers(0, 2**32 - 1)
 filters = st.integers(1, 4)
@@ -15,22 +15,6 @@ POOLS = [
     (layers.average_pool_forward, layers.average_pool_backward),
     (layers.max_pool_forward, layers.max_pool_backward),
 ]
-
-
-def assert_gradient(function, gradient, x, h=1e-5):
-    check = gradcheck(function, gradient, x, mode="all", h=h)
-    assert check.norm_ratio <= 1e-8, check
-    assert check.max_relative_error <= 1e-6, check
-
-
-def complex_step(function, x):
-    """Gradient of an analytic function: Im f(x + i h e) / h, exact to rounding for a tiny h."""
-    gradient = np.zeros(x.shape)
-    for index in np.ndindex(x.shape):
-        z = x.astype(complex)
-        z[index] += 1e-30j
-        gradient[index] = function(z).imag / 1e-30
-    return gradient
 
 
 # Convolution ----------------------------------------------------------------------------------------------------------

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from drawing import like, maps
+from drawing import assert_gradient, complex_step, like, maps
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from test_layers import assert_gradient, complex_step
 
 from nst_numpy import layers, losses
 
@@ -209,7 +208,14 @@ def test_gradients_keep_the_type_and_losses_are_floats(dtype):
 
 
 def test_losses_are_summed_in_float64():
-    F = np.full((1, 2**25), 0.1, np.float32)
-    F[0, 0] = 4096  # with a float32 sum that large, each further 0.005 would be lost or rounded
-    expected = 0.5 * (4096.0**2 + (2**25 - 1) * float(np.float32(0.1) ** 2))
-    assert np.isclose(losses.content_loss(F, np.zeros_like(F)), expected, rtol=1e-9)
+    """The sums are 2²⁴ + 1, for which float32 has too few digits."""
+    column = np.array([0, 4096, 4097], np.float32).reshape(3, 1, 1)  # differences whose squares are 2²⁴ and 1
+    steps = np.array([0, 2**24, 2**24 - 1], np.float32).reshape(3, 1, 1)
+    F, zero = np.array([[4096, 1]], np.float32), np.zeros((1, 2), np.float32)
+    G = np.array([[4096, 1], [0, 0]], np.float32)
+    assert losses.content_loss(F, zero) == 0.5 * (2**24 + 1)
+    assert losses.gram_loss(G, np.zeros_like(G), 1) == (2**24 + 1) / 16
+    for axis in (0, 1):
+        assert losses.total_variation(column.swapaxes(0, axis)) == 0.5 * (2**24 + 1)
+        assert losses.absolute_variation(steps.swapaxes(0, axis), axis) == 2**24 + 1
+    assert losses.joint_variation(np.repeat(column, 2, axis=1), 1) == 2**24 + 1

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import Objective, gradcheck
+from nst_numpy import Objective, gradcheck, images
+from nst_numpy.backends import plain
+from nst_numpy.objective import ContentTerm, StyleTerm, VariationTerm
 
 STYLE = {"conv1_1": 0.1, "conv2_1": 0.2, "conv3_1": 0.3, "conv4_1": 0.2, "conv5_1": 0.2}
 NONE = {"content_weight": 0.0, "style_weight": 0.0, "tv_weight": 0.0}
@@ -91,3 +93,164 @@ def test_content_and_tv_do_not_grow_with_the_image():
     many = objective(content=tile(small), style=small / 2, **keywords)(tile(x))[2]
     for term in ("content", "style", "tv"):
         assert np.isclose(many[term], one[term], rtol=0.05), term
+
+
+# The objective as a sum of terms --------------------------------------------------------------------------------------
+
+
+class Mean:
+    """½ w (mean − t)² of one array; its gradient as an array, or as a function that adds it in place."""
+
+    def __init__(self, layer, weight=1.0, adds=False, name="mean"):
+        self.layer, self.weight, self.adds, self.name = layer, weight, adds, name
+
+    def __call__(self, a):
+        difference = a.mean() - 0.3
+        self.gradient = np.full(a.shape, self.weight * difference / a.size)
+
+        def add(da):
+            return self.gradient.copy() if da is None else np.add(da, self.gradient, out=da)
+
+        return 0.5 * self.weight * difference**2, add if self.adds else self.gradient
+
+
+@pytest.mark.parametrize("adds", [False, True])
+@pytest.mark.parametrize("layers", [["conv2_1"], [None], ["pool1", None], ["conv2_1", "conv2_1", "relu1_2"]])
+def test_terms_of_ones_own(layers, adds):
+    network, x = small_vgg(last="conv3_1"), picture(3, 12, 15)
+    terms = [Mean(layer, 10.0 + k, adds) for k, layer in enumerate(layers)]
+    f = Objective(network, terms)
+    total, gradient, parts = f(x)
+    responses = {layer: x if layer is None else network.features(x, layer)[layer] for layer in layers}
+    expected = [0.5 * term.weight * (responses[term.layer].mean() - 0.3) ** 2 for term in terms]
+    assert np.isclose(total, sum(expected), rtol=1e-12)
+    assert parts == {"total": total, "content": 0, "style": 0, "tv": 0, "mean": total}
+    assert gradcheck(lambda x: f(x)[0], gradient, x, samples=60)
+
+
+def test_own_terms_beside_the_others_and_in_any_order():
+    f, x = objective(small_vgg(last="conv5_1"), content_layers={"conv2_1": 1.0}), picture(3, 33, 40)
+    own = [Mean("conv2_1", 50.0, name="a"), Mean("conv2_1", 70.0, adds=True, name="b"), Mean(None, 9.0, name="a")]
+    alone = [Objective(f.network, [term])(x) for term in own]
+    total, gradient, parts = f(x)
+    for terms in ([*f.terms, *own], [*own, *f.terms], [*f.terms, *own][::-1]):
+        sum_, sum_gradient, sum_parts = Objective(f.network, terms)(x)
+        assert np.isclose(sum_, total + sum(t for t, *_ in alone), rtol=1e-12)
+        assert np.allclose(sum_gradient, gradient + sum(g for _, g, _ in alone), rtol=1e-9, atol=1e-15)
+        assert {name: sum_parts[name] for name in parts if name != "total"} == pytest.approx(
+            {name: value for name, value in parts.items() if name != "total"}, rel=1e-12
+        )
+        assert sum_parts["a"] == pytest.approx(alone[0][0] + alone[2][0]) and sum_parts["b"] == alone[1][0]
+
+
+def test_a_terms_own_array_is_not_changed():
+    """The running gradient is added to in place; what a term returns may be an array that it keeps."""
+    term = Mean("conv2_1", 50.0)
+    f = objective(small_vgg(last="conv3_1"), content_layers=[], style_layers={"conv2_1": 1.0, "conv1_1": 1.0})
+    Objective(f.network, [term, *f.terms])(picture(3, 33, 40))
+    assert np.all(term.gradient == term.gradient[0, 0, 0])
+
+
+def test_each_term_is_a_function_with_its_gradient():
+    rng = np.random.default_rng(0)
+    a, P = rng.random((4, 5, 3)), rng.random((3, 20))
+    A = np.cov(rng.random((3, 9)))
+    tv = objective(tv_weight=3.0).terms[-1]
+    assert isinstance(tv, VariationTerm) and tv.layer is None and tv.name == "tv"
+    for term in (ContentTerm("conv1_1", P, 2.5), StyleTerm("conv1_1", A, 7.0), tv):
+
+        def gradient(a, term=term):
+            _, g = term(a)
+            return g(None) if callable(g) else g
+
+        assert gradcheck(lambda a, term=term: term(a)[0], gradient, a), term
+    F = a.reshape(-1, 3).T
+    assert np.isclose(ContentTerm("conv1_1", P, 2.5)(a)[0], 2.5 * 0.5 * np.sum((F - P) ** 2))
+    assert np.isclose(StyleTerm("conv1_1", A, 7.0)(a)[0], 7.0 * np.sum((F @ F.T - A) ** 2) / (4 * 9 * 400))
+    da = rng.random(a.shape)
+    added = StyleTerm("conv1_1", A, 7.0, plain)(a)[1](da.copy())
+    assert np.allclose(added - da, StyleTerm("conv1_1", A, 7.0)(a)[1](None))
+
+
+def test_the_networks_backend_computes_the_gram_matrices():
+    f = objective()
+    assert all(term.backend is f.network.engine for term in f.terms if isinstance(term, StyleTerm))
+
+
+def test_layer_gradients_against_differences():
+    """dL/da of a layer: the loss as a function of that layer's response, everything above it computed anew."""
+    network = small_vgg(last="conv3_1")
+    layers = {"content_layers": {"conv3_1": 1.0}, "style_layers": {"conv1_2": 0.5, "conv2_1": 0.5}}
+    f, x = objective(network, picture(1, 12, 15), picture(2, 14, 12), **layers), picture(3, 12, 15)
+    found = f.layer_gradients(x)
+    assert list(found) == ["conv3_1", "conv2_1", "conv1_2", "pixels"]
+    assert np.array_equal(found["pixels"], f(x)[1])
+
+    def loss_from(layer, a):
+        names = network.layers[network.layers.index(layer) :]
+        total = 0.0
+        for k, name in enumerate(names):
+            if k:
+                a = network.layer(name)[0](a)
+            total += sum(term(a)[0] for term in f.terms if term.layer == name)
+        return total
+
+    for layer in ("conv3_1", "conv2_1", "conv1_2"):
+        a = network.features(x, layer)[layer]
+        assert gradcheck(lambda a, layer=layer: loss_from(layer, a), found[layer], a, samples=40), layer
+
+
+# At the door ----------------------------------------------------------------------------------------------------------
+
+
+def test_targets_of_integers_are_images_too():
+    """uint8 arrays once were taken for numbers in 0–1."""
+    content, style = ((255 * picture(seed, 33, 40)).astype(np.uint8) for seed in (1, 2))
+    x = picture(3, 33, 40)
+    network = small_vgg(last="conv3_1")
+    layers = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1"]}
+    total = Objective.from_images(network, content, style, **layers)(x)[0]
+    assert np.isclose(total, Objective.from_images(network, content / 255, style / 255, **layers)(x)[0], rtol=1e-12)
+
+
+def test_targets_from_files(tmp_path):
+    picture_8bit = (255 * picture(1, 33, 40)).astype(np.uint8)
+    images.save(picture_8bit, tmp_path / "a.png")
+    network = small_vgg(last="conv3_1")
+    layers = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1"]}
+    total, *_ = Objective.from_images(network, tmp_path / "a.png", [tmp_path / "a.png"], **layers)(picture_8bit / 255)
+    assert total == Objective.from_images(network, picture_8bit, picture_8bit, **layers)(picture_8bit / 255)[0]
+
+
+@pytest.mark.parametrize(
+    "x, error, message",
+    [
+        (np.zeros((33, 40, 3), np.uint8), ValueError, "must be an array of floats .* found uint8 .33, 40, 3."),
+        (np.zeros((33, 40)), ValueError, r"of shape \(H, W, 3\), found float64 \(33, 40\)"),
+        ("picture.png", TypeError, "an image must be an array here, found str"),
+    ],
+)
+def test_what_is_no_picture_is_refused(x, error, message):
+    with pytest.raises(error, match=message):
+        objective()(x)
+
+
+def test_objectives_that_can_not_be():
+    with pytest.raises(ValueError, match="at least one term"):
+        Objective(small_vgg(), [])
+    with pytest.raises(ValueError, match="unknown layer 'conv4_1'"):
+        Objective(small_vgg(last="conv3_1"), [Mean("conv4_1")])
+    with pytest.raises(ValueError, match="at least one content layer or style layer"):
+        objective(content_layers=[], style_layers=[])
+    with pytest.raises(ValueError, match="style_weight must be a number of at least 0, found -1"):
+        objective(style_weight=-1)
+
+
+def test_weights_not_given_are_the_conventions():
+    x, network = picture(3, 33, 40), small_vgg()
+    ours = Objective.from_images(network, picture(1, 33, 40), picture(2), convention="nst_numpy")(x)[2]
+    given = {"content_weight": 1.0, "style_weight": 500.0, "tv_weight": 20.0, "content_layers": ["conv3_4"]}
+    given["style_layers"] = dict.fromkeys(("conv1_1", "conv2_1", "conv3_1", "conv4_1"), 0.25)
+    assert ours == Objective.from_images(network, picture(1, 33, 40), picture(2), **given)(x)[2]
+    keras = Objective.from_images(network, picture(1, 33, 40), picture(2), convention="keras")(x)[2]
+    assert keras["style"] != ours["style"] and "conv5_1" in keras

@@ -11,7 +11,7 @@ import numpy as np
 from drawing import like, picture, small_vgg, spread
 
 from nst_numpy import Objective, gradcheck, layers, losses, transfer
-from nst_numpy.exercises.functions import gradient_step, total_gradient
+from nst_numpy.exercises.topics.variation import gradient_step, total_gradient
 
 rng = np.random.default_rng(0)
 N, H, W = 4, 3, 5

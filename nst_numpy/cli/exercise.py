@@ -3,19 +3,18 @@
 import argparse
 import csv
 import dataclasses
-import inspect
 import json
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from nst_numpy import exercises
 from nst_numpy.cli.arguments import names
-from nst_numpy.exercises.bugs import BUGS
-from nst_numpy.exercises.catalogue import EXERCISES
+from nst_numpy.validation import check_number
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     """Add the commands to a parser's."""
     tasks = commands.add_parser("exercise", help="gradients to derive yourself, and what is wrong with them")
     tasks = tasks.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -27,27 +26,29 @@ def add(commands) -> None:
     begin.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="Python file or notebook; by default standard output"
     )
-    begin.add_argument("--solutions", action="store_true", help="in a notebook, marked as nbgrader wants it")
-    test = tasks.add_parser("check", help="check files; 0 if nothing is wrong, 1 otherwise")
+    begin.add_argument("--solutions", action="store_true", help="with solutions, marked for nbgrader (notebooks only)")
+    test = tasks.add_parser("check", help="check files; exit code 0 if nothing is wrong, 1 otherwise")
     test.set_defaults(run=_check)
     test.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python file, or a folder of them")
     test.add_argument("--only", type=names, metavar="NAME,…", help="these exercises; by default all")
     form = test.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="everything, as JSON")
+    form.add_argument("--json", action="store_true", help="the full reports as JSON")
     form.add_argument("--csv", action="store_true", help="a row for each function, as CSV")
     find = tasks.add_parser("bug", help="a broken function: what is wrong with it?")
     find.set_defaults(run=_bug)
-    find.add_argument("number", metavar="N", type=int, help=f"1 to {len(BUGS)}")
+    find.add_argument("which", metavar="N", help="a number, or the name of an exercise for all of its bugs")
     find.add_argument("--answer", action="store_true", help="say what is wrong")
-    help_with = tasks.add_parser("hint", help="a question, a way, a derivation")
+    help_with = tasks.add_parser("hint", help="a question, the approach, the derivation")
     help_with.set_defaults(run=_hint)
     help_with.add_argument("name", metavar="NAME")
     help_with.add_argument("--step", type=int, default=1, choices=(1, 2, 3), help="how much help")
 
 
 def _list(options: argparse.Namespace) -> int:
-    for name, exercise in EXERCISES.items():
-        print(f"{name:28} {inspect.getdoc(exercise.function).splitlines()[0]}")
+    from nst_numpy.exercises.topics import EXERCISES  # with all inputs and mistakes: not for other commands
+
+    for exercise in EXERCISES.values():
+        print(f"{exercise.name:28} {exercise.summary}")
     return 0
 
 
@@ -63,7 +64,7 @@ def _start(options: argparse.Namespace) -> int:
         return 0
     if options.output.exists():
         raise ValueError(f"{options.output} exists already; choose another name, so that no work is lost")
-    options.output.write_text(text)
+    options.output.write_text(text, encoding="utf-8")
     python = options.output.suffix != ".ipynb"
     print(f"wrote {options.output}" + f"; check it with: nst-numpy exercise check {options.output}" * python)
     return 0
@@ -75,14 +76,19 @@ def _hint(options: argparse.Namespace) -> int:
 
 
 def _bug(options: argparse.Namespace) -> int:
-    if not 1 <= options.number <= len(BUGS):
-        raise ValueError(f"there are {len(BUGS)} bugs, from 1 on; found {options.number}")
-    name, function, _ = BUGS[options.number - 1]
-    print(f"# {name}: what is wrong here?")
-    print("".join(inspect.getsourcelines(function)[0][1:]), end="")  # the first line names the mistake
-    if options.answer:
-        report = exercises.check(name, function)
-        print(f"\n# {', '.join(report.diagnosis)}\n" + textwrap.indent(textwrap.fill(report.message, 100), "# "))
+    if options.which.lstrip("-").isdigit():
+        every = exercises.bugs()
+        check_number("the number of a bug", int(options.which), whole=True, least=1, most=len(every))
+        chosen = [every[int(options.which) - 1]]
+    else:
+        chosen = exercises.bugs(options.which)
+    for bug in chosen:
+        print(bug)
+        if options.answer:
+            report = bug.answer()
+            print(f"\n# {', '.join(report.diagnosis)}\n" + textwrap.indent(textwrap.fill(report.message, 100), "# "))
+        if bug is not chosen[-1]:
+            print("\n")
     return 0
 
 
@@ -114,5 +120,5 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if any(r.diagnosis for r in every) or not any(r.passed for r in every) else 0
 
 
-def _verdict(report: exercises.Report) -> str:
+def _verdict(report: "exercises.Report") -> str:
     return "passed" if report.passed else "not yet" if report.not_yet else "wrong"

@@ -2,13 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from nst_numpy import conventions, images, weights
 from nst_numpy.cli.arguments import SETTINGS, WEIGHTS, flag, given, names
 from nst_numpy.objective import Objective
 
 
-def add(commands) -> None:
+def add(commands: Any) -> None:
     """Add the commands to a parser's."""
     systems = commands.add_parser("conventions", help="how published systems define and weight the same losses")
     systems = systems.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -91,7 +92,6 @@ def _plot(options: argparse.Namespace) -> int:
     else:
         draw = {"features": plots.features, "gram-matrices": plots.gram_matrices}[options.what]
         figure = draw(network, images.load(options.image, options.size), options.layers)
-    with images.whole_file(options.output) as part:
-        figure.savefig(part)
+    plots.save(figure, options.output)
     print(f"wrote {options.output}")
     return 0

@@ -66,7 +66,12 @@ def add(commands: Any) -> None:
 
 
 def _painting(
-    commands: Any, name: str, function: Callable[..., TransferResult], run: Callable, help: str, *examples: str
+    commands: Any,
+    name: str,
+    function: Callable[..., TransferResult],
+    run: Callable[..., int],
+    help: str,
+    *examples: str,
 ) -> argparse.ArgumentParser:
     """A command that paints, with the settings that its function takes as options."""
     command: argparse.ArgumentParser = commands.add_parser(
@@ -142,7 +147,7 @@ def _paint(
 
     def write(step: int, image: np.ndarray, losses: dict[str, float]) -> None:
         path = output.with_stem(f"{output.stem}_{step:04}")
-        if step % every == 0 and path not in written:
+        if step % options.every == 0 and path not in written:
             images.save(images.to_uint8(images.load(image.clip(0, 1), final)), path)
             written.append(path)
 

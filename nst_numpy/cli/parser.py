@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
             message += ";" + did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2])) if message else ""
         self.exit(2, f"nst-numpy: error: {message.rstrip(';')}\n")
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """As in argparse, but report unknown options in the subparser, which knows the command's own options."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
@@ -79,7 +79,7 @@ def build() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nst_numpy {nst_numpy.__version__}")
-    parser.set_defaults(run=lambda options: parser.print_help() or 0)
+    parser.set_defaults(run=lambda _: print(parser.format_help(), end="") or 0)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for group in (painting, inspecting, weight_files, exercise):
         group.add(commands)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -185,7 +185,7 @@ class Convention:
         check_choice("rule for layer weights", self.style_layer_weights, LAYER_WEIGHTS)
 
     def __str__(self) -> str:
-        def text(value) -> str:
+        def text(value: Any) -> str:
             if isinstance(value, Mapping):
                 return ", ".join(f"{name}: {text(v)}" for name, v in value.items())
             if isinstance(value, tuple):

@@ -1,11 +1,12 @@
 """The systems, each as a `Convention`; taken from their own code, or from printed formulas, in November 2026."""
 
 from collections.abc import Callable
+from typing import Any
 
 from nst_numpy.conventions.convention import CONTENT_TERMS, STYLE_TERMS, VARIATIONS, Convention
 from nst_numpy.validation import check_choice
 
-PAPER = {
+PAPER: dict[str, Any] = {
     "content_term": "half_sum",
     "style_term": "paper",
     "style_layer_weights": "1/n",
@@ -14,8 +15,8 @@ PAPER = {
     "pooling": "average",
     "normalize": True,
 }
-MEANS = {"content_term": "mean", "style_term": "mean_over_nm"}
-TORCH = {  # neural-style and its port
+MEANS: dict[str, Any] = {"content_term": "mean", "style_term": "mean_over_nm"}
+TORCH: dict[str, Any] = {  # neural-style and its port
     **MEANS,
     "content_weight": 5.0,
     "style_weight": 100.0,
@@ -25,7 +26,7 @@ TORCH = {  # neural-style and its port
     "noise": 1e-3 / 256,
 }
 DEVIATIONS = (0.229, 0.224, 0.225)  # of ImageNet's colours: the variable is (x − mean)/deviation
-NORMALISED = tuple(1 / d for d in DEVIATIONS)
+NORMALISED = (1 / DEVIATIONS[0], 1 / DEVIATIONS[1], 1 / DEVIATIONS[2])
 
 
 def _sums(*names: str, times: float = 1.0) -> Callable[[int, int], dict[str, float]]:
@@ -121,7 +122,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "gatys-pytorch",
-            "leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb",
+            "leongatys/PytorchNeuralTransferResult, NeuralTransferResult.ipynb",
             content_term="mean",
             style_term="mean_over_m",
             style_layer_weights="1/N^2",
@@ -166,7 +167,7 @@ CONVENTIONS: dict[str, Convention] = {
         ),
         Convention(
             "cs231n",
-            "Stanford CS231n, assignment 3 of 2018 to 2020, StyleTransfer-PyTorch.ipynb",
+            "Stanford CS231n, assignment 3 of 2018 to 2020, TransferResult-PyTorch.ipynb",
             content_term="sum",
             style_term="sum_over_nm",
             content_layers=("conv3_1",),
@@ -187,9 +188,15 @@ CONVENTIONS: dict[str, Convention] = {
 
 
 def table() -> str:
-    """The conventions with their terms and weights, as text."""
+    """The conventions with their terms and weights, as text.
+
+    Examples
+    --------
+    >>> table().splitlines()[2].split()[0]
+    'paper'
+    """
     header = ("", "content term", "style term", "α", "β", "γ", "total variation", "start", "optimiser")
-    rows = [header]
+    rows: list[tuple[str, ...]] = [header]
     for c in CONVENTIONS.values():
         options = c.optimizer_options
         rate = f", rate {options['learning_rate']:.3g}" if "learning_rate" in options else ""
@@ -211,6 +218,11 @@ def get(convention: str | Convention) -> Convention:
         If there is none; the message suggests the nearest.
     TypeError
         If it is neither a name nor a convention.
+
+    Examples
+    --------
+    >>> get("neural-style").style_weight
+    100.0
     """
     if isinstance(convention, Convention):
         return convention

@@ -7,20 +7,32 @@
 >>> report.passed, report.diagnosis
 (False, ['missing-normaliser'])
 
-`start(names)` gives the text of a file to fill in, `notebook(names)` a notebook, `check` checks one function,
-`check_file` a file in a process of its own, with limits, and `hint` helps in three steps. `bugs` has broken functions
-to judge.
+`start(names)` gives the text of a file to fill in, `notebook(names)` a notebook. `check` checks one function,
+`check_file` a file, in a process of its own and with limits. `hint` helps in three steps. `bugs` has broken functions
+to find the mistake in.
 """
 
-from nst_numpy.exercises.catalogue import EXERCISES
-from nst_numpy.exercises.checker import Report, check
-from nst_numpy.exercises.codes import CODES
-from nst_numpy.exercises.runner import check_file
-from nst_numpy.exercises.sheets import hint, notebook, start
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["CODES", "Report", "check", "check_file", "hint", "names", "notebook", "start"]
+if TYPE_CHECKING:
+    from nst_numpy.exercises.checker import Report, check
+    from nst_numpy.exercises.codes import CODES
+    from nst_numpy.exercises.runner import check_file
+    from nst_numpy.exercises.sheets import Bug, bugs, hint, notebook, start
+    from nst_numpy.exercises.topics import names
+
+__all__ = ["CODES", "Bug", "Report", "bugs", "check", "check_file", "hint", "names", "notebook", "start"]
+
+_MODULES = {"CODES": "codes", "Report": "checker", "check": "checker", "check_file": "runner", "names": "topics"}
 
 
-def names() -> list[str]:
-    """The names of all exercises, in the order of the way from a loss to the pixels."""
-    return list(EXERCISES)
+def __getattr__(name: str) -> Any:
+    """Import what is used, when it is used: the command line needs the exercises for one of its commands only."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'sheets')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

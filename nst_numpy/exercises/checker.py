@@ -1,24 +1,26 @@
-"""Checking a student's function, and finding what is wrong with it.
+"""Check a student's function and find out what is wrong with it.
 
-The function runs on every input of its exercise. Its results are compared with those of the library's own function;
-then with what usual mistakes give. A cause is named only if it gives the student's numbers on every input, and at least
-two of these tell it from the right function.
+The function runs on every input of its exercise. Its results are compared with those of the library's own function,
+then with those of common mistakes. A mistake is named only if it gives the student's numbers on every input, and at
+least two of these inputs tell it from the right function.
 """
 
 import contextlib
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 
 from nst_numpy.checking import gradcheck
-from nst_numpy.exercises.catalogue import Case, Exercise, find
 from nst_numpy.exercises.codes import CODES
+from nst_numpy.exercises.model import Case, Exercise, Function
+from nst_numpy.exercises.topics import get
 
 RTOL = 1e-5  # of the largest element; room for float32
 
@@ -34,10 +36,10 @@ class Report:
     diagnosis : list of str
         Codes (see `CODES`); empty if it passed, or is not written yet.
     message : str
-        For people: what is wrong, the evidence, and what to look at.
+        What is wrong, the evidence, and what to look at.
     caught_by : list of str
-        Which checks saw it: "calls" (it raises, changes its arguments, returns no array of numbers, or not twice the
-        same), "formula" (results on drawn inputs), "finite differences", "invariance".
+        Which checks found it: "calls" (it raises, changes its arguments, returns no array of numbers, or not the same
+        twice), "formula" (results on random inputs), "finite differences", "invariance".
     not_yet : bool
         The function raises NotImplementedError.
     """
@@ -62,21 +64,19 @@ class _Run:
 
     case: Case
     expected: np.ndarray
-    value: np.ndarray | None = None
+    value: np.ndarray
 
     @property
     def right(self) -> bool:
-        if self.value is None:
-            return False
         if self.case.valid is not None:
             return self.value.shape == self.expected.shape and self.case.valid(self.value)
         return _close(self.value, self.expected)
 
 
-def check(name: str, function: Callable) -> Report:
-    """Whether a function solves an exercise, and if not, what is wrong with it.
+def check(name: str, function: Function) -> Report:
+    """Check a solution of an exercise, and say what is wrong with it.
 
-    The function runs in this process: for files of strangers take `nst-numpy exercise check`, which has limits.
+    The function runs in this process. For files that you have not read, use `check_file`, which sets limits.
 
     Parameters
     ----------
@@ -90,11 +90,21 @@ def check(name: str, function: Callable) -> Report:
 
     Raises
     ------
+    TypeError
+        If the function is not callable.
     ValueError
         If there is no such exercise.
+
+    Examples
+    --------
+    >>> report = check("content_gradient", lambda F, P: (F - P) / F.size)
+    >>> report.diagnosis, report.caught_by
+    (['mean-for-sum'], ['formula', 'finite differences'])
     """
-    exercise = find(name)
-    with _quiet():
+    exercise = get(name)
+    if not callable(function):
+        raise TypeError(f"expected a function for {name}, found {function!r}")
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         runs, findings, not_yet = _run_all(exercise, function)
         if not_yet:
             return Report(name, False, message="not yet written", not_yet=True)
@@ -102,30 +112,25 @@ def check(name: str, function: Callable) -> Report:
         if not wrong and not findings:
             return Report(name, True, message="passed")
         caught_by = (["calls"] if findings else []) + _caught_by(exercise, function, bool(wrong))
-        if any(run.value is not None for run in wrong):
-            ordinary = [run for run in wrong if run.case.valid is None]  # else it is about ties
-            compared = [run for run in runs if run.value is not None and (run.case.valid is None or not ordinary)]
-            explained = _explain(exercise, compared)
+        if wrong:
+            ordinary = any(run.case.valid is None for run in wrong)  # else it is about ties
+            explained = _explain(exercise, [run for run in runs if run.case.valid is None or not ordinary])
             if not (findings and "unknown" in explained):
                 findings |= explained
     words = [f"{words}. {CODES[code]}" for code, words in findings.items()]
     return Report(name, False, list(findings), "\n".join(words), caught_by)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
-        yield
-
-
-def _run_all(exercise: Exercise, function: Callable) -> tuple[list[_Run], dict[str, str], bool]:
-    runs, findings, errors = [], {}, []
+def _run_all(exercise: Exercise, function: Function) -> tuple[list[_Run], dict[str, str], bool]:
+    """The runs that came to a result, what is wrong with the calls, and whether the function is not yet written."""
+    runs: list[_Run] = []
+    findings: dict[str, str] = {}
+    errors = []
     accepted = _keywords(function)
     for case in exercise.cases:
         if case.options and not (accepted is None or set(case.options) <= accepted):
             continue
-        run = _Run(case, np.asarray(exercise.function(*case.arguments, **case.options)))
-        runs.append(run)
+        expected = np.asarray(exercise.function(*case.arguments, **case.options))
         given = _copies(case)
         try:
             value = function(*given, **case.options)
@@ -138,12 +143,15 @@ def _run_all(exercise: Exercise, function: Callable) -> tuple[list[_Run], dict[s
         if changed:
             names = list(inspect.signature(exercise.function).parameters)
             findings["mutates-input"] = f"It changes its argument {names[changed[0]]}"
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            kind = "None; is there a return?" if value is None else type(value).__name__
-            findings["wrong-shape"] = f"Expected an array of shape {run.expected.shape}, found {kind}"
+        array = _as_numbers(value)
+        if isinstance(value, tuple) and (array is None or array.shape != expected.shape):
+            alone = "gradient" if exercise.forward else "result"
+            findings["wrong-shape"] = f"It returns a tuple of {len(value)}; return the {alone} alone"
             continue
-        array = np.array(array, np.float64)
+        if array is None:
+            kind = "None; is there a return?" if value is None else type(value).__name__
+            findings["wrong-shape"] = f"Expected an array of shape {expected.shape}, found {kind}"
+            continue
         with contextlib.suppress(Exception):
             again = np.asarray(function(*_copies(case), **case.options), np.float64)
             if not np.array_equal(array, again, equal_nan=True):
@@ -152,14 +160,14 @@ def _run_all(exercise: Exercise, function: Callable) -> tuple[list[_Run], dict[s
             where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
             findings["not-finite"] = f"The first value that is not finite is at {where} (for {case.label})"
             continue
-        run.value = array
+        runs.append(_Run(case, expected, array))
     if errors:
         findings["raises"] = f"{errors[0]}" + (f", and {len(errors) - 1} more like it" if len(errors) > 1 else "")
     return runs, findings, False
 
 
-def _keywords(function: Callable) -> set[str] | None:
-    """The names of the arguments; None if it takes any, or nobody knows."""
+def _keywords(function: Function) -> set[str] | None:
+    """The names of the arguments; None if it takes any, or they are unknown."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -167,11 +175,20 @@ def _keywords(function: Callable) -> set[str] | None:
     return None if any(p.kind == p.VAR_KEYWORD for p in parameters) else {p.name for p in parameters}
 
 
-def _copies(case: Case) -> tuple:
+def _as_numbers(value: object) -> np.ndarray | None:
+    """An array of float64, copied; None if these are no numbers."""
+    try:
+        array = np.array(value)
+    except Exception:  # a list of rows of different length, or an object that can't be an array
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "fiub" else None
+
+
+def _copies(case: Case) -> tuple[Any, ...]:
     return tuple(a.copy() if isinstance(a, np.ndarray) else a for a in case.arguments)
 
 
-def _caught_by(exercise: Exercise, function: Callable, wrong: bool) -> list[str]:
+def _caught_by(exercise: Exercise, function: Function, wrong: bool) -> list[str]:
     caught = ["formula"] if wrong else []
     case = exercise.cases[1]
     if exercise.forward:
@@ -195,42 +212,40 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _explain(exercise: Exercise, runs: list[_Run]) -> dict[str, str]:
-    """Code and words of what gives exactly these numbers; of shapes that are wrong; or of "unknown"."""
-    related = _relation(exercise, runs, [run.expected for run in runs])
-    if related:
+    """Code and words of what gives exactly these numbers, of a wrong shape, or else of "unknown"."""
+    if related := _relation(exercise, runs, [run.expected for run in runs]):
         return related
-    scaled = {}
+    scaled: dict[str, str] = {}
     for mistake in exercise.mistakes:
+        if not mistake.words:
+            continue
         results = [_result(mistake.function, run.case) for run in runs]
         if not _telling(runs, results):
             continue
+        named = {mistake.code: mistake.words[0].upper() + mistake.words[1:]}
         if all(m is None or _close(run.value, m) for run, m in zip(runs, results, strict=True)):
-            return {mistake.code: mistake.words[0].upper() + mistake.words[1:]}
+            return named
         if not scaled and (relation := _relation(exercise, runs, results)):
-            scaled = {mistake.code: mistake.words[0].upper() + mistake.words[1:], **relation}
-    if scaled:
-        return scaled
-    if shaped := _wrong_shapes(runs):
-        return shaped
-    return _structure(runs) or {"unknown": _where(runs)}
+            scaled = named | relation
+    return scaled or _wrong_shapes(runs) or _structure(runs) or {"unknown": _where(runs)}
 
 
-def _result(function: Callable, case: Case) -> np.ndarray | None:
+def _result(function: Function, case: Case) -> np.ndarray | None:
     try:
         return np.asarray(function(*_copies(case), **case.options), np.float64)
     except Exception:  # the mistake can't be made on this input
         return None
 
 
-def _telling(runs: list[_Run], results: list[np.ndarray | None]) -> bool:
-    """Whether at least two inputs, or all there are, tell the mistake from what is right."""
+def _telling(runs: list[_Run], results: Sequence[np.ndarray | None]) -> bool:
+    """Whether the mistake differs from the right result on at least two inputs, or on all if there are fewer."""
     different = [m is not None and not _close(m, run.expected) for run, m in zip(runs, results, strict=True)]
     return sum(different) >= min(2, len(runs))
 
 
-def _relation(exercise: Exercise, runs: list[_Run], results: list[np.ndarray | None]) -> dict[str, str]:
-    """If every value is a number times the result: what that number is, as a constant or as powers of the sizes."""
-    factors, sizes = [], []
+def _relation(exercise: Exercise, runs: list[_Run], results: Sequence[np.ndarray | None]) -> dict[str, str]:
+    """If every value is a multiple of the result: the factor, as a constant or as powers of the sizes."""
+    found, sizes = [], []
     for run, result in zip(runs, results, strict=True):
         if result is None or not np.abs(result).max(initial=0) > 1e-12:
             continue
@@ -239,11 +254,11 @@ def _relation(exercise: Exercise, runs: list[_Run], results: list[np.ndarray | N
         factor = float(np.sum(run.value * result) / np.sum(result * result))
         if not factor or not _close(run.value, factor * result):
             return {}
-        factors.append(factor)
+        found.append(factor)
         sizes.append(run.case.sizes)
-    if len(factors) < 2:
+    if len(found) < 2:
         return {}
-    factors = np.array(factors)
+    factors = np.array(found)
     if np.allclose(factors, factors[0], rtol=1e-4):
         if np.isclose(factors[0], 1, rtol=1e-4):
             return {}
@@ -255,11 +270,11 @@ def _relation(exercise: Exercise, runs: list[_Run], results: list[np.ndarray | N
     powers = _powers(np.abs(factors), sizes)
     if powers is None:
         return {}
-    found = _normaliser(exercise, powers, sizes)
-    return found | ({"sign": "Moreover the sign is wrong"} if factors[0] < 0 else {})
+    sign = {"sign": "The sign is wrong, too"} if factors[0] < 0 else {}
+    return _normaliser(exercise, powers) | sign
 
 
-def _powers(factors: np.ndarray, sizes: list) -> dict[str, float] | None:
+def _powers(factors: np.ndarray, sizes: Sequence[Mapping[str, int]]) -> dict[str, float] | None:
     """Exponents with factor = constant · Π size^exponent, the constant under ""; None if there are none."""
     names = list(sizes[0])
     logs = np.array([[1.0, *(math.log(s[name]) for name in names)] for s in sizes])
@@ -271,8 +286,8 @@ def _powers(factors: np.ndarray, sizes: list) -> dict[str, float] | None:
     return {"": float(constant[0]), **dict(zip(names, map(float, exponents), strict=True))}
 
 
-def _normaliser(exercise: Exercise, powers: dict[str, float], sizes: list) -> dict[str, str]:
-    """What powers of the sizes, by which the result is too large, say about its normaliser."""
+def _normaliser(exercise: Exercise, powers: dict[str, float]) -> dict[str, str]:
+    """What the factor by which the result is too large says about its normaliser."""
     constant = powers[""]
     exponents = {name: p for name, p in powers.items() if name and p}
     right = {name: p for name, p in exercise.normaliser.items() if name}
@@ -282,7 +297,7 @@ def _normaliser(exercise: Exercise, powers: dict[str, float], sizes: list) -> di
         found = {"missing-normaliser": words}
         constant /= exercise.normaliser.get("", 1)
         if not np.isclose(constant, 1, rtol=1e-4):
-            found["constant-factor"] = f"Beside that, it is {_fraction(constant)} times the right one"
+            found["constant-factor"] = f"Apart from that, it is {_fraction(constant)} times the right one"
         return found
     if exponents == dict.fromkeys(exercise.sums_over, -1.0) and np.isclose(constant, 1, rtol=1e-4):
         return {"mean-for-sum": words}
@@ -319,7 +334,7 @@ def _wrong_shapes(runs: list[_Run]) -> dict[str, str]:
 
 
 def _structure(runs: list[_Run]) -> dict[str, str]:
-    """Mistakes that show in where the numbers are: axes exchanged, moved by a pixel, wrong at the border only."""
+    """Right numbers in wrong places: axes exchanged, shifted by a pixel, wrong at the border only."""
     pairs = [(run.value, run.expected) for run in runs]
     square = [(v, e) for v, e in pairs if v.ndim >= 2]
     for i, j in combinations(range(min((v.ndim for v, _ in pairs), default=0)), 2):
@@ -329,19 +344,16 @@ def _structure(runs: list[_Run]) -> dict[str, str]:
     large = [(v, e) for v, e in pairs if v.ndim == 3 and min(v.shape[:2]) >= 3]
     if len(large) < 2:
         return {}
-    for di in (-1, 0, 1):
-        for dj in (-1, 0, 1):
-            if (di, dj) == (0, 0):
-                continue
-            if all(_close(*_overlap(v, e, di, dj)) for v, e in large):
-                return {"shifted": f"The result is moved by {di} rows and {dj} columns"}
+    for di, dj in product((-1, 0, 1), repeat=2):
+        if (di, dj) != (0, 0) and all(_close(*_overlap(v, e, di, dj)) for v, e in large):
+            return {"shifted": f"The result is shifted by {di} rows and {dj} columns"}
     if all(_close(v[1:-1, 1:-1], e[1:-1, 1:-1]) for v, e in large):
         return {"edges-lost": "The result is right everywhere but in the first and last row and column"}
     return {}
 
 
 def _overlap(v: np.ndarray, e: np.ndarray, di: int, dj: int) -> tuple[np.ndarray, np.ndarray]:
-    """The parts of v and e that agree if v is e moved by (di, dj)."""
+    """The parts of v and e that agree if v is e shifted by (di, dj)."""
     H, W = v.shape[:2]
     moved = v[max(di, 0) : H + min(di, 0), max(dj, 0) : W + min(dj, 0)]
     return moved, e[max(-di, 0) : H + min(-di, 0), max(-dj, 0) : W + min(-dj, 0)]

@@ -1,12 +1,10 @@
-"""Checking a student's file in a process of its own, with limits on time, memory and output.
+"""Check a student's file in a process of its own, with limits on time, memory and output.
 
 The process writes a line when it has read the file, and one of JSON for each function as soon as it is checked. If it
-does not come to an end, or breaks down, the function that it was at is reported, and a new process goes on with the
-next one.
+hangs or crashes, the function it was checking is reported as wrong, and a new process continues with the next one.
 """
 
 import dataclasses
-import importlib.util
 import json
 import os
 import subprocess
@@ -14,16 +12,22 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
-from nst_numpy.exercises.catalogue import EXERCISES, find
 from nst_numpy.exercises.checker import Report, check
+from nst_numpy.exercises.topics import select
+from nst_numpy.validation import check_number
 
-LOADED = "loaded"  # the first line, when the file has been read
 SECONDS, MEGABYTES, OUTPUT = 20, 4096, 2**20  # for each function; address space; bytes that a file may write
+CRASHES = "too much memory or output, or endless recursion?"
 
 
 def check_file(
-    path: str | os.PathLike, names: Iterable[str] | None = None, *, seconds: float = SECONDS, megabytes: int = MEGABYTES
+    path: str | os.PathLike[str],
+    names: str | Iterable[str] | None = None,
+    *,
+    seconds: float = SECONDS,
+    megabytes: int = MEGABYTES,
 ) -> list[Report]:
     """Check the functions of a file. What it prints is dropped, what it does wrong is reported.
 
@@ -31,12 +35,12 @@ def check_file(
     ----------
     path : path
         A Python file.
-    names : iterable of str, optional
+    names : str or iterable of str, optional
         Of exercises; by default all. Those that the file does not define are reported as not yet written.
     seconds : float
-        Limit for each function.
+        Maximum time for each function.
     megabytes : int
-        Limit on memory, where the system has such limits.
+        Maximum address space of the process, on systems that have such limits.
 
     Returns
     -------
@@ -46,15 +50,23 @@ def check_file(
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If there is no such exercise.
+    TypeError, ValueError
+        If there is no such exercise, or a limit is no positive number.
+
+    Examples
+    --------
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+    ...     print("def gram(F): return F.T @ F", file=file, flush=True)
+    ...     reports = check_file(file.name, ["gram", "content_loss"])
+    >>> reports[0].diagnosis, reports[1].not_yet
+    (['transposed'], True)
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    left = list(EXERCISES) if names is None else list(names)
-    for name in left:
-        find(name)  # refuses an unknown one before any process starts
+    left = [exercise.name for exercise in select(names)]
+    check_number("seconds", seconds)
+    check_number("megabytes", megabytes, whole=True, least=1)
     reports: list[Report] = []
     while left:
         found, failure = _run(path, left, seconds, megabytes)
@@ -69,6 +81,7 @@ def _run(path: Path, names: list[str], seconds: float, megabytes: int) -> tuple[
     """Reports of one process, and why it ended before the last one."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results"
+        results.touch()
         command = [sys.executable, "-m", "nst_numpy.exercises.runner", str(path), str(results), str(megabytes), *names]
         package = str(Path(__file__).parents[2])
         environment = {
@@ -76,39 +89,26 @@ def _run(path: Path, names: list[str], seconds: float, megabytes: int) -> tuple[
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]),
         }
-        done = 0
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
         )
-        failure = ""
+        failure, seen = "", ""
         try:
-            while True:
+            while not failure:
                 try:
                     code = process.wait(seconds)
-                    failure = "" if code == 0 else _ended(code)
-                    break
+                    failure = f"It crashed (signal {-code}): {CRASHES}" if code < 0 else "It ended the process."
                 except subprocess.TimeoutExpired:
-                    lines = results.read_text().count("\n") if results.exists() else 0
-                    if lines == done:  # nothing in all that time
-                        failure = f"It did not come to an end within {seconds:g} seconds: an endless loop?"
-                        break
-                    done = lines
+                    if results.read_text() == seen:  # nothing new in all that time
+                        failure = f"It did not finish within {seconds:g} seconds: an endless loop?"
+                    seen = results.read_text()
         finally:
             process.kill()
             process.wait()
-        lines = results.read_text().splitlines() if results.exists() else []
-    reports = [Report(**json.loads(line)) for line in lines[1:]]
-    if not failure and len(reports) < len(names):
-        failure = "It ended the process."
+        lines = results.read_text().splitlines()
     if not lines:  # it did not even load: that holds for all
-        reports = [Report(name, False, ["raises"], failure, ["calls"]) for name in names]
-    return reports, failure
-
-
-def _ended(code: int) -> str:
-    if code < 0:
-        return f"It broke down (signal {-code}): too much memory or output, or recursion without end?"
-    return "It ended the process."
+        return [Report(name, False, ["raises"], failure, ["calls"]) for name in names], failure
+    return [Report(**json.loads(line)) for line in lines[1:]], failure
 
 
 def _main(path: str, results: str, megabytes: str, *names: str) -> None:
@@ -120,17 +120,15 @@ def _main(path: str, results: str, megabytes: str, *names: str) -> None:
     else:
         resource.setrlimit(resource.RLIMIT_AS, (int(megabytes) * 2**20,) * 2)
         resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT,) * 2)
-    error, module = "", None
+    error, module = "", ModuleType("submission")
+    module.__file__ = path
     try:
-        spec = importlib.util.spec_from_file_location("submission", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as failure:
         where = f", line {failure.lineno}" if isinstance(failure, SyntaxError) else ""
         error = f"The file can't be loaded: {type(failure).__name__}: {failure}{where}"
     with open(results, "a") as file:
-        file.write(f"{LOADED}\n")
-        file.flush()
+        print("loaded", file=file, flush=True)
         for name in names:
             function = getattr(module, name, None)
             if error:
@@ -139,8 +137,7 @@ def _main(path: str, results: str, megabytes: str, *names: str) -> None:
                 report = Report(name, False, message="not yet written", not_yet=True)
             else:
                 report = check(name, function)
-            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
-            file.flush()
+            print(json.dumps(dataclasses.asdict(report)), file=file, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,108 +1,30 @@
-"""What a student gets: stubs to fill in, as a file or a notebook, and hints; all from the library's own functions."""
+"""What a student gets: stubs to fill in, as a file or a notebook, hints, and bugs to find.
+
+Stubs, solutions and derivations are taken from the library's own functions.
+"""
 
 import hashlib
 import inspect
 import re
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
-from nst_numpy.exercises.catalogue import EXERCISES, find
+import numpy as np
 
-# Two hints for each; the third is the derivation in the docstring of the library's own function.
-HINTS = {
-    "relu_backward": (
-        "y = max(0, x) acts on each element by itself. What is the slope dy/dx where x > 0, and where x < 0?",
-        "Multiply dy by a mask of zeros and ones. From which array must the mask come, and with which comparison?",
-    ),
-    "conv_backward_input": (
-        "Which outputs does one input element x[q, c] touch, and with which factor each? There are nine positions.",
-        "Forward gathers x[p + o] through kernel[o]. Backward scatters dy[p] through the transpose of kernel[o] to the "
-        "same place, p + o, and adds. Work on an array with a border of one pixel, and cut it off at the end.",
-    ),
-    "conv_backward_kernel": (
-        "One number kernel[o, c, k] is used at every position p. So its gradient is a sum over positions.",
-        "It multiplies x[p + o, c] and goes into y[p, k]. Shift the padded image by o: then the sum over positions of "
-        "x[p + o, c] · dy[p, k] is one matrix product for each of the nine offsets.",
-    ),
-    "conv_backward_bias": (
-        "bias[k] is added to y[p, k] at every position p.",
-        "Each of these additions has the slope 1. Sum dy over all positions; the channels stay.",
-    ),
-    "max_pool_backward": (
-        "Near x, the output equals one element of its window. What is the slope for that one, and for the others?",
-        "Find the first element that is equal to the largest, and add dy there. Add: with overlapping windows, one "
-        "element can be the largest of several. If several are equally large, only one of them may get dy.",
-    ),
-    "average_pool_backward": (
-        "y is the sum of the window's elements times 1/window². What is the slope for each of them?",
-        "Every element of a window gets dy/window². Add where windows overlap; what lies in no window gets 0.",
-    ),
-    "content_loss": (
-        "It is half the sum of the squared differences, equation 1 of the paper.",
-        "Square first, then sum over filters and positions, then halve. No mean.",
-    ),
-    "content_gradient": (
-        "Only one term of ½ Σ (F − P)² contains F_ij. Differentiate that one.",
-        "The 2 from the square cancels the ½. The inner derivative of F_ij − P_ij with respect to F_ij is 1.",
-    ),
-    "feature_matrix": (
-        "F has a row for each filter and a column for each position, in reading order: j = h·W + w.",
-        "In memory, the channels of one position lie side by side. reshape keeps that order: so reshape to "
-        "(H·W, N) and transpose.",
-    ),
-    "gram": (
-        "G_ij = Σ_k F_ik F_jk: filter i and filter j, multiplied at each position and summed over the positions.",
-        "Rows of F are filters. A matrix product that sums over the second index of both: one of them transposed.",
-    ),
-    "gram_backward": (
-        "F stands twice in G = F Fᵀ: the product rule gives two terms.",
-        "G_kl contains F_ij where k = i, with the factor F_lj, and where l = i, with the factor F_kj. Sum both over "
-        "what is left, with the weights dG. Do not take dG to be symmetric.",
-    ),
-    "style_loss": (
-        "The squared differences of two Gram matrices, summed over both indices, times 1/(4 N² M²).",
-        "N and M are the two sizes of F. Square every element of G − A by itself: it is no matrix product.",
-    ),
-    "style_gradient": (
-        "The chain rule in two steps: from E to G, then from G to F.",
-        "∂E/∂G = (G − A)/(2 N² M²), which is symmetric; then both halves of the product rule are equal, and give a "
-        "factor 2. Which of (G − A) F and Fᵀ(G − A) has the shape of F?",
-    ),
-    "style_gradient_of_map": (
-        "Bring a to the form N × M, take the gradient there, and bring it back the same way.",
-        "a.reshape(-1, N).T on the way in; .T.reshape(a.shape) on the way out. M = H · W.",
-    ),
-    "total_variation_gradient": (
-        "A pixel stands in up to four differences, in two as the first operand, in two as the second.",
-        "For d = x[i+1] − x[i], the derivative of ½ d² is d with respect to x[i+1], and −d with respect to x[i]. "
-        "Compute all differences down and right, and add them with both signs where they belong. At the border, some "
-        "are missing.",
-    ),
-    "total_gradient": (
-        "The derivative of a weighted sum is the weighted sum of the derivatives.",
-        "α times the content gradient plus β times the style gradient: both with respect to the same F.",
-    ),
-    "gradient_step": (
-        "The gradient points to where the loss rises fastest.",
-        "Go the other way, by rate times the gradient; return a new array.",
-    ),
-}
+from nst_numpy.exercises.checker import Report, check
+from nst_numpy.exercises.model import Exercise, Function
+from nst_numpy.exercises.topics import EXERCISES, get, select
+from nst_numpy.validation import check_number
 
 
-def _parts(name: str) -> tuple[str, str, str]:
-    """A docstring in three parts: first line, derivation, and the description of arguments and result."""
-    text = inspect.getdoc(find(name).function)
-    first, _, rest = text.partition("\n\n")
-    derivation, found, sections = rest.partition("Parameters\n----------")
-    return first, derivation.strip(), (found + sections).strip()
-
-
-def start(names: Iterable[str] | None = None) -> str:
-    """The text of a Python file with these functions to write, by default all.
+def start(names: str | Iterable[str] | None = None) -> str:
+    """The text of a Python file with these functions to write.
 
     Parameters
     ----------
-    names : iterable of str, optional
+    names : str or iterable of str, optional
+        By default all.
 
     Returns
     -------
@@ -112,8 +34,13 @@ def start(names: Iterable[str] | None = None) -> str:
     ------
     ValueError
         If there is no such exercise.
+
+    Examples
+    --------
+    >>> "def gram(F: np.ndarray) -> np.ndarray:" in start("gram")
+    True
     """
-    functions = [_stub(name) + "    raise NotImplementedError" for name in (EXERCISES if names is None else names)]
+    functions = [_stub(exercise) + "    raise NotImplementedError" for exercise in select(names)]
     header = (
         '"""Gradients to derive. Check them with: nst-numpy exercise check THIS_FILE\n\n'
         "F and P are N×M (filters × positions), maps are (H, W, channels), kernels (3, 3, C, K).\n"
@@ -122,20 +49,12 @@ def start(names: Iterable[str] | None = None) -> str:
     return "\n\n\n".join([header.rstrip(), *functions]) + "\n"
 
 
-def _stub(name: str) -> str:
-    """Signature and docstring, the latter without the derivation."""
-    first, _, sections = _parts(name)
-    signature = str(inspect.signature(EXERCISES[name].function)).replace("numpy.ndarray", "np.ndarray")
-    docstring = re.sub("^(?=.)", "    ", f'"""{first}\n\n{sections}\n"""', flags=re.MULTILINE)
-    return f"def {name}{signature}:\n{docstring}\n"
-
-
-def notebook(names: Iterable[str] | None = None, solutions: bool = False) -> dict[str, Any]:
+def notebook(names: str | Iterable[str] | None = None, solutions: bool = False) -> dict[str, Any]:
     """A notebook of exercises, each followed by its check; what `json.dump` writes to an .ipynb file.
 
     Parameters
     ----------
-    names : iterable of str, optional
+    names : str or iterable of str, optional
         By default all.
     solutions : bool
         With the library's own solutions, between `### BEGIN SOLUTION` and `### END SOLUTION`: nbgrader makes the
@@ -150,6 +69,12 @@ def notebook(names: Iterable[str] | None = None, solutions: bool = False) -> dic
     ------
     ValueError
         If there is no such exercise.
+
+    Examples
+    --------
+    >>> print(notebook("gram")["cells"][-1]["source"])
+    report = exercises.check("gram", gram)
+    assert report.passed, report.message
     """
     imports = "import numpy as np\n\nfrom nst_numpy import exercises"
     if solutions:
@@ -161,29 +86,22 @@ def notebook(names: Iterable[str] | None = None, solutions: bool = False) -> dic
         _cell("markdown", "# Gradients to derive\n\nNo function may change its arguments."),
         _cell("code", imports),
     ]
-    for name in EXERCISES if names is None else names:
-        body = "    raise NotImplementedError"
+    for exercise in select(names):
+        name, body = exercise.name, "    raise NotImplementedError"
         if solutions:
-            own = inspect.getsource(EXERCISES[name].function).split('"""')[2].strip("\n")
+            own = inspect.getsource(exercise.function).split('"""')[2].strip("\n")
             body = f"    ### BEGIN SOLUTION\n{own}\n    ### END SOLUTION"
         grader = {"schema_version": 3, "locked": False, "task": False}
         solution = {"grade_id": name, "solution": True, "grade": False, **grader}
         grade = {"grade_id": f"{name}-check", "solution": False, "grade": True, "points": 1, **grader, "locked": True}
-        check = f'report = exercises.check("{name}", {name})\nassert report.passed, report.message'
+        test = f'report = exercises.check("{name}", {name})\nassert report.passed, report.message'
         cells += [
             _cell("markdown", f"## {name}"),
-            _cell("code", _stub(name) + body, solution),
-            _cell("code", check, grade),
+            _cell("code", _stub(exercise) + body, solution),
+            _cell("code", test, grade),
         ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-
-
-def _cell(kind: str, text: str, nbgrader: dict | None = None) -> dict[str, Any]:
-    cell = {"cell_type": kind, "id": hashlib.sha256(text.encode()).hexdigest()[:12], "metadata": {}, "source": text}
-    if nbgrader:
-        cell["metadata"]["nbgrader"] = nbgrader
-    return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
 
 
 def hint(name: str, step: int = 1) -> str:
@@ -193,7 +111,7 @@ def hint(name: str, step: int = 1) -> str:
     ----------
     name : str
     step : {1, 2, 3}
-        1 asks a question, 2 shows the way, 3 is the derivation.
+        1 asks a question, 2 shows the approach, 3 is the derivation.
 
     Returns
     -------
@@ -201,10 +119,109 @@ def hint(name: str, step: int = 1) -> str:
 
     Raises
     ------
+    TypeError
+        If the step is no number.
     ValueError
         If there is no such exercise or step.
+
+    Examples
+    --------
+    >>> hint("content_gradient")
+    'Only one term of ½ Σ (F − P)² contains F_ij. Differentiate that one.'
     """
-    _, derivation, _ = _parts(name)
-    if step not in (1, 2, 3):
-        raise ValueError(f"step must be 1, 2 or 3, found {step!r}")
-    return (*HINTS[name], derivation or _parts(name)[0])[step - 1]
+    exercise = get(name)
+    check_number("step", step, whole=True, least=1, most=3)
+    derivation, _ = _parts(exercise)
+    return (*exercise.hints, derivation or exercise.summary)[step - 1]
+
+
+@dataclass(frozen=True, repr=False)
+class Bug:
+    """A broken function. Most are from public code, and plausible: with many of them the loss still falls.
+
+    It prints as its source and the question what is wrong.
+
+    Attributes
+    ----------
+    number : int
+        From 1, over all exercises.
+    exercise : str
+    source : str
+        The text of the function.
+    function : callable
+        Made from the source each time, since one of the bugs is to keep something between calls.
+    """
+
+    number: int
+    exercise: str
+    source: str
+
+    def __repr__(self) -> str:
+        return f"# bug {self.number}, {self.exercise}: what is wrong here?\n{self.source}"
+
+    @property
+    def function(self) -> Function:
+        namespace: dict[str, Any] = {"np": np}
+        exec(self.source, namespace)
+        return cast(Function, namespace[self.exercise])
+
+    def answer(self) -> Report:
+        """What the checker says about it."""
+        return check(self.exercise, self.function)
+
+
+def bugs(names: str | Iterable[str] | None = None) -> list[Bug]:
+    """Broken versions of the functions, to find the mistake in.
+
+    Parameters
+    ----------
+    names : str or iterable of str, optional
+        Of exercises; by default all.
+
+    Returns
+    -------
+    list of Bug
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+
+    Examples
+    --------
+    >>> bug = bugs("content_gradient")[0]
+    >>> print(bug)
+    # bug 29, content_gradient: what is wrong here?
+    def content_gradient(F, P):
+        return P - F
+    >>> bug.answer().diagnosis
+    ['sign']
+    """
+    readable = [(name, m) for name, exercise in EXERCISES.items() for m in exercise.mistakes if m.readable]
+    wanted = {exercise.name for exercise in select(names)}
+    return [
+        Bug(number, name, mistake.source(name))
+        for number, (name, mistake) in enumerate(readable, start=1)
+        if name in wanted
+    ]
+
+
+def _parts(exercise: Exercise) -> tuple[str, str]:
+    """The docstring below its first line: the derivation, and the description of arguments and result."""
+    text = (inspect.getdoc(exercise.function) or "").removeprefix(exercise.summary).partition("Examples\n--------")[0]
+    derivation, found, sections = text.partition("Parameters\n----------")
+    return derivation.strip(), (found + sections).strip()
+
+
+def _stub(exercise: Exercise) -> str:
+    """Signature and docstring, the latter without the derivation."""
+    _, sections = _parts(exercise)
+    signature = str(inspect.signature(exercise.function)).replace("numpy.ndarray", "np.ndarray")
+    docstring = re.sub("^(?=.)", "    ", f'"""{exercise.summary}\n\n{sections}\n"""', flags=re.MULTILINE)
+    return f"def {exercise.name}{signature}:\n{docstring}\n"
+
+
+def _cell(kind: str, text: str, nbgrader: dict[str, Any] | None = None) -> dict[str, Any]:
+    metadata = {"nbgrader": nbgrader} if nbgrader else {}
+    cell = {"cell_type": kind, "id": hashlib.sha256(text.encode()).hexdigest()[:12], "metadata": metadata}
+    return cell | {"source": text} | ({"execution_count": None, "outputs": []} if kind == "code" else {})

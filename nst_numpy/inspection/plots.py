@@ -1,8 +1,9 @@
-"""Pictures of what happens inside: losses, feature maps, Gram matrices, gradients. Each function makes a figure."""
+"""Plots of losses, feature maps, Gram matrices and gradients. Each function returns a figure; `save` writes one."""
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,19 +12,29 @@ from nst_numpy import images
 from nst_numpy.losses import feature_matrix, gram
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
+from nst_numpy.validation import check_number
+
+Tile = tuple[str, np.ndarray, str | None]  # title, values, and the colour map, or none for RGB
 
 
-def losses(history: list[dict[str, float]]) -> Figure:
-    """The losses over the steps, on a logarithmic scale; dotted lines where a new size begins.
+def losses(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Plot the losses over the steps, on a logarithmic scale; dotted lines mark where a new size begins.
 
     Parameters
     ----------
-    history : list of dict of str to float
-        Of a `TransferResult`.
+    history : sequence of mapping of str to float
+        That of a `TransferResult`: the losses of each step by name, and "size", which is not drawn.
 
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from nst_numpy.inspection import plots
+    >>> history = [{"total": 5.0, "style": 3.0, "size": 64}, {"total": 4.0, "style": 2.5, "size": 64}]
+    >>> [line.get_label() for line in plots.losses(history).axes[0].lines]
+    ['total', 'style']
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -41,29 +52,73 @@ def losses(history: list[dict[str, float]]) -> Figure:
     return figure
 
 
-def save_losses(history: list[dict[str, float]], path: str | os.PathLike) -> None:
-    """Write the losses to a file: a table if it ends in .csv, else a plot."""
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure to a .png, .svg or .pdf file, whole or not at all.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As `images.check_output`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from nst_numpy.inspection import plots
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plots.save(plots.losses([]), f"{folder}/empty.svg")
+    ...     [path.name for path in pathlib.Path(folder).iterdir()]
+    ['empty.svg']
+    """
+    with images.whole_file(images.check_output(path, images.PLOTS)) as part:
+        figure.savefig(part)
+
+
+def save_losses(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
+    """Write the losses to a file, whole or not at all: to a .csv file as a table, else as a plot.
+
+    Parameters
+    ----------
+    history : sequence of mapping of str to float
+        As for `losses`.
+    path : path
+        Ending in .csv, .png, .svg or .pdf.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As `images.check_output`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from nst_numpy.inspection import plots
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "losses.csv")
+    ...     plots.save_losses([{"total": 5.0, "size": 64}], path)
+    ...     path.read_text().split()
+    ['total,size', '5.0,64']
+    """
     path = images.check_output(path, images.TABLES_AND_PLOTS)
-    with images.whole_file(path) as part:
-        if path.suffix.lower() != ".csv":
-            losses(history).savefig(part)
-            return
-        with open(part, "w", newline="") as file:
-            writer = csv.DictWriter(file, history[0] if history else ())
-            writer.writeheader()
-            writer.writerows(history)
+    if path.suffix.lower() != ".csv":
+        save(losses(history), path)
+        return
+    with images.whole_file(path) as part, open(part, "w", newline="") as file:
+        writer = csv.DictWriter(file, history[0] if history else ())
+        writer.writeheader()
+        writer.writerows(history)
 
 
-def features(network: VGG, image, layers: Iterable[str] | str, count: int = 16) -> Figure:
-    """Feature maps: of the filters with the largest mean response, where in the image they respond.
+def features(network: VGG, image: Any, layers: Iterable[str] | str, count: int = 16) -> Figure:
+    """Plot feature maps: where in the image the filters with the largest mean response respond.
 
     Parameters
     ----------
     network : VGG
     image : path, PIL image or ndarray
+        As in `images.load`.
     layers : str or iterable of str
     count : int
-        How many maps of each layer.
+        Maximum number of maps for each layer, at least 1.
 
     Returns
     -------
@@ -72,22 +127,33 @@ def features(network: VGG, image, layers: Iterable[str] | str, count: int = 16) 
     Raises
     ------
     ValueError, FileNotFoundError
-        As `VGG.features`.
+        As `VGG.features`; or if no layer is given.
+
+    Examples
+    --------
+    >>> from nst_numpy import samples, weights
+    >>> from nst_numpy.inspection import plots
+    >>> network = weights.load("vgg19-mini", backend="plain")
+    >>> figure = plots.features(network, samples.woodcut_waves(32), "conv1_2", count=4)
+    >>> len(figure.axes)
+    4
     """
-    tiles = []
+    check_number("count", count, whole=True, least=1)
+    tiles: list[Tile] = []
     for layer, a in network.features(image, layers).items():
         strongest = np.argsort(-a.mean(axis=(0, 1)), kind="stable")[:count]
         tiles += [(f"{layer}, filter {k}", a[:, :, k], "gray") for k in strongest]
     return _grid("The filters that respond most", tiles)
 
 
-def gram_matrices(network: VGG, image, layers: Iterable[str] | str) -> Figure:
-    """Gram matrices G/M of some layers, as the square root of each entry, the filters in order of their own G_ii.
+def gram_matrices(network: VGG, image: Any, layers: Iterable[str] | str) -> Figure:
+    """Plot Gram matrices: the square root of each entry of G/M, with the filters sorted by G_ii, the largest first.
 
     Parameters
     ----------
     network : VGG
     image : path, PIL image or ndarray
+        As in `images.load`.
     layers : str or iterable of str
 
     Returns
@@ -97,9 +163,18 @@ def gram_matrices(network: VGG, image, layers: Iterable[str] | str) -> Figure:
     Raises
     ------
     ValueError, FileNotFoundError
-        As `VGG.features`.
+        As `VGG.features`; or if no layer is given.
+
+    Examples
+    --------
+    >>> from nst_numpy import samples, weights
+    >>> from nst_numpy.inspection import plots
+    >>> network = weights.load("vgg19-mini", backend="plain")
+    >>> figure = plots.gram_matrices(network, samples.woodcut_waves(32), ["conv1_1", "conv2_1"])
+    >>> [axes.get_title() for axes in figure.axes]
+    ['conv1_1, 32 × 32', 'conv2_1, 96 × 96']
     """
-    tiles = []
+    tiles: list[Tile] = []
     for layer, a in network.features(image, layers).items():
         F = feature_matrix(a)
         G = gram(F) / F.shape[1]
@@ -120,6 +195,14 @@ def gradients(objective: Objective, x: np.ndarray) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from nst_numpy import Objective, images, load_weights, samples
+    >>> x, style = images.load(samples.portrait(), 48), images.load(samples.woodcut_waves(48))
+    >>> objective = Objective.from_images(load_weights("vgg19-mini"), x, style, style_layers=["conv1_1", "conv2_1"])
+    >>> [axes.get_title().partition(":")[0] for axes in gradients(objective, x).axes if axes.get_title()]
+    ['the image', 'pixels', 'conv1_1', 'conv2_1', 'conv3_4']
     """
     total, _, _ = objective(x)
     tiles: list[tuple[str, np.ndarray, str | None]] = [("the image", np.clip(x, 0, 1), None)]
@@ -129,8 +212,10 @@ def gradients(objective: Objective, x: np.ndarray) -> Figure:
     return _grid(f"dL/da, L = {total:.4g}", tiles)
 
 
-def _grid(title: str, tiles: list[tuple[str, np.ndarray, str | None]]) -> Figure:
-    """Pictures side by side: name, values, and colour map, or none for RGB."""
+def _grid(title: str, tiles: Sequence[Tile]) -> Figure:
+    """Arrange tiles in rows of up to four."""
+    if not tiles:
+        raise ValueError("at least one layer is needed")
     columns = min(len(tiles), 4)
     rows = -(-len(tiles) // columns)
     height, width = tiles[0][1].shape[:2]
@@ -139,8 +224,8 @@ def _grid(title: str, tiles: list[tuple[str, np.ndarray, str | None]]) -> Figure
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for cell in cells:
         cell.set_axis_off()
-    for cell, (name, picture, colors) in zip(cells, tiles, strict=False):
-        brightest = np.percentile(picture, 99.5)  # a few large values would leave the rest in the dark
-        cell.imshow(picture, cmap=colors, vmin=0, vmax=brightest)
+    for cell, (name, values, colors) in zip(cells, tiles, strict=False):
+        brightest = np.percentile(values, 99.5)  # a few large values would leave the rest in the dark
+        cell.imshow(values, cmap=colors, vmin=0, vmax=brightest)
         cell.set_title(name, fontsize="small")
     return figure

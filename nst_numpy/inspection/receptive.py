@@ -1,12 +1,16 @@
-"""What the units of a network look at: receptive fields, and the patches of images that excite them most."""
+"""Receptive fields of units, and the patches of images that excite them most."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nst_numpy import images
 from nst_numpy.network import VGG
+from nst_numpy.topology import is_convolution
+from nst_numpy.validation import check_number
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,11 @@ class Patch:
     value : float
         The unit's response.
     image : int
-        Which image, counted from 0.
+        Index of the image, from 0.
     box : tuple of int
-        (top, left, bottom, right) of the receptive field in that image, in pixels; it may reach over the edge.
+        (top, left, bottom, right) of the receptive field in that image, in pixels; it may extend beyond the image.
     pixels : ndarray, shape (bottom − top, right − left, 3)
-        In 0–1; grey where the receptive field reaches over the edge.
+        In 0–1; grey (0.5) beyond the image.
     """
 
     filter: int
@@ -34,11 +38,11 @@ class Patch:
 
 
 def receptive_field(network: VGG, layer: str) -> tuple[int, int, int]:
-    """Which pixels a unit of a layer depends on: those from start + p · step, `size` in number, for position p.
+    """Find the pixels that a unit of a layer depends on: `size` pixels from start + p · step on, for position p.
 
-    Going up, a step of one position in the layer is `step` pixels. A 3×3 convolution sees one position more on either
-    side: size grows by 2 · step, and start moves back by step. A 2×2 pooling sees one position more: size grows by
-    step; and the steps become twice as long.
+    One position in the layer is `step` pixels in the image. A 3×3 convolution sees one more position on either side:
+    size grows by 2 · step, and start decreases by step. A 2×2 pooling sees one more position: size grows by step. Then
+    step doubles.
 
     Parameters
     ----------
@@ -49,65 +53,104 @@ def receptive_field(network: VGG, layer: str) -> tuple[int, int, int]:
     -------
     start, step, size : int
         In pixels, the same for rows and columns.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such layer.
+
+    Examples
+    --------
+    A unit of conv2_1 at position p sees the ten pixels from 2p − 4 on, since each pooling doubles the step:
+
+    >>> from nst_numpy import weights
+    >>> from nst_numpy.inspection.receptive import receptive_field
+    >>> network = weights.load("vgg19-mini", backend="plain")
+    >>> receptive_field(network, "conv1_1")
+    (-1, 1, 3)
+    >>> receptive_field(network, "conv2_1")
+    (-4, 2, 10)
     """
     start, step, size = 0, 1, 1
     for name in network.layers[: network.layers.index(network.canonical(layer)) + 1]:
-        if name.startswith("pool"):
-            size, step = size + step, 2 * step
-        else:
+        if is_convolution(name):
             size, start = size + 2 * step, start - step
+        else:
+            size, step = size + step, 2 * step
     return start, step, size
 
 
 def top_patches(
-    network: VGG, layer: str, over: Iterable, filters: Iterable[int] | None = None, count: int = 9
+    network: VGG, layer: str, over: Iterable[Any], filters: Iterable[int] | None = None, count: int = 9
 ) -> list[list[Patch]]:
-    """The patches that excite filters of a layer most, as in Zeiler and Fergus 2014 (arXiv 1311.2901), figure 2.
+    """Find the patches that excite filters of a layer most, as in Zeiler and Fergus 2014 (arXiv 1311.2901), figure 2.
 
-    Of each image, a filter gets at most one patch: where it responds most.
+    A filter gets at most one patch of each image: where it responds most.
 
     Parameters
     ----------
     network : VGG
     layer : str
-    over : iterable of path, PIL image or ndarray
-        Images to search.
+    over : iterable of images
+        To search; each as in `images.load`.
     filters : iterable of int, optional
         By default the nine with the largest mean response.
     count : int
-        Patches for each filter at most.
+        Maximum number of patches for each filter, at least 1.
 
     Returns
     -------
     list of list of Patch
-        For each filter, its patches from the strongest on.
+        For each filter its patches, the strongest first.
 
     Raises
     ------
-    ValueError
-        If there is no such layer or filter, or an image is too small for the layer.
+    TypeError
+        If `over` is a single image.
+    ValueError, FileNotFoundError
+        If there is no such layer or filter, or no image; if an image can't be read or is too small for the layer.
+
+    Examples
+    --------
+    >>> from nst_numpy import samples, weights
+    >>> from nst_numpy.inspection.receptive import top_patches
+    >>> network = weights.load("vgg19-mini", backend="plain")
+    >>> paintings = [samples.woodcut_waves(32), samples.woodcut_waves(32, seed=2)]
+    >>> ((patch,),) = top_patches(network, "conv2_1", paintings, filters=[5], count=1)
+    >>> patch.filter, patch.pixels.shape
+    (5, (10, 10, 3))
     """
+    check_number("count", count, whole=True, least=1)
     name = network.canonical(layer)
+    if isinstance(over, str | os.PathLike) or hasattr(over, "__array_interface__"):
+        raise TypeError("over must be a list of images, found a single one; use [image]")
     start, step, size = receptive_field(network, name)
-    pictures = [images.load(image) for image in over]
-    responses = [network.features(picture, name)[name] for picture in pictures]
-    if filters is None:
-        filters = np.argsort(-np.mean([a.mean(axis=(0, 1)) for a in responses], axis=0))[:9]
+    pictures, places, values, means = [], [], [], []
+    for image in over:
+        picture = images.load(image)
+        a = network.features(picture, name)[name]
+        pictures.append(picture)
+        places.append([np.unravel_index(k, a.shape[:2]) for k in a.reshape(-1, a.shape[2]).argmax(axis=0)])
+        values.append(a.max(axis=(0, 1)))
+        means.append(a.mean(axis=(0, 1)))
+    if not pictures:
+        raise ValueError("top_patches needs at least one image")
+    last = len(values[0]) - 1
     found = []
-    for k in filters:
-        if not 0 <= k < responses[0].shape[2]:
-            raise ValueError(f"{name} has no filter {k}; it has 0 to {responses[0].shape[2] - 1}")
+    for k in np.argsort(-np.mean(means, axis=0))[:9] if filters is None else filters:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 0 <= k <= last:
+            raise ValueError(f"{name} has no filter {k}; it has 0 to {last}")
         patches = []
-        for n, (picture, a) in enumerate(zip(pictures, responses, strict=True)):
-            p, q = np.unravel_index(a[:, :, k].argmax(), a.shape[:2])
-            top, left = start + step * int(p), start + step * int(q)
+        for n in sorted(range(len(pictures)), key=lambda n: -values[n][k])[:count]:
+            top, left = (start + step * int(position) for position in places[n][k])
             box = (top, left, top + size, left + size)
-            patches.append(Patch(int(k), float(a[p, q, k]), n, box, _cut(picture, box)))
-        found.append(sorted(patches, key=lambda patch: -patch.value)[:count])
+            patches.append(Patch(int(k), float(values[n][k]), n, box, _cut(pictures[n], box)))
+        found.append(patches)
     return found
 
 
 def _cut(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Return the pixels of a box, grey beyond the picture."""
     top, left, bottom, right = box
     patch = np.full((bottom - top, right - left, 3), 0.5, picture.dtype)
     height, width = picture.shape[:2]

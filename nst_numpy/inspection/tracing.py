@@ -111,6 +111,15 @@ def trace(objective: Objective, x: np.ndarray, *, samples: int = 10, seed: int =
     Returns
     -------
     Trace
+
+    Examples
+    --------
+    >>> from nst_numpy import Objective, images, load_weights, samples
+    >>> x, style = images.load(samples.portrait(), 24), images.load(samples.woodcut_waves(24))
+    >>> layers = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1"]}
+    >>> found = trace(Objective.from_images(load_weights("vgg19-mini"), x, style, **layers), x + 0.01, samples=2)
+    >>> bool(found), len(found.steps)
+    (True, 18)
     """
     network = _in_float64(objective.network)
     terms = [_in_float64(term) for term in objective.terms]
@@ -128,7 +137,7 @@ def trace(objective: Objective, x: np.ndarray, *, samples: int = 10, seed: int =
         for name, (forward, _) in zip(names[k + 1 :], pairs[k + 1 :], strict=True):
             a = forward(a)
             total += sum(term(a)[0] for term in of_layer.get(name, ()))
-        return total
+        return float(total)
 
     def checked(function: Callable[[np.ndarray], float], gradient: np.ndarray, at: np.ndarray) -> GradientCheck:
         h = 1e-5 * max(1.0, float(np.abs(at).mean()))
@@ -176,7 +185,7 @@ def trace(objective: Objective, x: np.ndarray, *, samples: int = 10, seed: int =
         da = of_pixels(da) if callable(of_pixels) else da + of_pixels
 
     def whole(x: np.ndarray) -> float:
-        return loss_from(0, pairs[0][0](x)) + sum(term(x)[0] for term in of_layer.get(None, ()))
+        return loss_from(0, pairs[0][0](x)) + float(sum(term(x)[0] for term in of_layer.get(None, ())))
 
     steps.append(Step("loss", "all", "L", np.array(total)))
     steps.append(Step("backward", "image", "dL/dx = 255 scale · da + γ ∂TV/∂x", da, checked(whole, da, x)))

@@ -172,7 +172,7 @@ def convert(source: StrPath, output: StrPath, *, over: Iterable[StrPath] = ()) -
     source : path or str
         As in `load`.
     output : path
-        Ending in .h5 or .hdf5.
+        Ending in .h5 or .hdf5; not the source.
     over : iterable of path
         Images; if there are any, the network is normalised on them: every filter's mean response, over the positions of
         all of them, becomes 1.
@@ -198,7 +198,8 @@ def convert(source: StrPath, output: StrPath, *, over: Iterable[StrPath] = ()) -
     if isinstance(over, str | os.PathLike):
         raise TypeError(f"over must be a list of images, found {over!r}")
     network, contents, path = _read(source)
-    mean_responses = contents.mean_responses
+    mean_responses, over = contents.mean_responses, list(over)
+    images.check_output(output, formats.SUFFIXES, inputs=[path, *over])
     if pixels := [images.load(image) for image in over]:
         network = normalize_network(network, measure_mean_responses(network, pixels))
         mean_responses = {layer: np.ones(len(bias)) for layer, (_, bias) in network.convolutions.items()}

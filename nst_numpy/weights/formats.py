@@ -33,6 +33,7 @@ IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])  # RGB
 # torchvision's preprocessing of RGB in 0–1.
 TORCHVISION_MEAN, TORCHVISION_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
+SUFFIXES = (".h5", ".hdf5")  # of the library's own files
 EXPECTED = "HDF5 (nst_numpy, Keras), MatConvNet's .mat, PyTorch's .pth or safetensors"
 COMPRESSION = 8  # weights compress less than this; a file that claims more is not believed
 
@@ -108,7 +109,7 @@ def check_mean_responses(convolutions: Convolutions, mean_responses: Mapping[str
         if layer not in mean_responses:
             raise ValueError(f"{layer}/mean_response is missing; expected one for every convolution")
         m = np.asarray(mean_responses[layer])
-        wrong = m[~(np.isfinite(m) & (m > 0))] if m.dtype.kind == "f" else m
+        wrong = m[~(np.isfinite(m) & (m > 0))] if m.dtype.kind in "fiu" else m
         if m.shape != bias.shape or wrong.size:
             found = f"shape {m.shape}" if m.shape != bias.shape else f"{wrong[0]} among them"
             raise ValueError(f"{layer}/mean_response: expected {bias.size} positive numbers, found {found}")
@@ -207,7 +208,7 @@ def write(path: StrPath, contents: Contents, dtype: DTypeLike | None = None) -> 
     FileNotFoundError
         If there is no such folder.
     TypeError, ValueError
-        If the path has another ending, dtype is another type, or a value is too large for it.
+        If the path has another ending or can't be written, dtype is another type, or a value is too large for it.
 
     Examples
     --------
@@ -219,11 +220,7 @@ def write(path: StrPath, contents: Contents, dtype: DTypeLike | None = None) -> 
     ...     read(f"{folder}/small.h5")
     Contents(layout='nst_numpy', mean=array([0., 0., 0.]), scale=1.0, name='small', source='', licence='')
     """
-    path = Path(path)
-    if path.suffix not in (".h5", ".hdf5"):
-        raise ValueError(f"a weight file must end in .h5 or .hdf5, found {path.name}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
+    path = images.check_output(path, SUFFIXES)
     kind = None if dtype is None else floating_type(dtype, "float16", "float32", "float64")
     memory = io.BytesIO()  # HDF5 itself can crash on a full disk
     with h5py.File(memory, "w") as file:

@@ -24,6 +24,7 @@ RGB = "RGB, 0–255, less the mean of each colour"
 UNIT = "RGB, 0–1, less the mean and divided by the standard deviation of each colour"
 
 LARGEST = 2**30  # bytes, where no size is published; the largest known file has 575 MB
+TIMEOUT = 30  # seconds of silence
 WINDOW, LEAST = 30.0, 300_000  # a download is given up after so many seconds in which fewer bytes than this arrive
 
 
@@ -272,7 +273,7 @@ def _download(url: str, to: Path, limit: int, progress: bool) -> None:
     def run() -> None:
         try:
             with file:
-                pooch.HTTPDownloader(progressbar=progress, timeout=WINDOW)(url, file, None)
+                pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT)(url, file, None)
         except BaseException as error:
             failures.append(error)
 

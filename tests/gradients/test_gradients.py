@@ -10,7 +10,7 @@ import importlib.util
 import pytest
 
 from nst_numpy import exercises
-from nst_numpy.exercises.catalogue import EXERCISES
+from nst_numpy.exercises.topics import EXERCISES
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,52 @@
+"""ReLU backwards."""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+import numpy as np
+
+from nst_numpy.exercises.model import Exercise, contracted, map_cases, spread
+from nst_numpy.layers import relu_backward, relu_forward
+
+RELU_BACKWARD = Exercise(
+    relu_backward,
+    map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)), spread(rng, (H, W, C)))),
+    hints=(
+        "y = max(0, x) acts on each element by itself. What is the slope dy/dx where x > 0, and where x < 0?",
+        "Multiply dy by a mask of zeros and ones. From which array must the mask come, and with which comparison?",
+    ),
+    forward=contracted(relu_forward),
+)
+
+
+@RELU_BACKWARD.bug("missing-relu-mask", "dy passes unchanged")
+def _(dy, x):
+    y = np.maximum(x, 0)
+    return dy * (y >= 0)
+
+
+@RELU_BACKWARD.bug("wrong-relu-mask", "dy is masked by its own sign, not by that of x")
+def _(dy, x):
+    return np.where(dy > 0, dy, 0)
+
+
+@RELU_BACKWARD.bug("wrong-operand", "dy is multiplied by the output, not by the slope")
+def _(dy, x):
+    return np.maximum(x, 0) * dy
+
+
+@RELU_BACKWARD.bug("mutates-input")
+def _(dy, x):
+    dy[x <= 0] = 0
+    return dy
+
+
+@RELU_BACKWARD.bug("wrong-relu-mask", "it is masked by the sign of dy as well")
+def _(dy, x):
+    return dy * (x > 0) * (dy > 0)
+
+
+RELU_BACKWARD.recognise(
+    ("wrong-relu-mask", "it passes where x < 0, the other way round", lambda dy, x: dy * (x < 0)),
+    ("wrong-operand", "this is the mask itself, not yet times dy", lambda dy, x: x > 0),
+    ("wrong-operand", "this is the output of ReLU", lambda dy, x: np.maximum(x, 0)),
+)

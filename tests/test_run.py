@@ -1,0 +1,204 @@
+"""The run loop, on functions of two numbers: sizes, steps, recording, and Ctrl-C at any moment."""
+
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from nst_numpy import optimize, run
+from nst_numpy.run import Interrupts, Outcome, Stage, interruptible
+
+
+def bowl(centre):
+    """½ ‖x − centre‖², its gradient, and its losses."""
+    return lambda x: (
+        0.5 * float(np.sum((x - centre) ** 2)),
+        x - centre,
+        {"total": 0.5 * float(np.sum((x - centre) ** 2))},
+    )
+
+
+def resize(x, shape):
+    return np.resize(x, shape)
+
+
+def paint(stages, start=None, record=lambda step, x, losses: None, **keywords):
+    start = np.array([10.0, 20.0]) if start is None else start
+    return run.run(stages, start, resize, record, **{"method": "gradient_descent", **keywords})
+
+
+def test_stages_begin_where_the_one_before_ended():
+    seen = []
+    stages = [Stage(bowl(1.0), (2,), 3), Stage(bowl(2.0), (4,), 2), Stage(bowl(3.0), (4,), 0)]
+    outcome = paint(stages, record=lambda step, x, losses: seen.append((step, x.copy(), losses)))
+    assert [step for step, *_ in seen] == [0, 1, 2, 3, 3, 4, 5, 5]
+    assert [len(x) for _, x, _ in seen] == [2] * 4 + [4] * 4
+    assert np.array_equal(seen[0][1], [10, 20]) and np.array_equal(seen[4][1], np.resize(seen[3][1], 4))
+    assert np.array_equal(seen[7][1], seen[6][1]) and np.array_equal(outcome.x, seen[7][1])
+    assert all(losses == bowl(c)(x)[2] for (_, x, losses), c in zip(seen, [1] * 4 + [2] * 3 + [3], strict=True))
+    assert outcome == Outcome(outcome.x, 5, "all iterations done", True)
+
+
+def test_method_and_options_arrive():
+    """Adam's first step is the learning rate for every element; gtol and ftol do not end a stage."""
+    first = []
+    paint([Stage(bowl(0.0), (2,), 1)], record=lambda _, x, __: first.append(x), method="adam", learning_rate=0.25)
+    assert np.allclose(first[1], [9.75, 19.75], atol=1e-6)
+    steps = []
+    paint([Stage(lambda x: (1e-14 * float(x @ x), 2e-14 * x, {}), (2,), 7)], record=lambda s, *_: steps.append(s))
+    assert steps == list(range(8))  # the values differ by less than 1e-9, the gradients are less than 1e-5
+
+
+def test_the_best_point_counts_not_the_last():
+    values = []
+
+    def record(step, x, losses):
+        values.append((losses["total"], x))
+
+    outcome = paint([Stage(bowl(0.0), (2,), 30)], method="adam", learning_rate=4.0, record=record)
+    assert values[-1][0] > min(values, key=lambda v: v[0])[0]  # Adam overshoots
+    assert np.array_equal(outcome.x, min(values, key=lambda v: v[0])[1])
+
+
+def test_stop_iteration_ends_the_stage_alone():
+    seen = []
+
+    def record(step, x, losses):
+        seen.append((step, len(x)))
+        if step >= 2:
+            raise StopIteration
+
+    outcome = paint([Stage(bowl(1.0), (2,), 9), Stage(bowl(2.0), (4,), 9)], record=record)
+    assert seen == [(0, 2), (1, 2), (2, 2), (2, 4)]
+    assert outcome.complete and outcome.message == "stopped by the callback" and outcome.x.shape == (4,)
+
+
+def test_a_value_that_is_not_finite_ends_the_run():
+    def broken(x):
+        return (np.nan, x, {}) if np.abs(x).max() < 19.65 else bowl(0.0)(x)
+
+    made = []
+
+    def stages():
+        for function in (bowl(0.0), broken, bowl(0.0)):
+            made.append(function)
+            yield Stage(function, (2,), 4)
+
+    outcome = paint(stages(), method="adam", learning_rate=0.1)
+    assert not outcome.complete and "not finite" in outcome.message and len(made) == 2
+    assert np.isfinite(outcome.x).all() and outcome.steps == 4
+
+
+def test_other_errors_pass():
+    with pytest.raises(ZeroDivisionError):
+        paint([Stage(bowl(0.0), (2,), 3)], record=lambda *_: 1 / 0)
+
+
+# Ctrl-C ---------------------------------------------------------------------------------------------------------------
+
+
+def with_ctrl_c_at(moment: int, again: int | None = None):
+    """Run two stages with Ctrl-C at the n-th line of the run loop or the optimiser; what came of it, and the values."""
+    evaluated, lines = [], 0
+    files = {run.__file__, optimize.__file__}
+
+    def function(x):
+        value, gradient, losses = bowl(1.0)(x)
+        return value, gradient, losses
+
+    def stages():
+        for length, steps in ((2, 3), (4, 2)):
+            yield Stage(function, (length,), steps)
+
+    def trace(frame, event, argument):
+        nonlocal lines
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            lines += 1
+            if lines in (moment, moment + again if again else 0):
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    def record(step, x, losses):
+        evaluated.append((losses["total"], x.copy()))
+
+    sys.settrace(trace)
+    try:
+        with interruptible():
+            outcome = paint(stages(), record=record)
+            sys.settrace(None)  # what comes after the block is the caller's business
+        return outcome, evaluated, lines
+    except KeyboardInterrupt:
+        return None, evaluated, lines
+    finally:
+        sys.settrace(None)
+
+
+@pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals need the main thread")
+@pytest.mark.parametrize("again", [None, 4])
+def test_ctrl_c_at_any_moment_keeps_the_best_point(again):
+    whole, _, lines = with_ctrl_c_at(0)
+    assert whole.complete and lines > 200
+    outcomes = {"none": 0, "interrupted": 0, "complete": 0}
+    for moment in range(1, lines + 1, 3 if again else 1):
+        outcome, recorded, _ = with_ctrl_c_at(moment, again)
+        if outcome is None:
+            assert not recorded, f"Ctrl-C at line {moment} lost {len(recorded)} steps"
+            outcomes["none"] += 1
+        elif recorded:
+            same = [value for value, x in recorded if x.shape == outcome.x.shape] or [np.inf]
+            assert 0.5 * np.sum((outcome.x - 1) ** 2) <= min(same) + 1e-12, f"Ctrl-C at line {moment}"
+            outcomes["complete" if outcome.complete else "interrupted"] += 1
+            assert outcome.complete or outcome.message == "interrupted from the keyboard"
+    assert outcomes["interrupted"] > 50 and outcomes["none"] > 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_handler_raises_once():
+    with interruptible() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert interrupts.received == signal.SIGINT
+        signal.raise_signal(signal.SIGINT)  # ignored
+        with interruptible() as inner:
+            assert inner is interrupts
+    with interruptible() as interrupts:
+        interrupts.ignore()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.received is None
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_other_signals_and_other_handlers():
+    before = signal.getsignal(signal.SIGTERM)
+    with interruptible(signal.SIGTERM) as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert interrupts.received == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+    calls = []
+    own = signal.signal(signal.SIGINT, lambda *_: calls.append(1))
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+        assert calls == [1]  # the program's own handler stays
+    finally:
+        signal.signal(signal.SIGINT, own)
+
+
+def test_outside_the_main_thread_nothing_is_changed():
+    found = []
+
+    def work():
+        with interruptible() as interrupts:
+            found.append((signal.getsignal(signal.SIGINT), isinstance(interrupts, Interrupts)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [(signal.default_int_handler, True)]

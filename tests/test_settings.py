@@ -1,0 +1,177 @@
+"""Settings: what is given, what the convention gives, and what is refused."""
+
+import dataclasses
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawing import picture, small_vgg
+
+from nst_numpy import Settings, conventions, reconstruct, texture, transfer
+from nst_numpy.conventions import CONVENTIONS
+
+D2L = CONVENTIONS["d2l"]
+GIVEN = {
+    "convention": "d2l",
+    "weights": Path("some.h5"),
+    "size": (100, 200),
+    "steps": (3, 4),
+    "content_layers": "conv2_1",
+    "style_layers": {"conv1_1": 2.0},
+    "content_weight": 2,
+    "style_weight": 3,
+    "tv_weight": 4,
+    "style_blend": [1, 2],
+    "style_scale": 2,
+    "keep_colors": "statistics",
+    "init": "noise",
+    "init_noise": 0.5,
+    "optimizer": "momentum",
+    "learning_rate": 0.25,
+    "optimizer_options": {"decay": 0.5},
+    "seed": np.int64(7),
+}
+
+
+def test_what_is_given_is_kept():
+    settings = Settings(**GIVEN)
+    expected = {
+        **GIVEN,
+        "convention": D2L,
+        "content_layers": ("conv2_1",),
+        "style_blend": (1, 2),
+        "optimizer_options": {"decay": 0.5, "learning_rate": 0.25},
+    }
+    assert {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)} == expected
+    assert GIVEN.keys() == inspect.signature(Settings).parameters.keys()
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_the_convention_gives_the_rest(name):
+    settings, convention = Settings(convention=name), CONVENTIONS[name]
+    for field in ("content_weight", "style_weight", "tv_weight", "init", "optimizer"):
+        assert getattr(settings, field) == getattr(convention, field), field
+    assert settings.steps == (convention.steps,) and settings.optimizer_options == convention.optimizer_options
+    assert settings.learning_rate == convention.optimizer_options.get("learning_rate")
+    assert settings.content_layers is None is settings.style_layers  # the network has a say in those
+
+
+def test_options_of_the_optimizer():
+    """The convention's count for the convention's optimizer only, and less than what is given."""
+    assert Settings(convention="tensorflow-tutorial").optimizer_options == {
+        "learning_rate": 0.02,
+        "beta1": 0.99,
+        "epsilon": 0.1,
+    }
+    changed = Settings(convention="tensorflow-tutorial", learning_rate=0.5, optimizer_options={"beta1": 0.8})
+    assert changed.optimizer_options == {"learning_rate": 0.5, "beta1": 0.8, "epsilon": 0.1}
+    assert Settings(convention="tensorflow-tutorial", optimizer="lbfgs").optimizer_options == {}
+    assert Settings(optimizer_options={"memory": 3}).optimizer_options == {"memory": 3}
+    given = {"memory": 3}
+    Settings(optimizer_options=given)
+    assert given == {"memory": 3}
+
+
+@pytest.mark.parametrize(
+    "size, height, width, init, pyramid, expected",
+    [
+        (512, 512, 300, "content", 2, [256, 512]),
+        (512, 512, 127, "content", 2, [512]),  # its half has less than 64 pixels in width
+        (512, 512, 128, "content", 2, [256, 512]),
+        (512, 256, 512, "noise", 3, [128, 256, 512]),
+        (512, 512, 512, "content", 1, [512]),
+        (301, 301, 301, "style", 3, [75, 150, 301]),
+        (512, 512, 512, "some.png", 2, [512]),
+        (512, 512, 512, np.zeros((4, 4, 3)), 2, [512]),
+        ((512,), 512, 512, "content", 2, [512]),
+        ([100, 512], 512, 512, "some.png", 2, [100, 512]),
+        (np.int64(512), 512, 512, "grey", 2, [256, 512]),
+    ],
+)
+def test_sizes(size, height, width, init, pyramid, expected):
+    convention = dataclasses.replace(CONVENTIONS["nst_numpy"], pyramid=pyramid)
+    settings = Settings(convention=convention, size=size, init=init)
+    assert settings.sizes(height, width) == expected and settings.largest == expected[-1]
+
+
+def test_gray_and_grey_are_one():
+    assert Settings(init="grey").init == Settings(init="gray").init == "gray"
+
+
+def test_settings_cannot_be_changed_but_replaced():
+    settings = Settings(style_weight=5)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.style_weight = 6
+    changed = dataclasses.replace(settings, seed=3)
+    assert changed.seed == 3 and changed.style_weight == 5 and changed.convention is settings.convention
+
+
+def test_json():
+    settings = Settings(**{**GIVEN, "weights": small_vgg(), "init": picture(0)})
+    read = json.loads(settings.to_json())
+    assert read.keys() == GIVEN.keys()
+    assert read["convention"] == "d2l" and read["weights"] == "small" and read["init"] == "an image (ndarray)"
+    assert read["size"] == [100, 200] and read["seed"] == 7 and read["style_layers"] == {"conv1_1": 2.0}
+    assert json.loads(Settings(**GIVEN).to_json())["weights"] == "some.h5"
+    plain = Settings(**{name: value for name, value in read.items() if name not in ("weights", "init")})
+    assert plain.to_dict() == {**read, "weights": "vgg19-mini", "init": "content"}
+
+
+def test_the_functions_take_the_settings_and_describe_them():
+    """Signature, default and description of every setting are the same wherever it is taken."""
+    usual = inspect.signature(Settings).parameters
+    own = {
+        transfer: {"content", "style", "every", "callback", "progress"},
+        texture: {"style", "every", "callback", "progress"},
+        reconstruct: {"content", "layer", "every", "callback", "progress"},
+    }
+    changed = {("texture", "init"), ("reconstruct", "init"), ("reconstruct", "tv_weight")}
+    for function, others in own.items():
+        parameters = inspect.signature(function).parameters
+        taken = parameters.keys() - others
+        assert taken <= usual.keys() and (function is not transfer or taken == usual.keys())
+        for name in taken:
+            same = parameters[name].default == usual[name].default
+            assert same == ((function.__name__, name) not in changed), (function, name)
+            assert parameters[name].annotation == usual[name].annotation or not same, (function, name)
+            assert f"\n    {name} : " in function.__doc__, (function, name)
+        assert "{settings}" not in function.__doc__
+
+
+@pytest.mark.parametrize(
+    "changes, error, message",
+    [
+        ({"size": "big"}, TypeError, "size must be a whole number of at least 1, found 'big'"),
+        ({"size": True}, TypeError, "size must be a whole number of at least 1, found True"),
+        ({"size": (64, 64)}, ValueError, "sizes must go from small to large, found 64, 64"),
+        ({"steps": (1, 2)}, ValueError, "1 sizes need as many numbers of steps, or one; found 2"),
+        ({"content_layers": 4}, TypeError, "content_layers must be names of layers, or names with weights, found 4"),
+        ({"content_weight": "1"}, TypeError, "content_weight must be a number of at least 0, found '1'"),
+        ({"style_scale": 21}, ValueError, "style_scale must be a number from 0.05 to 20, found 21"),
+        ({"keep_colors": "all"}, ValueError, "unknown keep_colors 'all'; there are luminance, statistics"),
+        ({"init_noise": -0.1}, ValueError, "init_noise must be a number from 0 to 1, found -0.1"),
+        ({"seed": 1.5}, ValueError, "seed must be a whole number of at least 0, found 1.5"),
+        ({"optimizer_options": 3}, TypeError, "optimizer_options must be names with numbers"),
+        ({"optimizer": "adam", "learning_rate": -1}, ValueError, "learning_rate must be a number"),
+        ({"optimizer": "adam", "optimizer_options": {"decay": 1}}, ValueError, "unknown option of adam 'decay'"),
+        ({"weights": None}, TypeError, "weights must be a path, a name or a VGG, found NoneType"),
+    ],
+)
+def test_what_is_refused(changes, error, message):
+    with pytest.raises(error, match=message):
+        Settings(**changes)
+
+
+def test_a_convention_of_ones_own_arrives():
+    mine = dataclasses.replace(conventions.get("paper"), name="mine", style_weight=5.0, steps=2, init="content")
+    content, style = picture(1, 40, 40), picture(2, 40, 40)
+    result = transfer(content, style, convention=mine, weights=small_vgg(), size=40, progress=False)
+    paper = transfer(
+        content, style, convention="paper", weights=small_vgg(), size=40, steps=2, init="content", progress=False
+    )
+    assert len(result.history) == 3
+    assert (
+        np.isclose(result.history[0]["style"], paper.history[0]["style"] * 5 / 1000) or paper.history[0]["style"] == 0
+    )
