@@ -24,7 +24,7 @@ out/notebooks/%.ipynb: notebooks/%.py $(wildcard nst_numpy/*.py) .venv/installed
 docs: notebooks .venv/installed-docs
 	rm -rf out/site out/docs
 	mkdir -p out/site
-	cp -r LICENSE docs figures notebooks weights out/site
+	cp -r LICENSE benchmarks docs figures notebooks weights out/site
 	cp out/notebooks/*.ipynb out/site/notebooks
 	cat README.md docs/site/contents.md > out/site/index.md
 	mv out/site/docs/site/* out/site

@@ -1,4 +1,4 @@
-"""Gradient descent, momentum, Adam and L-BFGS on one picture: the loss over the steps, and where each has come to."""
+"""Gradient descent, momentum, Adam and L-BFGS on one picture: the loss over the steps, and the final pictures."""
 
 import sheet
 from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
 axes = figure.subplots()
 pictures = {}
 for method in ("gradient_descent", "momentum", "adam", "lbfgs"):
-    settings = {"weights": network, "size": options.size, "scales": 1, "steps": 200, "progress": False}
+    settings = {"weights": network, "size": (options.size,), "steps": 200, "progress": False}
     result = transfer(content, style, optimizer=method, **settings)
     axes.semilogy([losses["total"] for losses in result.history], label=method)
     pictures[f"{method}: L = {min(losses['total'] for losses in result.history):.2f}"] = result.image

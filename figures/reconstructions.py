@@ -1,6 +1,6 @@
 """Content and style reconstructions, layer by layer (Gatys, Ecker and Bethge 2015, figure 1).
 
-Above, an image from its features in one layer; below, a picture from the Gram matrices of the first layers.
+Above, an image from its features in one layer; below, a texture from the Gram matrices of the first layers.
 """
 
 import sheet

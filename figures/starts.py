@@ -11,7 +11,7 @@ starts = {
     "content": {"init": "content"},
     "content with noise": {"init": "content", "init_noise": 0.5},
     "style": {"init": "style"},
-    "grey": {"init": "grey"},
+    "gray": {"init": "gray"},
     "noise": {"init": "noise"},
     "other noise": {"init": "noise", "seed": 1},
 }

@@ -1,4 +1,4 @@
-"""Style from the first three against the first five layers (the Berkeley quiz, question 12)."""
+"""Style from the first three and from the first five layers (the Berkeley quiz, question 12)."""
 
 import sheet
 

@@ -12,8 +12,8 @@
 # # 1. A first picture
 #
 # **You will** paint a portrait in the style of a painting, and watch the losses fall.
-# **You will learn** what goes in, what comes out, and which knobs there are.
-# **You need** nothing but this library; both images come with it.
+# **You will learn** what the inputs and outputs are, and what the main options do.
+# **You need** only this library; both images ship with it.
 
 # %%
 import matplotlib.pyplot as plt
@@ -29,7 +29,8 @@ for ax, image, title in zip(axes, (content, style), ("content", "style"), strict
     ax.set(title=title, xticks=[], yticks=[])
 
 # %% [markdown]
-# One call. `size` is the longer side in pixels; small here, so that it is quick. The result shows itself.
+# One call is enough. `size` is the longer side in pixels, kept small here so that it is quick. The notebook displays
+# the result as the picture.
 
 # %%
 result = nst_numpy.transfer(content, style, size=192, steps=40, progress=False)
@@ -38,15 +39,15 @@ result
 # %% [markdown]
 # ## What was minimised
 #
-# The pixels $x$ of the picture are the unknowns. They minimise
+# The pixels $x$ of the picture are the unknowns. They are chosen to minimise
 #
 # $$L(x) = \alpha\, L_{\text{content}} + \beta \sum_l w_l E_l + \gamma\, TV$$
 #
 # - $L_{\text{content}}$: how much the features of $x$ in a deep layer differ from those of the content image;
 # - $E_l$: how much the statistics of the features of $x$ in layer $l$ differ from those of the style image;
-# - $TV$: how rough the picture is.
+# - $TV$, the total variation: how much neighbouring pixels differ.
 #
-# A network, whose weights never change, computes the features. `history` has all terms, weighted, at every step.
+# A network whose weights never change computes the features. `history` holds all weighted terms at every step.
 
 # %%
 figure, ax = plt.subplots()
@@ -62,19 +63,17 @@ assert np.isclose(last["total"], last["content"] + last["style"] + last["tv"])
 
 # %% [markdown]
 # The content loss rises from 0, since the picture starts as the content image; the style loss falls by orders of
-# magnitude. Where they meet is a matter of $\alpha$ and $\beta$: only their ratio counts.
+# magnitude. The balance between them is set by $\alpha$ and $\beta$: only their ratio matters.
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12, 5))
 for ax, weight in zip(axes, (10, 1000, 100000), strict=True):
-    ax.imshow(
-        nst_numpy.transfer(content, style, size=128, steps=30, style_weight=weight, scales=1, progress=False).image
-    )
+    ax.imshow(nst_numpy.transfer(content, style, size=(128,), steps=30, style_weight=weight, progress=False).image)
     ax.set(title=f"style_weight={weight}", xticks=[], yticks=[])
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Exchange content and style. What remains of the portrait?
+# 1. Swap content and style. What remains of the portrait?
 # 2. Start from noise (`init="noise"`, more `steps`). Is it the same picture? Why need it not be?
-# 3. Leave out layers: `style_layers=["conv1_1"]`, then `["conv4_1"]`. Which holds colours, which strokes?
+# 3. Leave out layers: `style_layers=["conv1_1"]`, then `["conv4_1"]`. Which one carries colours, which one strokes?

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # 2. ReLU, and why the gradient is 0 where F < 0
 #
-# **You will** derive the simplest backward function, and answer a question that is asked again and again about the paper.
+# **You will** derive the simplest backward function, and answer a question that is often asked about the paper.
 # **You will learn** what a backward function is, and what a mask is.
 # **You need** the chain rule.
 #
@@ -33,8 +33,8 @@ print(layers.relu_backward(dy, x))
 assert np.array_equal(layers.relu_backward(dy, x), [[0, 2], [3, 0]])
 
 # %% [markdown]
-# Is it right? `gradcheck` compares with differences $(f(x + hu) - f(x - hu))/2h$, for $f(x) = \sum dy \cdot y(x)$ with a
-# random $dy$.
+# Is it right? `gradcheck` compares it with central differences $(f(x + hu) - f(x - hu))/2h$, for
+# $f(x) = \sum dy \cdot y(x)$ with a random $dy$.
 
 # %%
 check = gradcheck(layers.relu_forward, layers.relu_backward, x)
@@ -48,9 +48,9 @@ check
 #
 # $$\frac{\partial L_{\text{content}}}{\partial F_{ij}} = \begin{cases}(F - P)_{ij} & F_{ij} > 0\\ 0 & F_{ij} < 0\end{cases}$$
 #
-# Why 0? A feature $F$ comes out of a ReLU: it is never negative! The second line is about what goes *into* the ReLU, the
-# pre-activation $z$ with $F = \max(0, z)$. With respect to $F$ itself the gradient is $F - P$, everywhere. With respect to
-# $z$, the chain rule brings in the mask. Side by side:
+# Why 0? A feature $F$ is the output of a ReLU and never negative! The second line is about the *input* of the ReLU, the
+# pre-activation $z$ with $F = \max(0, z)$. With respect to $F$ itself the gradient is $F - P$, everywhere. With respect
+# to $z$, the chain rule adds the mask. Both side by side:
 
 # %%
 rng = np.random.default_rng(0)
@@ -66,12 +66,12 @@ assert gradcheck(lambda z: losses.content_loss(layers.relu_forward(z), P), dz, z
 assert (dF[z < 0] != 0).all() and (dz[z < 0] == 0).all()
 
 # %% [markdown]
-# So the mask belongs to the ReLU and has one place in the code, `relu_backward`. Applied a second time it does no harm:
-# a mask times itself is itself.
+# So the mask belongs to the ReLU, and is in one place in the code, `relu_backward`. Applying it twice does no harm: a
+# mask times itself is the same mask.
 #
-# ## The mask that is no mask
+# ## A mask that is always true
 #
-# A much-read tutorial masked with `output >= 0`. The output of ReLU is never negative, so this is always true:
+# A widely read tutorial used the mask `output >= 0`. The output of ReLU is never negative, so this is always true:
 
 # %%
 wrong = lambda dy, x: dy * (layers.relu_forward(x) >= 0)
@@ -80,8 +80,8 @@ assert not check
 check
 
 # %% [markdown]
-# At $x = 0$ there are two slopes, 0 on the left and 1 on the right, and every number between is right. `gradcheck` sees
-# such kinks, leaves them out and counts them.
+# At $x = 0$ there are two slopes, 0 on the left and 1 on the right, and any number between them is a valid choice.
+# `gradcheck` detects such kinks, leaves them out and counts them.
 
 # %%
 check = gradcheck(layers.relu_forward, layers.relu_backward, np.array([0.0, 1.0, -1.0]))
@@ -92,5 +92,6 @@ check
 # ## Exercises
 #
 # 1. Write `relu_backward(dy, x)` yourself and check it: `nst-numpy exercise start relu_backward -o mine.py`.
-# 2. *Guided backpropagation* masks with `dy > 0` as well. Is it a gradient of anything? What does `gradcheck` say?
+# 2. *Guided backpropagation* masks with `dy > 0` as well. Is it the gradient of any function? What does `gradcheck`
+#    say?
 # 3. Leaky ReLU has the slope 0.1 for $x < 0$. Write both functions.

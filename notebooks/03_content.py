@@ -11,13 +11,13 @@
 # %% [markdown]
 # # 3. The content loss and its gradient
 #
-# **You will** differentiate a sum of squares by one of its elements.
-# **You will learn** how free and bound indices differ, and what a missing square does.
+# **You will** differentiate a sum of squares with respect to one of its elements.
+# **You will learn** the difference between free and bound indices, and what a missing square does.
 # **You need** notebook 2.
 #
 # $$L = \tfrac12 \sum_{k,l} (F_{kl} - P_{kl})^2$$
 #
-# We want $\partial L/\partial F_{ij}$. The sum has letters of its own, $k$ and $l$; $i$ and $j$ are fixed. Only the term with
+# We want $\partial L/\partial F_{ij}$. The summation indices are $k$ and $l$; $i$ and $j$ are fixed. Only the term with
 # $(k, l) = (i, j)$ contains $F_{ij}$, and its derivative is $\tfrac12 \cdot 2 (F_{ij} - P_{ij}) \cdot 1$:
 #
 # $$\frac{\partial L}{\partial F_{ij}} = F_{ij} - P_{ij}$$
@@ -33,9 +33,9 @@ print(losses.content_gradient(F, P))
 assert losses.content_loss(F, P) == 4 and gradcheck(lambda F: losses.content_loss(F, P), F - P, F)
 
 # %% [markdown]
-# ## Usual mistakes
+# ## Common mistakes
 #
-# One number each; each is named from the numbers alone.
+# Each is recognised from its numerical results alone.
 
 # %%
 from nst_numpy import exercises
@@ -53,8 +53,8 @@ for words, wrong in {
 # %% [markdown]
 # ## A formula without its square
 #
-# One much-read page prints $\tfrac12 \sum (F - P)$. Its gradient is $\tfrac12$ everywhere, whatever $F$: no image would
-# ever be good enough.
+# One widely read page prints $\tfrac12 \sum (F - P)$. Its gradient is $\tfrac12$ everywhere, whatever $F$ is: it never
+# vanishes.
 
 # %%
 no_square = lambda F: 0.5 * np.sum(F - P)
@@ -62,9 +62,9 @@ assert gradcheck(no_square, np.full_like(F, 0.5), F)
 assert not gradcheck(no_square, F - P, F)
 
 # %% [markdown]
-# ## Descending by it
+# ## Gradient descent on F
 #
-# A step against the gradient, $F \leftarrow F - \eta (F - P)$, brings $F$ nearer to $P$ by a factor of $1 - \eta$:
+# A step against the gradient, $F \leftarrow F - \eta (F - P)$, multiplies the distance of $F$ from $P$ by $1 - \eta$:
 
 # %%
 trail = [F]
@@ -75,11 +75,11 @@ assert np.allclose(np.array(distances[1:]) / distances[:-1], 0.7)
 print(np.round(distances, 3))
 
 # %% [markdown]
-# In style transfer it is not $F$ that moves: features are functions of the pixels. So this gradient is only the
-# beginning: it is *injected* at its layer, and goes down through the network (notebook 7).
+# In style transfer $F$ itself is not updated: features are functions of the pixels. So this gradient is only the
+# beginning: it is *injected* at its layer, and propagated down through the network (notebook 7).
 #
 # ## Exercises
 #
 # 1. `nst-numpy exercise start content_loss content_gradient -o mine.py`
 # 2. What is the gradient of $\sum |F - P|$? Where does it have kinks, and what does `gradcheck` do there?
-# 3. For which $\eta$ does the descent above diverge? Find out on paper, then try.
+# 3. For which $\eta$ does the descent above diverge? Work it out on paper, then try it.

@@ -11,9 +11,9 @@
 # %% [markdown]
 # # 4. Gram matrix and style gradient, index by index
 #
-# **You will** derive the style gradient with indices, then see it as two matrix products.
-# **You will learn** what a Gram matrix keeps and forgets, why both halves of the product rule are needed, and which mistakes
-# no finite difference can see.
+# **You will** derive the style gradient with indices, then write it as two matrix products.
+# **You will learn** what a Gram matrix keeps and discards, why both terms of the product rule are needed, and which
+# mistakes no finite difference can detect.
 # **You need** notebook 3.
 #
 # $F$ is $N \times M$: a row for each filter, a column for each position.
@@ -38,7 +38,7 @@ for k in range(N):
 assert np.allclose(G, loops) and np.allclose(G, F @ F.T)
 
 # %% [markdown]
-# What does it forget? Where things are: any order of the positions gives the same $G$. (Fᵀ F does not.)
+# What does it discard? The positions: any permutation of them gives the same $G$. (Fᵀ F does not.)
 
 # %%
 order = rng.permutation(M)
@@ -48,11 +48,12 @@ assert not np.allclose(F[:, order].T @ F[:, order], F.T @ F)
 # %% [markdown]
 # ## Step one: from $E$ to $G$
 #
-# Each $G_{kl}$ stands in one square: $\;\partial E/\partial G_{kl} = 2 (G_{kl} - A_{kl}) / 4N^2M^2$.
+# Each $G_{kl}$ occurs in one square: $\;\partial E/\partial G_{kl} = 2 (G_{kl} - A_{kl}) / 4N^2M^2$.
 #
 # ## Step two: from $G$ to $F$
 #
-# $F_{ij}$ stands in $G_{kl} = \sum_m F_{km} F_{lm}$ where $k = i$ (factor $F_{lj}$) **and** where $l = i$ (factor $F_{kj}$):
+# $F_{ij}$ occurs in $G_{kl} = \sum_m F_{km} F_{lm}$ where $k = i$ (factor $F_{lj}$) **and** where $l = i$ (factor
+# $F_{kj}$):
 #
 # $$\frac{\partial G_{kl}}{\partial F_{ij}} = [k = i] F_{lj} + [l = i] F_{kj}$$
 #
@@ -60,7 +61,7 @@ assert not np.allclose(F[:, order].T @ F[:, order], F.T @ F)
 #
 # $$\frac{\partial E}{\partial F_{ij}} = \sum_l dG_{il} F_{lj} + \sum_k dG_{ki} F_{kj} = ((dG + dG^T) F)_{ij}$$
 #
-# $dG$ is symmetric here, the halves are equal, and the factors 2 and 4 cancel:
+# $dG$ is symmetric here, the two terms are equal, and the factors 2 and 4 cancel:
 #
 # $$\frac{\partial E}{\partial F} = \frac{1}{N^2 M^2} (G - A) F$$
 
@@ -76,10 +77,10 @@ assert np.allclose(losses.style_gradient(F, A), as_matrices)
 assert gradcheck(lambda F: losses.style_loss(F, A), as_matrices, F)
 
 # %% [markdown]
-# The paper writes $((F^T (G - A))^T)_{ij}$, the same since $G - A$ is symmetric. Without the outer transposition, as some
-# print it, the product is $M \times N$ and its element $_{ji}$ is meant.
+# The paper writes $((F^T (G - A))^T)_{ij}$, which is the same, since $G - A$ is symmetric. Without the outer transpose,
+# as it is sometimes printed, the product is $M \times N$, and its element $_{ji}$ is meant.
 #
-# ## Mistakes that let the loss fall all the same
+# ## Mistakes with which the loss still decreases
 
 # %%
 for words, wrong in {
@@ -96,9 +97,9 @@ for words, wrong in {
 # %% [markdown]
 # ## Mistakes that finite differences can't see
 #
-# If loss and gradient share a mistake, they fit together. Two such: $M = H$ instead of $H \cdot W$ in both; and a reshape
-# that mixes positions and channels in both. With channels last, $F$ is `a.reshape(-1, N).T`; `a.reshape(N, -1)` has the
-# right shape and the wrong content.
+# If loss and gradient share a mistake, they are still consistent. Two examples: $M = H$ instead of $H \cdot W$ in both;
+# and a reshape that mixes positions and channels in both. With channels last, $F$ is `a.reshape(-1, N).T`;
+# `a.reshape(N, -1)` has the right shape but mixes the filters.
 
 # %%
 a, H = rng.random((4, 2, N)), 4
@@ -113,7 +114,7 @@ assert not np.allclose(losses.gram(mixed(a)), losses.gram(mixed(a.swapaxes(0, 1)
 # %% [markdown]
 # ## Two images of different sizes
 #
-# $A$ of the style image is a sum over its own $M_a$ positions. The library takes $A = (M/M_a) F_a F_a^T$, so that equal
+# $A$ of the style image is a sum over its own $M_a$ positions. The library uses $A = (M/M_a) F_a F_a^T$, so that equal
 # textures give $E = 0$ at any size:
 
 # %%
@@ -125,6 +126,6 @@ assert losses.style_loss(twice, losses.gram(S)) > 0
 # ## Exercises
 #
 # 1. `nst-numpy exercise start gram gram_backward style_loss style_gradient style_gradient_of_map -o mine.py`
-# 2. Show that $E(cF, c^2 A) = c^4 E(F, A)$. Why does the range of the pixels, 0–1 or 0–255, shift the balance of content and
-#    style?
-# 3. $1^T (G - A)(G - A)^T 1$ has been printed for the sum of squares. What is it, and when do the two agree?
+# 2. Show that $E(cF, c^2 A) = c^4 E(F, A)$. Why does the range of the pixels, 0–1 or 0–255, change the balance of
+#    content and style?
+# 3. $1^T (G - A)(G - A)^T 1$ has been published as the sum of squares. What is it, and when do the two agree?

@@ -11,7 +11,7 @@
 # %% [markdown]
 # # 5. Convolution backward, derived from one pixel
 #
-# **You will** ask of one input pixel which outputs it touches, and get the backward pass from the answer.
+# **You will** find out which outputs one input pixel contributes to, and derive the backward pass from the answer.
 # **You will learn** why "gather" becomes "scatter", and what "rotated by 180°" means.
 # **You need** notebook 2.
 #
@@ -46,8 +46,8 @@ assert np.allclose(y, forward_in_loops(x, w, b))
 # %% [markdown]
 # ## One pixel
 #
-# Which outputs does $x[q, c]$ touch? Those with $p + o = q$: the nine positions $p = q - o$, each with the factor
-# $w[o, c, k]$. Move one pixel and see:
+# Which outputs does $x[q, c]$ contribute to? Those with $p + o = q$: the nine positions $p = q - o$, each with the
+# factor $w[o, c, k]$. Change one pixel and see:
 
 # %%
 q = (1, 2)
@@ -65,9 +65,9 @@ for i in (-1, 0, 1):
 #
 # $$dx[q, c] = \sum_o \sum_k dy[q - o, k]\, w[o, c, k]$$
 #
-# The offset has changed its sign. Read it as a convolution of $dy$ with the kernel rotated by 180° and its channels
-# exchanged; or as a *scatter*: forward gathers $x[p + o]$ through $w[o]$, backward brings $dy[p]$ through $w[o]^T$ back to
-# $p + o$, and adds, since windows overlap.
+# The sign of the offset has changed. This is a convolution of $dy$ with the kernel rotated by 180° and its channels
+# exchanged; or it is a *scatter*: the forward pass gathers $x[p + o]$ through $w[o]$, the backward pass takes $dy[p]$
+# through $w[o]^T$ back to $p + o$ and adds it there, since windows overlap.
 
 
 # %%
@@ -90,7 +90,7 @@ assert gradcheck(lambda x: layers.conv_forward(x, w, b), lambda dy, x: backward_
 # %% [markdown]
 # ## Kernel and bias
 #
-# One number $w[o, c, k]$ is used at every position: sum over positions.
+# Each number $w[o, c, k]$ is used at every position, so the gradient is a sum over positions.
 #
 # $$dw[o, c, k] = \sum_p x[p + o, c]\, dy[p, k] \qquad db[k] = \sum_p dy[p, k]$$
 
@@ -99,7 +99,7 @@ assert gradcheck(lambda w: layers.conv_forward(x, w, b), lambda dy, w: layers.co
 assert gradcheck(lambda b: layers.conv_forward(x, w, b), lambda dy, b: layers.conv_backward_bias(dy), b)
 
 # %% [markdown]
-# ## Mistakes, and what gives them away
+# ## Mistakes, and how they are recognised
 
 
 # %%
@@ -127,5 +127,5 @@ for wrong in (
 # ## Exercises
 #
 # 1. `nst-numpy exercise start conv_backward_input conv_backward_kernel conv_backward_bias -o mine.py`
-# 2. For a 1×1 image only one offset is left. Which? Check it.
-# 3. What changes with the border repeated instead of zero?
+# 2. For a 1×1 image only one offset contributes. Which one? Check it.
+# 3. What changes if the border is replicated instead of zero?

@@ -11,12 +11,12 @@
 # %% [markdown]
 # # 6. Pooling, forward and backward
 #
-# **You will** derive both poolings, and meet ties and overlapping windows.
-# **You will learn** why assigning instead of adding passes most tests, and when a right gradient fails a check.
+# **You will** derive the gradients of both poolings, and deal with ties and overlapping windows.
+# **You will learn** why assigning instead of adding passes most tests, and when a correct gradient fails a check.
 # **You need** notebook 2.
 #
-# Max pooling passes on the largest element of each window. Near $x$, the output *is* that element: its slope is 1, that of
-# the others 0. Average pooling: every element has the slope $1/\text{window}^2$.
+# Max pooling passes on the largest element of each window. Near $x$, the output *is* that element: its derivative is 1,
+# that of the others 0. In average pooling every element has the derivative $1/\text{window}^2$.
 
 # %%
 import numpy as np
@@ -34,8 +34,9 @@ assert gradcheck(layers.average_pool_forward, layers.average_pool_backward, x)
 # %% [markdown]
 # ## Overlapping windows
 #
-# With a window of 3 and a stride of 2, one element can be the largest of several windows. Then it gets a part from each:
-# add. Where windows do not overlap, `=` and `+=` are the same, and a test with stride 2 and window 2 sees nothing:
+# With a window of 3 and a stride of 2, one element can be the largest of several windows. Then it gets a contribution
+# from each, so contributions must be added. If windows do not overlap, `=` and `+=` are the same, and a test with
+# stride 2 and window 2 does not detect the mistake:
 
 
 # %%
@@ -60,9 +61,9 @@ print(report.message)
 # %% [markdown]
 # ## Ties
 #
-# Flat areas of a photograph have windows whose elements are all equal. Any one of them may get $dy$, or all a share: each is
-# a right subgradient. Giving $dy$ to *each* is not: it multiplies the gradient. At such a kink a check by differences says
-# nothing; `gradcheck` leaves it out.
+# Flat areas of a photograph have windows whose elements are all equal. Any one of them may get $dy$, or each a share of
+# it: all of these are valid subgradients. Giving all of $dy$ to *each* is not: it multiplies the gradient. At such a
+# kink finite differences are meaningless; `gradcheck` leaves it out.
 
 # %%
 flat = np.ones((4, 4, 1))
@@ -86,5 +87,5 @@ assert shares == [0.25, 1.0]
 # ## Exercises
 #
 # 1. `nst-numpy exercise start max_pool_backward average_pool_backward -o mine.py`
-# 2. A 5×5 image with 2×2 windows leaves a row and a column over. What is their gradient?
-# 3. Write $\ell_2$ pooling, the root of the mean of squares, and its backward function. Where is it not differentiable?
+# 2. A 5×5 image with 2×2 windows has a row and a column that no window covers. What is their gradient?
+# 3. Write $\ell_2$ pooling, the root mean square, and its backward function. Where is it not differentiable?

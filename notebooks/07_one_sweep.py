@@ -9,16 +9,17 @@
 # ---
 
 # %% [markdown]
-# # 7. One sweep back: injected and total gradient
+# # 7. One backward sweep: injected and total gradient
 #
-# **You will** work one example by hand, every number printed; then follow a whole pass through a network.
+# **You will** work through one example by hand, with every number printed, then follow a complete pass through a
+# network.
 # **You will learn** why the derivative with respect to a layer is more than its own loss term.
 # **You need** notebooks 3 to 6.
 #
 # ## By hand
 #
-# An image of 4×4 pixels with one channel, two filters: one takes differences to the right, one sums the pixel and the one
-# below. Then ReLU. Losses: content ½ Σ (F − P)² with P = 0, and a style loss with A = 0.
+# An image of 4×4 pixels with one channel, two filters: one takes the difference to the right neighbour, one sums the
+# pixel and the one below. Then ReLU. Losses: content ½ Σ (F − P)² with P = 0, and a style loss with A = 0.
 
 # %%
 import numpy as np
@@ -42,7 +43,8 @@ for name, value in {"z, filter 0": z[:, :, 0], "z, filter 1": z[:, :, 1], "F": F
 assert np.isclose(z[0, 0, 0], 2 - 1 + 0.5) and np.isclose(z[0, 0, 1], 1 + 0 - 1.5)
 
 # %% [markdown]
-# Both losses inject at the same layer; then through the mask of ReLU, then through the convolution.
+# Both losses inject their gradients at the same layer; the sum then goes through the ReLU mask and through the
+# convolution.
 
 # %%
 P, A = np.zeros_like(F), np.zeros((N, N))
@@ -66,13 +68,15 @@ check
 # %% [markdown]
 # ## Two layers with losses
 #
-# Now let the features feed another layer, $b = \max(0, a * w)$, that has a loss of its own. The derivative of the *total*
-# loss with respect to $a$ has two parts: what $a$'s own loss **injects**, and what **comes back** from $b$:
+# Now let the features be the input of another layer, $b = \max(0, a * w)$, that has a loss of its own. The derivative
+# of the *total* loss with respect to $a$ has two parts: what $a$'s own loss **injects**, and what **comes back** from
+# $b$:
 #
 # $$\frac{dL}{da} = \underbrace{\frac{\partial L}{\partial a}}_{\text{injected}} + \Big(\frac{\partial b}{\partial a}\Big)^T
 # \frac{dL}{db}$$
 #
-# The deepest layer has nothing above it. So start there, and add on the way down: one sweep serves all losses.
+# The deepest layer has nothing above it. So start there, and add the others on the way down: one sweep handles all
+# losses.
 
 # %%
 rng = np.random.default_rng(0)
@@ -93,8 +97,8 @@ assert gradcheck(total, injected + back, a)
 # %% [markdown]
 # ## A whole pass
 #
-# `trace` follows one pass through a network, and compares the gradient that arrives at each layer with differences of
-# everything above it.
+# `trace` follows one pass through a network, and compares the gradient that arrives at each layer with finite
+# differences of everything above it.
 
 # %%
 content_image, style_image = images.load(samples.portrait(), 32), images.load(samples.swirling_night(), 32)

@@ -9,14 +9,15 @@
 # ---
 
 # %% [markdown]
-# # 8. Checking gradients, and how a check misleads
+# # 8. Checking gradients, and how a check can mislead
 #
-# **You will** choose steps, meet kinks and float32, and let wrong gradients pass careless checks.
-# **You will learn** what a check can see, and what it can't.
+# **You will** choose step sizes, see the effects of kinks and of float32, and watch wrong gradients pass careless
+# checks.
+# **You will learn** what a check can detect, and what it can't.
 # **You need** notebooks 3 and 4.
 #
 # The central difference $(f(x+hu) - f(x-hu))/2h$ has an error of order $h^2$ from curvature, and of order
-# $10^{-16} |f|/h$ from rounding. There is a best $h$ between:
+# $10^{-16} |f|/h$ from rounding. The best $h$ is in between:
 
 # %%
 import matplotlib.pyplot as plt
@@ -40,8 +41,8 @@ print("best step", best)
 assert min(errors) < 1e-9 < 1e-6 < min(errors[0], errors[-1])
 
 # %% [markdown]
-# In float32 rounding is a billion times larger: no step is good. `gradcheck` raises to float64 where it can, and warns
-# where it can't.
+# In float32 rounding errors are half a billion times larger: no step works well. `gradcheck` converts to float64 where
+# it can, and warns where it can't.
 
 # %%
 import warnings
@@ -56,8 +57,8 @@ assert "float32" in str(caught[0].message)
 # %% [markdown]
 # ## Comparing too little
 #
-# The cosine between right and wrong gradient, the sign, the mean, or "the loss falls": all of them let this one pass, which
-# keeps the factor ¼ of the loss in the style gradient, in a total with content.
+# The cosine between right and wrong gradient, the sign, the mean, or "the loss falls": all of them accept this gradient
+# of a total loss, in which the style gradient still has the factor ¼ of its loss.
 
 # %%
 P, alpha, beta = rng.random((4, 20)), 1.0, 2000.0
@@ -70,21 +71,22 @@ assert cosine > 0.8 and total(F - 0.01 * wrong) < total(F)
 assert gradcheck(total, right, F) and not gradcheck(total, wrong, F)
 
 # %% [markdown]
-# So: compare elements, relative to the largest, at 1e-6; and each term alone, since in a total a wrong term can hide.
+# So compare single elements, relative to the largest, to 1e-6, and check each term alone, since a wrong term can hide
+# in a total.
 #
 # ## At the target
 #
-# Where the gradient is 0 anyway a check says nothing: at $F = P$ even twice the gradient is right.
+# Where the gradient is 0 a check proves nothing: at $F = P$ even twice the gradient passes.
 
 # %%
 assert gradcheck(lambda F: losses.content_loss(F, P), lambda F: 2 * (F - P), P)
 assert not gradcheck(lambda F: losses.content_loss(F, P), lambda F: 2 * (F - P), F)
 
 # %% [markdown]
-# ## What it says
+# ## What it reports
 #
-# From numbers alone: a constant factor, the sign, a transposition, a shape, an argument changed in place, something kept
-# between calls, NaN.
+# From the numbers alone it recognises a constant factor, a wrong sign, a transposition, a wrong shape, an argument
+# changed in place, state kept between calls, and NaN.
 
 # %%
 for gradient in (lambda F: df(F) / 4, lambda F: -df(F), lambda F: df(F).T, lambda F: df(F) * np.nan):
@@ -105,10 +107,10 @@ assert found.first_wrong == "pool1"
 found
 
 # %% [markdown]
-# ## What no difference can see
+# ## What finite differences can't detect
 #
-# A normaliser that loss and gradient share, a wrong reshape in both, a wrong target: the gradient fits its loss, and the
-# loss is wrong. For these, write the formula as loops once, and test invariances (notebook 4).
+# A normaliser that loss and gradient share, a wrong reshape in both, a wrong target: the gradient is consistent with
+# its loss, but the loss is wrong. For these, write the formula as loops once, and test invariances (notebook 4).
 #
 # ## Exercises
 #

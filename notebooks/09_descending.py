@@ -9,23 +9,23 @@
 # ---
 
 # %% [markdown]
-# # 9. Descending: gradient descent, momentum, Adam, L-BFGS
+# # 9. Optimisers: gradient descent, momentum, Adam, L-BFGS
 #
 # **You will** minimise the same loss with four methods.
-# **You will learn** what curvature does to steepest descent, what each method does about it, and why the paper's authors
-# take L-BFGS.
+# **You will learn** what curvature does to steepest descent, what each method does about it, and why the paper's
+# authors use L-BFGS.
 # **You need** notebooks 1 and 3.
 #
-# **Gradient descent** steps along $-\nabla L$. In a narrow valley that points across, not along. A step short enough for
-# the steep side is far too short for the way.
+# **Gradient descent** steps along $-\nabla L$. In a narrow valley that direction points across the valley, not along
+# it. A step short enough for the steep direction is far too short for the flat one.
 #
-# **Momentum** adds up the steps, $v \leftarrow \mu v - \eta \nabla L$, $x \leftarrow x + v$. Across the valley they cancel;
-# along it they grow, to $1/(1 - \mu)$ times one step.
+# **Momentum** adds up the steps, $v \leftarrow \mu v - \eta \nabla L$, $x \leftarrow x + v$. Across the valley they
+# cancel; along it they grow to $1/(1 - \mu)$ times a single step.
 #
-# **Adam** divides the running mean of the gradient by the root of the running mean of its square, element by element:
-# each element of $x$ moves by about $\eta$, wherever it stands in steep or flat country.
+# **Adam** divides the running mean of the gradient by the square root of the running mean of its square, element by
+# element: each element of $x$ moves by about $\eta$, no matter how steep the loss is in its direction.
 #
-# **L-BFGS** asks how the gradient has changed along its last steps, and divides by the curvature that this shows.
+# **L-BFGS** measures how the gradient has changed along its last steps, and divides by the curvature this reveals.
 
 # %%
 import matplotlib.pyplot as plt
@@ -57,18 +57,18 @@ assert all(result.fun < 1e-12 for result in found.values())
 
 # %% [markdown]
 # Where does momentum turn, and why does Adam overshoot? Its steps do not shrink with the gradient: near the minimum it
-# circles, until the running means have forgotten the way there.
+# circles until the running means have forgotten the earlier gradients.
 #
 # Newton's method would step $-H^{-1} \nabla L$. For a picture, $H$ has (number of pixels)² elements. L-BFGS never forms
 # it. From the last steps $s_k = x_{k+1} - x_k$ and the changes of the gradient $y_k = \nabla_{k+1} - \nabla_k$ it knows
-# $H s_k \approx y_k$, and two loops over these pairs apply the $H^{-1}$ that fits them (`nst_numpy/optimize.py`).
-# Curvature for the price of some vectors.
+# that $H s_k \approx y_k$, and two loops over these pairs apply the $H^{-1}$ that fits them (`nst_numpy/optimize.py`).
+# So it gets curvature at the cost of storing a few vectors.
 #
 # ## On a picture
 
 # %%
 content, style = samples.portrait(), samples.swirling_night()
-options = {"size": 96, "steps": 40, "scales": 1, "progress": False}
+options = {"size": (96,), "steps": 40, "progress": False}
 figure, cells = plt.subplots(1, 5, figsize=(17, 3.5))
 best = {}
 for method, ax in zip(METHODS, cells[1:], strict=True):
@@ -87,5 +87,5 @@ assert min(best, key=best.get) == "lbfgs" and max(best, key=best.get) == "gradie
 #
 # 1. Print the angle between each step of gradient descent in the valley and the one before.
 # 2. How does the number of steps grow when 100 becomes 10000, for each method?
-# 3. Turn the valley by 45°. Which method minds, and why?
+# 3. Rotate the valley by 45°. Which method is affected, and why?
 # 4. `minimize(..., memory=1)`: how much memory does L-BFGS need here? And momentum with `decay=0`?

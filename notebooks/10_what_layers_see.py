@@ -11,8 +11,8 @@
 # %% [markdown]
 # # 10. What layers see
 #
-# **You will** look at receptive fields, feature maps, and the patches that excite a unit most.
-# **You will learn** why shallow layers hold texture and deep ones arrangement.
+# **You will** look at receptive fields, feature maps, and the patches that activate a unit most.
+# **You will learn** why shallow layers represent texture and deep ones arrangement.
 # **You need** notebook 1.
 
 # %%
@@ -30,7 +30,7 @@ for layer in ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"):
 assert [receptive_field(network, f"conv{b}_1")[2] for b in (1, 2, 3, 4, 5)] == [3, 10, 24, 68, 156]
 
 # %% [markdown]
-# A unit's receptive field is where its gradient is not zero. Ask the network:
+# A unit's receptive field is where its gradient is not zero. Compute it:
 
 # %%
 small = load_weights("vgg19-mini", dtype=np.float64)
@@ -68,10 +68,10 @@ for row, layer in zip(axes, ("conv1_2", "conv3_1", "conv4_2"), strict=True):
         ax.set(title=f"{layer}, filter {k}", xticks=[], yticks=[])
 
 # %% [markdown]
-# ## Patches that excite a unit most
+# ## Patches that activate a unit most
 #
-# In photographs and paintings, deeper units answer to larger and more specific things. Here only three images are searched;
-# try your own.
+# In photographs and paintings, deeper units respond to larger and more specific things. Only three images are searched
+# here; try your own.
 
 # %%
 for layer in ("conv1_2", "conv2_2", "conv3_2"):
@@ -86,14 +86,14 @@ for layer in ("conv1_2", "conv2_2", "conv3_2"):
 # %% [markdown]
 # ## Content from a shallow, a middle and a deep layer
 #
-# A shallow layer fixes every pixel, and leaves no room for style; a deep one only what stands where.
+# A shallow layer fixes every pixel and leaves no room for style; a deep one only fixes the arrangement.
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12, 5))
 kept = []
 for ax, layer in zip(axes, ("conv1_2", "conv3_2", "conv5_1"), strict=True):
     result = nst_numpy.transfer(
-        portrait, night, content_layers=layer, content_weight=30, size=128, steps=40, scales=1, progress=False
+        portrait, night, content_layers=layer, content_weight=30, size=(128,), steps=40, progress=False
     )
     ax.imshow(result.image)
     ax.set(title=f"content at {layer}", xticks=[], yticks=[])
@@ -105,6 +105,6 @@ assert kept[0] > kept[-1]
 # %% [markdown]
 # ## Exercises
 #
-# 1. Which filter of conv1_1 finds vertical edges? Look at `network.convolutions["conv1_1"][0]`.
+# 1. Which filter of conv1_1 detects vertical edges? Look at `network.convolutions["conv1_1"][0]`.
 # 2. Search a folder of your own photographs with `top_patches`.
-# 3. Compare with `nst_numpy.random_network()`: what do random filters see?
+# 3. Compare with `nst_numpy.random_network()`: what do random filters respond to?

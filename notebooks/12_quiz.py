@@ -12,11 +12,11 @@
 # # 12. The quiz
 #
 # **You will** answer the twelve questions of a Berkeley course's quiz on neural style transfer.
-# **You will learn** whether you could have.
+# **You will learn** what you have understood so far.
 # **You need** notebooks 1 to 8.
 #
-# The questions are by Bordag, Brandon and Lei; the answers here are this library's. Those that derive something are
-# answered in code and checked.
+# The questions are by Bordag, Brandon and Lei; the answers are this library's. Derivations are answered in code and
+# checked.
 
 # %%
 import matplotlib.pyplot as plt
@@ -31,8 +31,8 @@ F, P, S = (rng.random((N, M)) + 0.1 for _ in range(3))
 A = losses.gram(S)
 
 # %% [markdown]
-# **1. What is the content loss for?** It measures how far the features of the picture are from those of the content image,
-# at given layers. Minimising it over the *pixels* makes a picture in which the same things stand in the same places.
+# **1. What is the content loss for?** It measures how far the features of the picture are from those of the content
+# image, at given layers. Minimising it over the *pixels* gives a picture with the same things in the same places.
 #
 # **2. Its derivative with respect to $F_{ij}^l$?** One term of the sum contains $F_{ij}$: $F_{ij} - P_{ij}$.
 
@@ -40,8 +40,9 @@ A = losses.gram(S)
 assert gradcheck(lambda F: losses.content_loss(F, P), F - P, F)
 
 # %% [markdown]
-# **3. And of the content loss over several layers?** With respect to $F^l$ as layer $l$ *injects* it: the same, $F^l - P^l$.
-# But a deeper layer's features are functions of $F^l$. The derivative of the total has what comes back from them as well:
+# **3. And of the content loss over several layers?** With respect to $F^l$ as layer $l$ *injects* it: the same,
+# $F^l - P^l$. But a deeper layer's features are functions of $F^l$. The derivative of the total also contains what
+# comes back from them:
 
 # %%
 H, W = 3, 5
@@ -60,12 +61,12 @@ back = layers.conv_backward_input(layers.relu_backward(b - deeper, b), w)
 assert not gradcheck(two_layers, injected, a) and gradcheck(two_layers, injected + back, a)
 
 # %% [markdown]
-# **4. What is the style loss for?** It measures how far the Gram matrices of the picture are from those of the style image:
-# which filters respond together and how strongly, summed over all positions. So it compares texture and forgets
-# arrangement. ($E_l$ is the error of a layer; it is no expectation.)
+# **4. What is the style loss for?** It measures how far the Gram matrices of the picture are from those of the style
+# image: which filters respond together and how strongly, summed over all positions. So it compares texture and ignores
+# arrangement. ($E_l$ is the error of a layer, not an expectation.)
 #
-# **5. Its derivative, given $\partial E_l/\partial F^l$?** $w_l$ times it, injected at layer $l$. The derivative itself is
-# $\frac{1}{N^2 M^2}(G - A)F$; what the quiz prints, $F^T(G - A)$, is that transposed.
+# **5. Its derivative, given $\partial E_l/\partial F^l$?** $w_l$ times it, injected at layer $l$. The derivative itself
+# is $\frac{1}{N^2 M^2}(G - A)F$; what the quiz prints, $F^T(G - A)$, is its transpose.
 
 # %%
 w_l = 0.2
@@ -84,9 +85,9 @@ gradient = alpha * (F - P) + beta * right
 assert gradcheck(total, gradient, F)
 
 # %% [markdown]
-# **7. The update step?** $F - \eta\,[\alpha(F - P) + \beta w_l \dots]$: the minus and $\eta$ belong to both terms. Without the
-# brackets, as printed, the style term is added, and the loss rises. And $F$ is not free: what is updated is the image, with
-# the gradient brought back to the pixels.
+# **7. The update step?** $F - \eta\,[\alpha(F - P) + \beta w_l \dots]$: the minus sign and $\eta$ apply to both terms.
+# Without the brackets, as printed, the style term is added, and the loss rises. And $F$ is not a free variable: the
+# image is updated, with the gradient propagated back to the pixels.
 
 # %%
 eta = 1e-3
@@ -94,22 +95,22 @@ as_printed = F - eta * alpha * (F - P) + beta * right
 assert total(as_printed) > total(F) > total(F - eta * gradient)
 
 # %% [markdown]
-# **8. How are features extracted?** By running the network forward on the image; the responses of its layers, after ReLU,
-# are the features. Style is taken at all depths as Gram matrices, content at one deep layer as it is. ("Early layers for
-# style" contradicts question 12.)
+# **8. How are features extracted?** By running the network forward on the image; the responses of its layers, after
+# ReLU, are the features. Style is taken from all depths as Gram matrices, content from one deep layer as it is. ("Early
+# layers for style" contradicts question 12.)
 #
 # **9. Is a dataset of (content, style, result) needed?** No. The network is trained for something else, such as naming what
 # is in a photograph; then the pixels are optimised, with two images and no training.
 #
 # **10. A style not seen in training?** Yes: the style image enters only through its Gram matrices, computed once.
 #
-# **11. When is the content image used?** Its features $P$ are computed once, before the first step; every step compares with
-# them. It may also be the start, but need not be: white noise, the paper's start, works too.
+# **11. When is the content image used?** Its features $P$ are computed once, before the first step; every step is
+# compared with them. It can also be the start, but need not be: white noise, the paper's start, works too.
 
 # %%
 content, style = samples.portrait(), samples.woodcut_waves()
 starts = {
-    init: nst_numpy.transfer(content, style, init=init, size=96, steps=60, scales=1, progress=False)
+    init: nst_numpy.transfer(content, style, init=init, size=(96,), steps=60, progress=False)
     for init in ("content", "noise")
 }
 for init, result in starts.items():
@@ -117,10 +118,10 @@ for init, result in starts.items():
     assert result.history[-1]["total"] < 0.2 * max(losses["total"] for losses in result.history)
 
 # %% [markdown]
-# **12. Which picture has style from 3 layers, which from 5?** An experiment, on one pair of images. Layers up to conv3_1 see
-# patches of 24 pixels, conv5_1 sees 156 (notebook 10): with three layers only small texture can be carried over, with five
-# also how it is arranged into larger strokes. That can be measured: how far is each picture from the painting in the Gram
-# matrices of each layer, compared with the untouched photograph?
+# **12. Which picture has style from 3 layers, which from 5?** An experiment, on one pair of images. Layers up to
+# conv3_1 see patches of 24 pixels, conv5_1 sees 156 (notebook 10): with three layers only small texture can be
+# transferred, with five also its arrangement into larger strokes. This can be measured: how far is each picture from
+# the painting in the Gram matrices of each layer, relative to the untouched photograph?
 
 # %%
 network = nst_numpy.load_weights("vgg19-mini")

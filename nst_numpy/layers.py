@@ -5,7 +5,7 @@ Each layer is a pair of pure functions. `..._forward` computes the layer's outpu
 L with respect to the input (or the kernel, or the bias). That is all backpropagation is: the chain rule, one layer at a
 time. In the derivations below, ∂L/∂y is written dy, ∂L/∂x is written dx, and p, q stand for positions (row, column).
 
-Arrays hold one image, channels last: (H, W, C). They are float32 or float64, and the result has the type of the input.
+Arrays hold one image, channels last: (H, W, C). They are float32 or float64, and the result has the dtype of the input.
 No function changes its arguments.
 """
 
@@ -15,19 +15,19 @@ import numpy as np
 
 
 def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray]:
-    """Views of `x`, one for each place in a sliding window, in reading order.
+    """Views of `x`, one for each element of a sliding window, in reading order.
 
-    View (i, j) has, at output position (r, s), the element x[r·stride + i, s·stride + j]: what the window that belongs
-    to (r, s) sees in its row i and column j. Reading from the views gathers a window's elements; adding to the views
-    of a gradient scatters to them. The one is the transpose of the other, and both are all that the layers below need.
+    View (i, j) has, at output position (r, s), the element x[r·stride + i, s·stride + j]: the element in row i and
+    column j of the window that belongs to (r, s). Reading from the views gathers a window's elements; adding to the
+    views of a gradient scatters to them. One is the transpose of the other; the layers below need nothing else.
 
     Parameters
     ----------
     x : ndarray, shape (H, W, C)
     window, stride : int
-        Side of the square window, and the step from one window to the next, in pixels. Where (H − window) is no
-        multiple of the stride, the last rows belong to no window (sizes are floored, as in the common frameworks); so
-        for columns.
+        Side of the square window, and the step from one window to the next, in pixels. If (H − window) is not a
+        multiple of the stride, the last rows belong to no window (sizes are floored, as in the common frameworks);
+        likewise for columns.
 
     Yields
     ------
@@ -76,8 +76,8 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
 
     y[p, k] = bias[k] + Σ_o Σ_c x[p + o, c] · kernel[o, c, k],  o over the nine offsets (−1, −1) … (1, 1)
 
-    with x taken as zero outside the image, so that y has its size. As in every deep-learning framework the kernel is
-    not flipped, so strictly this is a cross-correlation. For each offset the sum over c is a matrix product.
+    with x = 0 outside the image, so that y has the same size as x. As in every deep-learning framework the kernel is
+    not flipped, so strictly speaking this is a cross-correlation. For each offset the sum over c is a matrix product.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
     Raises
     ------
     ValueError
-        If the shapes do not fit together.
+        If the shapes do not match.
 
     Examples
     --------
@@ -119,15 +119,15 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
 def conv_backward_input(dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Gradient of the convolution with respect to its input.
 
-    Which outputs does x[q, c] touch? The forward formula has x[p + o, c], so exactly the nine y[p, k] with p = q − o,
-    each with the factor kernel[o, c, k]. By the chain rule
+    Which outputs does x[q, c] contribute to? As x[p + o, c] it occurs in exactly the nine y[p, k] with p = q − o, each
+    time with the factor kernel[o, c, k]. By the chain rule
 
     dx[q, c] = Σ_o Σ_k dy[q − o, k] · ∂y[q − o, k]/∂x[q, c] = Σ_o Σ_k dy[q − o, k] · kernel[o, c, k]
 
-    Two ways to read it. The offset has changed sign: it is a convolution of dy with the kernel rotated by 180° and C
-    and K exchanged. Or, as the code has it: where the forward pass *gathered* x[p + o] through kernel[o], the backward
-    pass *scatters* dy[p] through the transpose of kernel[o] to the same place, and adds, because the windows overlap.
-    What lands on the border of zeros is dropped: those zeros are constants.
+    There are two ways to read this. The sign of the offset has changed: it is a convolution of dy with the kernel
+    rotated by 180° and C and K exchanged. Or, as in the code: where the forward pass *gathered* x[p + o] through
+    kernel[o], the backward pass *scatters* dy[p] through the transpose of kernel[o] to the same place, and adds,
+    because the windows overlap. What lands on the border of zeros is dropped: those zeros are constants.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def conv_backward_input(dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 def conv_backward_kernel(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Gradient of the convolution with respect to its kernel.
 
-    The same kernel is used at every position p, so kernel[o, c, k] touches y[p, k] for all p, with the factor
+    The same kernel is used at every position p, so kernel[o, c, k] contributes to y[p, k] for all p, with the factor
     x[p + o, c]. The chain rule sums over all of them:
 
     dkernel[o, c, k] = Σ_p x[p + o, c] · dy[p, k]
@@ -235,17 +235,17 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
 def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Gradient of ReLU with respect to its input.
 
-    y = x where x > 0, so ∂y/∂x = 1 there; y = 0 where x < 0, whatever x, so ∂y/∂x = 0 there:
+    y = x where x > 0, so ∂y/∂x = 1 there; y = 0 where x < 0, a constant, so ∂y/∂x = 0 there:
 
     dx = dy where x > 0, and 0 elsewhere
 
-    At x = 0 the two sides disagree (slopes 0 and 1) and any value between is a subgradient; this library takes 0. With
-    that choice the output serves as well as the input, since y > 0 exactly where x > 0. (y >= 0 would be no mask at
-    all: it is always true.)
+    At x = 0 the left and right derivatives differ (0 and 1), and any value between them is a subgradient; this library
+    uses 0. With that choice the output can be used in place of the input, since y > 0 exactly where x > 0. (y >= 0
+    cannot be the mask: it is always true.)
 
-    This is the "0 if F < 0" of Gatys et al., equations 2 and 6. There F is written for the response of a layer, which
-    after its ReLU is never negative; the case belongs to what goes *into* the ReLU. So it is applied here, once, and
-    nowhere else: the loss functions know nothing of it.
+    This is the "0 if F < 0" of Gatys et al., equations 2 and 6. There F denotes the response of a layer, which is never
+    negative after its ReLU; the condition is about the *input* of the ReLU. So it is applied here, once, and nowhere
+    else: the loss functions know nothing about it.
 
     Parameters
     ----------
@@ -299,13 +299,13 @@ def max_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndar
 def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Gradient of max pooling with respect to its input.
 
-    Near x, y[p, c] equals the one element that is the largest of its window: ∂y[p, c]/∂x[q, c] is 1 for that q and 0
-    for the others. An element may be the largest of several overlapping windows, so the contributions add:
+    Near x, y[p, c] equals the largest element of its window: ∂y[p, c]/∂x[q, c] is 1 for that q and 0 for the others. An
+    element may be the largest of several overlapping windows, so the contributions add:
 
     dx[q, c] = Σ of dy[p, c] over the windows p whose largest element is x[q, c]
 
-    Tie rule: if several elements of a window are equally large, the first in reading order (row by row) takes all of
-    dy. Another choice would be another subgradient; the sum of dx does not depend on it.
+    Tie rule: if several elements of a window are equally large, the first in reading order (row by row) gets all of dy.
+    Another choice would be another subgradient; the sum of dx does not depend on it.
 
     Parameters
     ----------
@@ -339,7 +339,7 @@ def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: in
 def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Average pooling: each output is the mean of its window, channel by channel.
 
-    Gatys et al. 2015 (section Methods) use it in place of VGG's max pooling, for a better flow of the gradient:
+    Gatys et al. 2015 (section Methods) use it instead of VGG's max pooling, because it improves gradient flow:
 
     y[p, c] = 1/window² · Σ over the window of p of x[q, c]
 
@@ -372,11 +372,11 @@ def average_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride
     """Gradient of average pooling with respect to its input.
 
     Every element of a window has the same factor, ∂y[p, c]/∂x[q, c] = 1/window², and an element that lies in several
-    windows collects from each of them:
+    windows gets a contribution from each of them:
 
     dx[q, c] = 1/window² · Σ of dy[p, c] over the windows p that contain q
 
-    Elements in no window (the rest of an odd size, or the gaps of a stride larger than the window) get 0.
+    Elements in no window (the last row or column of an odd size, or the gaps of a stride larger than the window) get 0.
 
     Parameters
     ----------

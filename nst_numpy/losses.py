@@ -5,7 +5,7 @@ shape N × M: F[i, j] is the response of filter i at position j, after ReLU. P i
 the Gram matrix of F, and A that of the style image.
 
 All gradients here are with respect to F. The case "0 if F < 0" of the paper's equations 2 and 6 is the derivative of
-the ReLU that made F, and lives in `layers.relu_backward`. Arrays are float32 or float64; losses are summed in float64.
+the ReLU that produced F; see `layers.relu_backward`. Arrays are float32 or float64; losses are summed in float64.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy as np
 def feature_matrix(a: np.ndarray) -> np.ndarray:
     """The feature matrix F of a layer's response: one row per filter, one column per position.
 
-    F[i, j] = a[h, w, i] with j = h·W + w. With channels last that is the transpose of a reshape, and a view. (A plain
-    a.reshape(N, H·W) has the right shape and the wrong content: its rows mix filters.)
+    F[i, j] = a[h, w, i] with j = h·W + w. With channels last this is the transpose of a reshape, and a view. (A plain
+    a.reshape(N, H·W) has the right shape, but its rows mix the filters.)
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
 def gram(F: np.ndarray) -> np.ndarray:
     """Gram matrix of the features: G_ij = Σ_k F_ik F_jk, that is G = F Fᵀ (equation 3).
 
-    G_ij says how much filters i and j respond together, summed over all positions: it keeps what occurs in the image
-    and forgets where. It is symmetric, and neither centred nor normalised.
+    G_ij measures how strongly filters i and j respond together, summed over all positions: it keeps what occurs in the
+    image and discards where. G is symmetric, and neither centred nor normalised.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def gram_backward(dG: np.ndarray, F: np.ndarray) -> np.ndarray:
 
     dF_ij = Σ_l dG_il F_lj + Σ_k dG_ki F_kj = ((dG + dGᵀ) F)_ij
 
-    Both halves of the product rule are needed. For a symmetric dG they are equal, and the sum is 2 dG F.
+    Both terms of the product rule are needed. For a symmetric dG they are equal, and the sum is 2 dG F.
 
     Parameters
     ----------
@@ -143,8 +143,8 @@ def style_loss(F: np.ndarray, A: np.ndarray) -> float:
     F : ndarray, shape (N, M)
         Features of the generated image.
     A : ndarray, shape (N, N)
-        Gram matrix of the style image. Where that image has M_a positions in this layer instead of M, its Gram matrix
-        is a sum of M_a terms; multiply it by M/M_a, so that equal textures have E = 0 at any size.
+        Gram matrix of the style image. If that image has M_a positions in this layer instead of M, its Gram matrix is a
+        sum of M_a terms; multiply it by M/M_a, so that equal textures have E = 0 at any size.
 
     Returns
     -------
@@ -174,8 +174,8 @@ def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     ----------
     F : ndarray, shape (N, M)
     A : ndarray, shape (N, N)
-        Symmetric, as every Gram matrix is. (For any other A the code, which leaves the two halves of the product rule
-        apart, still returns the derivative of `style_loss`.)
+        Symmetric, as every Gram matrix is. (For any other A the code, which computes both terms of the product rule,
+        still returns the derivative of `style_loss`.)
 
     Returns
     -------
@@ -216,7 +216,7 @@ def gram_loss(G: np.ndarray, A: np.ndarray, M: int) -> float:
 
 
 def gram_loss_gradient(G: np.ndarray, A: np.ndarray, M: int) -> np.ndarray:
-    """Gradient of `gram_loss` with respect to G: each G_ij stands in one term, so ∂E/∂G_ij = 2 (G_ij − A_ij)/(4 N² M²).
+    """Gradient of `gram_loss` with respect to G: each G_ij occurs in one term, so ∂E/∂G_ij = 2 (G_ij − A_ij)/(4 N² M²).
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def total_variation(x: np.ndarray) -> float:
 
     TV = ½ Σ (x[i+1, j] − x[i, j])² + ½ Σ (x[i, j+1] − x[i, j])², over all channels
 
-    Not in the paper; used since Mahendran and Vedaldi 2015 (arXiv 1412.0035, section 3) to keep down noise between
+    Not in the paper; used since Mahendran and Vedaldi 2015 (arXiv 1412.0035, section 3) to suppress noise between
     neighbouring pixels.
 
     Parameters
@@ -266,12 +266,12 @@ def total_variation(x: np.ndarray) -> float:
 def total_variation_gradient(x: np.ndarray) -> np.ndarray:
     """Gradient of the total variation with respect to the image.
 
-    A pixel stands in up to four differences, in two as the minuend and in two as the subtrahend. The derivative of half
-    a square ½ d² is d times the derivative of d: + d for the minuend, − d for the subtrahend. Hence
+    A pixel occurs in up to four differences, in two as the minuend and in two as the subtrahend. The derivative of ½ d²
+    is d times the derivative of d: + d for the minuend, − d for the subtrahend. Hence
 
     ∂TV/∂x[i, j] = (x[i, j] − x[i−1, j]) − (x[i+1, j] − x[i, j]) + (x[i, j] − x[i, j−1]) − (x[i, j+1] − x[i, j])
 
-    where differences that reach over the edge are left out: minus the discrete Laplacian of the image.
+    where differences across the edge are left out: minus the discrete Laplacian of the image.
 
     Parameters
     ----------
@@ -300,8 +300,8 @@ def total_variation_gradient(x: np.ndarray) -> np.ndarray:
 def absolute_variation(x: np.ndarray, axis: int) -> float:
     """Sum of the absolute differences between neighbours along an axis: Σ |d|.
 
-    As a total variation, added over both axes (Rudin, Osher and Fatemi 1992, without their root), it lets edges stand
-    that squares would smooth: one step of 1 costs as much as ten of 0.1.
+    Summed over both axes, this is a total variation (Rudin, Osher and Fatemi 1992, without their square root). It
+    preserves edges that squares would smooth: one step of 1 costs as much as ten steps of 0.1.
 
     Parameters
     ----------
@@ -326,10 +326,10 @@ def absolute_variation(x: np.ndarray, axis: int) -> float:
 def absolute_variation_gradient(x: np.ndarray, axis: int) -> np.ndarray:
     """Gradient of `absolute_variation`.
 
-    |d| has the derivative sign(d); at d = 0, where it has a kink, 0 is taken. A pixel is the minuend of one difference
+    |d| has the derivative sign(d); at d = 0, where it has a kink, 0 is used. A pixel is the minuend of one difference
     along the axis (+ sign(d)) and the subtrahend of the next (− sign(d)):
 
-    ∂/∂x[i] = sign(x[i] − x[i−1]) − sign(x[i+1] − x[i]), without those that reach over the edge
+    ∂/∂x[i] = sign(x[i] − x[i−1]) − sign(x[i+1] − x[i]), without those across the edge
 
     Parameters
     ----------
@@ -356,7 +356,7 @@ def absolute_variation_gradient(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def joint_variation(x: np.ndarray, power: float) -> float:
-    """Total variation with both differences of a pixel under one power.
+    """Total variation with both differences of a pixel under a common power.
 
     Σ_ij (a_ij² + b_ij²)^p, with a_ij = x[i+1, j] − x[i, j] and b_ij = x[i, j+1] − x[i, j], over all channels, and over
     the pixels that have both neighbours: all but the last row and the last column.
@@ -387,8 +387,8 @@ def joint_variation_gradient(x: np.ndarray, power: float) -> np.ndarray:
     """Gradient of `joint_variation`.
 
     The chain rule through q = a² + b²: qᵖ has the derivative p qᵖ⁻¹ with respect to q, and q has 2a and 2b with respect
-    to a and b. With c = 2 p qᵖ⁻¹, each pixel passes c a on to the neighbour below and c b to the one on the right, the
-    minuends, and takes −(c a + c b) itself, the subtrahend of both.
+    to a and b. With c = 2 p qᵖ⁻¹, each pixel contributes c a to the neighbour below and c b to the one on the right,
+    the minuends, and −(c a + c b) to itself, the subtrahend of both.
 
     Parameters
     ----------

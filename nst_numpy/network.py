@@ -1,8 +1,8 @@
 """VGG as an ordered list of named layers, with one sweep forward and one sweep back.
 
-The forward sweep stops at the deepest layer that is asked for and hands out the responses on the way. The backward
+The forward sweep stops at the deepest requested layer and collects the requested responses on the way. The backward
 sweep starts there with the gradient that a loss *injects* at that layer, carries it down layer by layer, and adds the
-gradient of every further loss layer when it passes it. What arrives at the bottom is the gradient with respect to the
+gradient of every other loss layer as it passes it. What arrives at the bottom is the gradient with respect to the
 pixels.
 """
 
@@ -27,25 +27,25 @@ Inject = Callable[[np.ndarray | None], np.ndarray]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VGG:
-    """A VGG network, or the first layers of one, with filters of any number.
+    """A VGG network, or the first layers of one, with any number of filters.
 
     Parameters
     ----------
     convolutions : mapping of str to (kernel, bias)
-        From "conv1_1" on, without a gap, in the order of VGG-16 or VGG-19: kernel (3, 3, C, K), bias (K,). All float32,
-        or all float64: the type in which the network computes.
+        From "conv1_1" on, without gaps, in the order of VGG-16 or VGG-19: kernel (3, 3, C, K), bias (K,). All float32,
+        or all float64: the dtype in which the network computes.
     mean : ndarray, shape (3,)
         RGB, in 0–255; subtracted from the pixels.
     scale : float
         The network's input is (255 · image − mean) · scale, for an image in 0–1.
     pooling : {"average", "max"}
-        The paper takes average pooling; VGG was trained with max pooling.
+        The paper uses average pooling; VGG was trained with max pooling.
     name : str
     backend : {"fast", "plain"} or Backend
         What the network runs on: compiled kernels on all cores, the plain NumPy of `layers.py`, or any object with the
         functions of `backends.Backend`.
     threads : int, optional
-        For the fast backend; by default one for each core. The results are the same bits for any number.
+        For the fast backend; by default one for each core. The results are bitwise identical for any number.
 
     Attributes
     ----------
@@ -55,8 +55,8 @@ class VGG:
     Raises
     ------
     ValueError
-        If the convolutions are not the beginning of VGG-16 or VGG-19, their shapes do not fit together, or a value is
-        not finite.
+        If the convolutions are not the first ones of VGG-16 or VGG-19, their shapes do not match, or a value is not
+        finite.
     """
 
     convolutions: Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -73,7 +73,7 @@ class VGG:
             check_choice("backend", self.backend, ("fast", "plain"))
         if self.threads is not None:
             check_number("threads", self.threads, whole=True, least=1)
-        _layers_of(list(self.convolutions))  # refuses other names
+        _layers_of(list(self.convolutions))  # raises for other names
         channels = 3
         for layer, (kernel, bias) in self.convolutions.items():
             filters = kernel.shape[-1] if kernel.ndim else 0
@@ -96,7 +96,7 @@ class VGG:
 
     @cached_property
     def prepared(self) -> dict[str, Any]:
-        """The weights of each convolution, in the form that the backend made of them."""
+        """The weights of each convolution, in the form in which the backend uses them."""
         return {layer: self.engine.prepare(*weights) for layer, weights in self.convolutions.items()}
 
     def __repr__(self) -> str:
@@ -106,32 +106,32 @@ class VGG:
 
     @property
     def dtype(self) -> np.dtype:
-        """The type in which the network computes: float32 or float64."""
+        """The dtype in which the network computes: float32 or float64."""
         return self.convolutions["conv1_1"][0].dtype
 
     def canonical(self, layer: str) -> str:
-        """The name of a layer as in `layers`; see `canonical`."""
+        """The name of a layer as in `layers`; see `topology.canonical`."""
         return canonical(layer, self.layers)
 
     def filters(self, layer: str) -> int:
-        """How many filters a layer has; a pooling layer has those of the convolution before it."""
+        """The number of filters of a layer; for a pooling layer, that of the convolution before it."""
         before = self.layers[: self.layers.index(layer) + 1]
         return len(self.convolutions[next(filter(is_convolution, reversed(before)))][1])
 
     def input_forward(self, image: np.ndarray) -> np.ndarray:
-        """What goes into conv1_1: (255 · image − mean) · scale, in the type in which the network computes."""
+        """The input of conv1_1: (255 · image − mean) · scale, in the dtype in which the network computes."""
         scaled: np.ndarray = (255 * image - self.mean) * self.scale
         return scaled.astype(self.dtype)
 
     def input_backward(self, da: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the image: a linear map passes a gradient on times its factor, 255 · scale."""
+        """Gradient with respect to the image: da times the factor of the linear map, 255 · scale."""
         return da * (255 * self.scale)
 
     def layer(self, name: str) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
-        """One layer as a pair of functions, as in `layers`: `forward(x)` → y and `backward(dy, x)` → dx.
+        """One layer as a pair of functions, as in the module `layers`: `forward(x)` → y and `backward(dy, x)` → dx.
 
-        A convolution comes with its ReLU; "input" is what happens to the pixels before conv1_1. Both functions run on
-        the backend. To look at layers one by one; a sweep is faster.
+        A convolution comes with its ReLU; "input" is the preprocessing before conv1_1. Both functions run on the
+        backend. They are for looking at layers one by one; a sweep is faster.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class VGG:
         Parameters
         ----------
         image : ndarray, shape (H, W, 3)
-            RGB, 0 is black and 1 is white; values outside are allowed (the optimiser may go there).
+            RGB, 0 is black and 1 is white; values outside this range are allowed (the optimiser may go there).
         layers : iterable of str
             Names of layers.
 
@@ -172,7 +172,7 @@ class VGG:
         Raises
         ------
         ValueError
-            If the image is no array of floats (H, W, 3), or too small to reach a layer, or there is no such layer.
+            If the image is not an array of floats (H, W, 3), or is too small for a layer, or there is no such layer.
         """
         check_pixels(image)
         wanted = {self.canonical(layer) for layer in layers}
@@ -200,7 +200,7 @@ class VGG:
         return features, tape
 
     def _stages(self, wanted: set[str]) -> Iterator[tuple[str, str]]:
-        """The steps (convolution, pooling) to the deepest layer wanted; both in one if nothing between is wanted."""
+        """The steps (convolution, pooling) to the deepest layer wanted; both in one if the response between is not."""
         deepest = max((self.layers.index(layer) for layer in wanted), default=-1)
         convolution = ""
         for layer in self.layers[: deepest + 1]:
@@ -223,13 +223,13 @@ class VGG:
 
         dL/da_l = (what l injects: ∂L/∂a_l with the other responses held fixed) + (∂f_{l+1}/∂a_l)ᵀ dL/da_{l+1}
 
-        The second part is what the layer above sends down. So one running gradient is enough: add, step down, add.
+        The second part comes down from the layer above. So one running gradient is enough: add, step down, add.
 
         Parameters
         ----------
         gradients : mapping of str to ndarray, shape (H_l, W_l, N_l), or to callable
-            The injected gradients, for layers that the forward sweep was asked for. A callable gets the running
-            gradient, or None in the deepest layer, and returns it with its own added.
+            The injected gradients, for layers requested in the forward sweep. A callable gets the running gradient, or
+            None in the deepest layer, and returns it with its own gradient added.
         tape : list
             From `forward`.
 
@@ -241,7 +241,7 @@ class VGG:
         Raises
         ------
         ValueError
-            If there is no gradient, or one for a layer that the forward sweep was not asked for.
+            If there is no gradient, or one for a layer that was not requested in the forward sweep.
         """
         passed = [pool or convolution for convolution, pool, _ in tape]
         if not gradients or not set(gradients) <= set(passed):
@@ -253,7 +253,7 @@ class VGG:
                 g = gradients.get(pool or convolution)
                 if g is not None:
                     da = g(da) if callable(g) else g if da is None else da + g
-                if da is None:  # above the deepest layer that injects anything
+                if da is None:  # above the deepest layer with a gradient
                     continue
                 if not pool:
                     da = self.engine.conv_relu_backward(da, self.prepared[convolution], cache)
@@ -277,12 +277,12 @@ class VGG:
         Returns
         -------
         dict of str to ndarray, shape (H_l, W_l, N_l)
-            By the names that were asked for.
+            By the requested names.
 
         Raises
         ------
         ValueError, FileNotFoundError
-            If there is no such layer, the image can't be read, or it is too small to reach the layer.
+            If there is no such layer, the image can't be read, or it is too small for the layer.
         """
         asked = [layers] if isinstance(layers, str) else list(layers)
         canonical = {layer: self.canonical(layer) for layer in asked}
@@ -291,14 +291,14 @@ class VGG:
 
 
 def check_pixels(image: np.ndarray) -> None:
-    """Refuse what is no array of floats (H, W, 3). Its values may lie outside 0–1: the optimiser may go there.
+    """Raise an error unless `image` is an array of floats (H, W, 3). Its values may lie outside 0–1.
 
     Raises
     ------
     TypeError
-        If it is no array.
+        If it is not an array.
     ValueError
-        If it has another shape or type.
+        If it has another shape or dtype.
     """
     if not isinstance(image, np.ndarray):
         found = type(image).__name__
@@ -311,7 +311,7 @@ def check_pixels(image: np.ndarray) -> None:
 
 
 def _layers_of(convolutions: list[str]) -> tuple[str, ...]:
-    """The layers, poolings included, of the topology that begins with these convolutions."""
+    """The layers, including pooling layers, of the topology that begins with these convolutions."""
     agreed: list[str] = []
     following = ["conv1_1"]
     for topology in TOPOLOGIES:

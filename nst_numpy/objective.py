@@ -2,13 +2,14 @@
 
 L = α Σ_l v_l L_content,l + β Σ_l w_l E_l + γ TV        (Gatys et al. 2015, equations 5 and 7, and total variation)
 
-A sum of terms. Each looks at one array, the response of a layer or the image itself, and gives its value and its
-gradient with respect to that array; the network carries the gradients of all layers down to the pixels, where they add
-up. Your own loss is one more term: see `Term`.
+It is a sum of terms. Each is a function of one array, the response of a layer or the image itself, and returns its
+value and its gradient with respect to that array; the network carries the gradients of all layers down to the pixels,
+where they add up. A loss of your own is one more term: see `Term`.
 
-The paper's L_content is a sum over the N·M features of its layer, so its size grows with the image and with the width
-of the network, while E, divided by N² M², hardly changes. To let one α serve all, v_l holds a factor 1/(N_l M_l); for
-the same reason γ holds a factor 1/(number of pixels). Other systems have other factors: see `conventions`.
+The paper's L_content is a sum over the N·M features of its layer, so it grows with the size of the image and with the
+width of the network, while E, divided by N² M², hardly changes. So that one α works for all of them, v_l contains a
+factor 1/(N_l M_l); for the same reason γ contains a factor 1/(number of pixels). Other systems have other factors: see
+`conventions`.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +28,8 @@ from nst_numpy.network import VGG, check_pixels
 from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number
 
-# A gradient; or a function that adds it to the one that came down from above, in place, or gets None in the deepest
-# layer. The function saves an array of the size of the response.
+# A gradient; or a function that adds it in place to the one from above (None in the deepest layer) and returns the sum.
+# The function saves an array of the size of the response.
 Gradient = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
 
 
@@ -38,14 +39,14 @@ class Term(Protocol):
     Attributes
     ----------
     name : str
-        Terms of one name are reported as one sum: "content", "style", "tv", or your own.
+        Terms with the same name are reported as one sum: "content", "style", "tv", or your own.
     layer : str or None
-        The layer whose response (H, W, N) the term looks at; None for the image (H, W, 3).
+        The layer whose response (H, W, N) is the argument; None for the image (H, W, 3).
 
     Examples
     --------
     A loss of your own: how far the mean responses of a layer are from given ones, ½ Σ_k (mean_k − t_k)². Each of the M
-    positions is 1/M of its mean, so the gradient at every position is (mean_k − t_k)/M.
+    positions enters the mean with the factor 1/M, so the gradient at every position is (mean_k − t_k)/M.
 
     >>> import numpy as np
     >>> from nst_numpy import Objective, gradcheck, load_weights
@@ -62,7 +63,7 @@ class Term(Protocol):
     >>> gradcheck(lambda a: term(a)[0], lambda a: term(a)[1], a).passed
     True
 
-    In an objective, and checked down to the pixels:
+    In an objective, checked down to the pixels:
 
     >>> network = load_weights("vgg19-mini", dtype=np.float64)
     >>> objective = Objective(network, [MeanResponse(np.ones(96))])
@@ -114,10 +115,10 @@ class StyleTerm:
     ----------
     layer : str
     A : ndarray, shape (N, N)
-        Gram matrix of the style image, for as many positions as the picture has in this layer.
+        Gram matrix of the style image, scaled to the number of positions that the picture has in this layer.
     weight : float
     backend : Backend
-        What computes the Gram matrix and its backward pass.
+        It computes the Gram matrix and its backward pass.
     """
 
     layer: str
@@ -134,7 +135,7 @@ class StyleTerm:
 
 @dataclass(frozen=True, eq=False)
 class VariationTerm:
-    """Total variation of the image, its weight γ included."""
+    """Total variation of the image, including its weight γ."""
 
     variation: TotalVariation
     name: str = "tv"
@@ -145,7 +146,7 @@ class VariationTerm:
 
 
 class Objective:
-    """The function that is minimised: a sum of terms. `Objective.from_images` makes that of a style transfer.
+    """The function that is minimised: a sum of terms. `Objective.from_images` makes the one of style transfer.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ class Objective:
     Raises
     ------
     ValueError
-        If there are no terms, or the network lacks the layer of one.
+        If there are no terms, or the network lacks a term's layer.
 
     Examples
     --------
@@ -197,19 +198,19 @@ class Objective:
         style_blend: Sequence[float] | None = None,
         convention: str | Convention = "nst_numpy",
     ) -> "Objective":
-        """Compute the targets P and A, once.
+        """Make the objective of a style transfer; this computes the targets P and A, once.
 
         Several style images with weights b_k that sum to 1 have one target, A = Σ_k b_k A_k: since
 
-        Σ_k b_k Σ_ij (G − A_k)_ij² = Σ_ij (G − A)_ij² + (something without G),
+        Σ_k b_k Σ_ij (G − A_k)_ij² = Σ_ij (G − A)_ij² + (terms without G),
 
-        as b_k-weighted squares around their mean do, the sum of their style losses has the gradient of the one loss.
+        the weighted sum of their style losses has the same gradient as the style loss with the target A.
 
         Parameters
         ----------
         network : VGG
         content, style : path, PIL image or ndarray
-            As in `images.load`. The sizes may differ. For `style` also a list of images.
+            As in `images.load`. The sizes may differ. `style` can also be a list of images.
         content_layers, style_layers, content_weight, style_weight, tv_weight, style_blend, convention
             As in `Settings`. With "nst_numpy" the weights are v_l · N_l M_l and w_l, α, β, and γ times the number of
             pixels.
@@ -217,8 +218,8 @@ class Objective:
         Raises
         ------
         ValueError
-            If an image is too small to reach a layer, the network has no such layer, there is none at all, the weights
-            of the style images do not match their number, or a weight is negative or of a term that the convention does
+            If an image is too small for a layer, the network lacks a layer, there is no layer at all, the weights of
+            the style images do not match their number, or a weight is negative or for a term that the convention does
             not have.
         """
         convention = conventions.get(convention)
@@ -246,7 +247,7 @@ class Objective:
         for style_image, b in zip(styles, shares, strict=True):
             features, _ = network.forward(style_image, w)
             for l, a in features.items():
-                # The style image has M_a positions, the picture M: equal textures shall have equal Gram matrices.
+                # The style image has M_a positions, the picture M. Scaled, equal textures have equal Gram matrices.
                 M_a = a.shape[0] * a.shape[1]
                 A[l] = A[l] + float(b * M[l] / M_a) * network.engine.gram(a)
         for l in w:
@@ -260,7 +261,7 @@ class Objective:
         Parameters
         ----------
         x : ndarray, shape (H, W, 3)
-            The generated image, floats of the size of the content image; values outside 0–1 are allowed.
+            The generated image, floats, of the size of the content image; values outside 0–1 are allowed.
 
         Returns
         -------
@@ -269,14 +270,15 @@ class Objective:
             Of the total loss, with respect to x.
         terms : dict of str to float
             "total"; "content", "style", "tv" and the names of your own terms, each the sum of all terms of that name;
-            and each style layer by its name. They are weighted, and add up: total = content + style + tv + your own.
+            and each style layer by its name. The values are weighted, and add up: total = content + style + tv + your
+            own.
         """
         return self._evaluate(x, None)
 
     def layer_gradients(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """The gradient of the loss with respect to the response of each loss layer, and to the pixels.
 
-        dL/da_l is what the terms of layer l inject, and what came back from above.
+        dL/da_l is the sum of what the terms of layer l inject and what comes back from the layers above.
 
         Parameters
         ----------
@@ -285,7 +287,7 @@ class Objective:
         Returns
         -------
         dict of str to ndarray, shape (H_l, W_l, N_l)
-            From the deepest layer on; the last is "pixels", (H, W, 3).
+            In order, from the deepest layer; the last is "pixels", (H, W, 3).
         """
         found: dict[str, np.ndarray] = {}
         _, found["pixels"], _ = self._evaluate(x, found)
@@ -304,7 +306,7 @@ class Objective:
         gradients: dict[str, list[Gradient]] = {}
         features, tape = self.network.forward(x, at_layers)
         for l, terms in at_layers.items():
-            a = features.pop(l)  # what the terms do not keep of it is free from here on
+            a = features.pop(l)  # so that its memory is free, unless a term keeps it
             gradients[l] = []
             for term in terms:
                 value, gradient = term(a)
@@ -336,12 +338,12 @@ class Objective:
 
 
 def blend_shares(weights: Sequence[float] | None, images: int) -> list[float]:
-    """The weights of so many style images, scaled to the sum 1; equal where none are given.
+    """The weights of the style images, scaled to the sum 1; equal if none are given.
 
     Raises
     ------
     ValueError
-        If there is no image, there are more or fewer weights than images, or none of them is above 0.
+        If there is no image, the number of weights is not that of images, or all weights are 0.
     """
     if not images:
         raise ValueError("at least one style image is needed")

@@ -1,4 +1,4 @@
-"""From images and settings to a picture: what is loaded, minimised at each size, and recorded on the way."""
+"""From images and settings to a picture: what is loaded, what is minimised at each size, and what is recorded."""
 
 import warnings
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def paint(
     callback: Callback | None = None,
     progress: bool = True,
 ) -> TransferResult:
-    """Paint with settings that are given as one object: what `transfer`, `texture` and `reconstruct` do.
+    """Paint with settings given as one object; `transfer`, `texture` and `reconstruct` call it.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def paint(
     True
     """
     check_number("every", every, whole=True)
-    with interruptible():  # a second Ctrl-C may not take the picture that the first one left
+    with interruptible():  # so that a second Ctrl-C does not lose the picture that the first one kept
         motif = Motif(content, style, settings)
         sizes = settings.sizes(*motif.content.shape[:2])
         steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
         stages = (motif.stage(size, number) for size, number in zip(sizes, steps, strict=True))
-        first = next(stages)  # what is wrong with the input shows before the progress bar does
+        first = next(stages)  # errors in the input are raised before the progress bar appears
         start = motif.start(first.shape)
         with Recorder(motif, sizes, steps, every, callback, progress) as record:
             outcome = run(
@@ -81,7 +81,7 @@ def _resized(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Motif:
-    """The images of a painting in the colors they are painted in, and the network that looks at them."""
+    """The images of a painting, in the colors in which they are painted, and the network."""
 
     def __init__(self, content: Any, style: Any, settings: Settings):
         self.settings = settings
@@ -112,7 +112,7 @@ class Motif:
         return images.load(image, size)
 
     def stage(self, size: int, steps: int) -> Stage:
-        """What is minimised at a size, the targets computed."""
+        """What is minimised at one size, with the targets computed."""
         settings, content = self.settings, images.load(self.content, size)
         objective = Objective.from_images(
             self.network,
@@ -129,7 +129,7 @@ class Motif:
         return Stage(objective, content.shape, steps)
 
     def start(self, shape: tuple[int, ...]) -> np.ndarray:
-        """The picture to start from, with its share of white noise."""
+        """The picture to start from, with its fraction of white noise."""
         init, noise = self.settings.init, self.settings.init_noise
         named = init if isinstance(init, str) and init in STARTS else None
         if named == "noise":
@@ -150,14 +150,14 @@ class Motif:
         return colors.luminance(picture) if self.settings.keep_colors == "luminance" else picture
 
     def finished(self, x: np.ndarray) -> np.ndarray:
-        """The picture as it is shown: with the colors of the photograph, where they are kept. Not clipped."""
+        """The picture as shown: with the colors of the photograph, if they are kept. Not clipped."""
         if self.settings.keep_colors != "luminance":
             return x
         return colors.with_luminance(self._original_at(*x.shape[:2]), x)
 
 
 class Recorder:
-    """What is kept of a run: the history, the frames, the progress bar, and the user's callback."""
+    """Records a run: the history, the frames, the progress bar, and the user's callback."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Recorder:
         self.frames: list[np.ndarray] = []
         self._last = -1
         self._motif, self._every, self._callback, self._total = motif, every, callback, sum(steps)
-        # The work that is done after each step, in steps at full size, for the remaining time: it grows with the area.
+        # The work done after each step, in steps at full size, to estimate the remaining time: it grows with the area.
         costs = [cost for size, n in zip(sizes, steps, strict=True) for cost in [(size / sizes[-1]) ** 2] * n]
         self._work = np.cumsum([0.0, *costs])
         form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -185,8 +185,8 @@ class Recorder:
         self._bar.close()
 
     def __call__(self, step: int, x: np.ndarray, losses: Losses) -> None:
-        """Record a step, as `run` wants it."""
-        repeated = step == self._last  # a size begins, with the picture of the last step scaled up
+        """Record a step; the `record` argument of `run`."""
+        repeated = step == self._last  # a new size begins, with the picture of the last step scaled up
         losses = {**losses, "size": max(x.shape)}
         self.history.append(losses)
         shown = {name: f"{losses[name]:.3g}" for name in ("total", "content", "style", "tv")}
@@ -211,7 +211,7 @@ def _load(what: str, source: Any, size: int | None = None, shape: tuple[int, int
 
 
 def _network(settings: Settings) -> VGG:
-    """The network; a file is read in the way of the convention."""
+    """The network; a file is loaded with the convention's pooling and normalisation."""
     if isinstance(settings.weights, VGG):
         return settings.weights
     convention = settings.convention

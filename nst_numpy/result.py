@@ -1,4 +1,4 @@
-"""What a painting gives: the picture, and how it came about."""
+"""The result of a painting: the picture, and its history."""
 
 import os
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from nst_numpy.settings import Settings
 
 @dataclass(frozen=True, eq=False)
 class TransferResult:
-    """What `transfer`, `texture` and `reconstruct` return; a notebook shows it as the picture.
+    """The result of `transfer`, `texture` and `reconstruct`; a notebook displays it as the picture.
 
     Attributes
     ----------
@@ -20,15 +20,15 @@ class TransferResult:
     history : list of dict of str to float
         For each size, the losses at its start and after every step: "total", "content", "style", "tv", and each style
         layer by its name. They are weighted, and add up: total = content + style + tv, style = the sum over its layers.
-        Beside them the "size", the longer side in pixels.
+        Also the "size", the longer side in pixels.
     message : str
         Why the run ended.
     complete : bool
-        False if it was interrupted, or a loss became not finite; `image` is the best until then.
+        False if it was interrupted, or a loss was not finite; `image` is the best picture until then.
     settings : Settings
-        With which it was made.
+        Those it was made with.
     frames : list of ndarray of uint8, shape (h, w, 3)
-        The pictures on the way, if `every` asked for them, each at the size at which it was painted.
+        Intermediate pictures, if requested by `every`, each at the size at which it was painted.
     """
 
     image: np.ndarray
@@ -44,42 +44,42 @@ class TransferResult:
         return f"TransferResult({width}×{height} pixels{loss}, {self.message})"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture to a file; the suffix names the format. PNG, JPEG, WebP and TIFF also hold the settings.
+        """Write the picture to a file; the suffix selects the format. PNG, JPEG, WebP and TIFF also store the settings.
 
         Raises
         ------
         ValueError, FileNotFoundError
-            If the suffix is no image format, or the folder does not exist.
+            If the suffix is not that of an image format, or the folder does not exist.
         """
         images.save(self.image, path, description=self.settings.to_json())
 
     def save_animation(self, path: str | os.PathLike[str], *, seconds: float = 5.0) -> None:
-        """Write the way to the picture as an animation, its end for a second; a GIF, WebP or animated PNG.
+        """Write the intermediate pictures as an animation, GIF, WebP or PNG; the final picture is shown for a second.
 
         Parameters
         ----------
         path : path
         seconds : float
-            How long the way takes.
+            Duration of the intermediate pictures.
 
         Raises
         ------
         ValueError, FileNotFoundError
-            If there are no frames, the suffix is no format that moves, or the folder does not exist.
+            If there are no frames, the suffix is not that of an animated format, or the folder does not exist.
         """
         if not self.frames:
             raise ValueError("there are no frames to animate: ask for them with transfer(..., every=5), for example")
         images.save_animation([*self.frames, self.image], path, seconds)
 
     def save_losses(self, path: str | os.PathLike[str]) -> None:
-        """Write the losses: to a .csv file as a table with a row for each entry of the history, else as a plot.
+        """Write the losses: to a .csv file as a table with a row for each entry of the history, otherwise as a plot.
 
         Raises
         ------
         ValueError, FileNotFoundError
-            If the suffix is no format of a table or a plot, or the folder does not exist.
+            If the suffix is not that of a table or a plot, or the folder does not exist.
         """
-        from nst_numpy.inspection import plots  # Matplotlib takes its time to import
+        from nst_numpy.inspection import plots  # Matplotlib is slow to import
 
         plots.save_losses(self.history, path)
 

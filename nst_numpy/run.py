@@ -1,7 +1,7 @@
 """Running a painting: one size after the other, every step recorded, and nothing lost to Ctrl-C.
 
-Nothing here knows images or networks: a stage is a function with its gradient, the shape of its variable, and a number
-of steps.
+This module knows nothing about images or networks: a stage is a function with its gradient, the shape of its variable,
+and a number of steps.
 """
 
 import signal
@@ -45,13 +45,13 @@ class Outcome:
     Attributes
     ----------
     x : ndarray
-        The best point of the last stage that had one; of the shape of that stage.
+        The best point of the last stage that was evaluated; of the shape of that stage.
     steps : int
         Iterations done, over all stages.
     message : str
         Why the run ended.
     complete : bool
-        False if it was interrupted, or a value became not finite.
+        False if it was interrupted, or a value was not finite.
     """
 
     x: np.ndarray
@@ -68,15 +68,15 @@ def run(
     method: str = "lbfgs",
     **options: Any,
 ) -> Outcome:
-    """Work through the stages, each from the best point of the one before.
+    """Work through the stages, each from the best point of the previous one.
 
     Parameters
     ----------
     stages : iterable of Stage
-        Made one by one: the next is asked for when the one before has ended.
+        Generated one by one: the next one is requested when the previous one has ended.
     start : ndarray, of the shape of the first stage
     resize : callable
-        `resize(x, shape)` brings a point to the shape of the next stage.
+        `resize(x, shape)` scales a point to the shape of the next stage.
     record : callable
         `record(step, x, losses)` at the start of each stage and after every step; `step` counts over all stages. If it
         raises StopIteration, the stage ends, and the next begins.
@@ -87,7 +87,7 @@ def run(
     Returns
     -------
     Outcome
-        Also after Ctrl-C, at any moment from the first evaluation on, with the best point so far.
+        After Ctrl-C, at any moment from the first evaluation on, with the best point so far.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def run(
     ((4,), True, True)
     """
     x, done = start, 0
-    best: OptimizeResult | None = None  # of the stage that runs, as far as it has come
+    best: OptimizeResult | None = None  # of the current stage, so far
 
     def after_step(state: OptimizeResult) -> None:
         nonlocal best
@@ -147,7 +147,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def ignore(self) -> None:
-        """Ignore signals from here on: what there is to save is complete."""
+        """Ignore signals from here on: there is nothing more to interrupt."""
         self.ignoring = True
 
 
@@ -155,7 +155,7 @@ class Interrupts:
 def interruptible(*others: int) -> Iterator[Interrupts]:
     """Handle Ctrl-C, and other signals, by `Interrupts` within the block; nested blocks share the outermost's handler.
 
-    Does nothing outside the main thread, where Python has no signals, and where the program has a handler of its own.
+    It does nothing outside the main thread, where Python handles no signals, or if the program has its own handler.
     """
     interrupts = Interrupts()
     current = signal.getsignal(signal.SIGINT)

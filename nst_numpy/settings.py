@@ -1,4 +1,4 @@
-"""A painting as data: everything beside the images that determines it, checked and complete."""
+"""A painting as data: everything besides the images that determines it, validated and complete."""
 
 import dataclasses
 import inspect
@@ -23,71 +23,72 @@ KEEP_COLORS = ("luminance", "statistics")
 
 Weights = str | os.PathLike[str] | VGG
 
-COARSEST = 64  # pixels; a size whose shorter side is less is left out
+COARSEST = 64  # pixels; a size whose shorter side is smaller is left out
 
 
 @dataclass(frozen=True, init=False, eq=False)
 class Settings:
-    """What `transfer` and its relatives take beside the images, validated and resolved against the convention.
+    """The arguments of `transfer`, `texture` and `reconstruct` besides the images, validated and complete.
 
-    What is not given is taken from the convention when the object is made: afterwards every field has a value, but for
-    the layers, whose default also depends on the network. `dataclasses.replace` changes single fields.
+    Values that are not given are taken from the convention when the object is made. After that every field has a value,
+    except for the layers, whose defaults also depend on the network. `dataclasses.replace` changes single fields.
 
     Parameters
     ----------
     convention : str or Convention
-        Whose losses, and whose defaults for what is not given here: "nst_numpy", "paper", "neural-style" and others;
-        see `conventions`. The defaults named below are those of "nst_numpy". The weights of most others are meant for
-        VGG-19 as it was published, `weights="vgg19"`; the features of the library's own network are smaller.
+        Whose losses to use, and whose defaults for values not given: "nst_numpy", "paper", "neural-style" and others;
+        see `conventions`. The defaults stated below are those of "nst_numpy". The weights of most others are tuned for
+        VGG-19 as published, `weights="vgg19"`; the features of the library's own network are smaller.
     weights : path or VGG, optional
-        The network: a weight file, or a name from the registry such as "vgg19" (downloaded at first use); by default
-        the network in the box. Or what `load_weights` returns, which also chooses pooling, backend and threads.
+        The network: a weight file, or a name from the registry such as "vgg19" (downloaded on first use); by default
+        the network that ships with the library. Or a network returned by `load_weights`, which also takes pooling,
+        backend and threads.
     size : int or sequence of int
-        Longer side of the picture in pixels; 512 by default. From one number, the convention chooses smaller sizes to
-        begin with: large forms settle where steps are cheap. Several numbers are the sizes themselves, from small to
-        large, each begun with the picture of the one before: `size=(512, 1024), steps=(100, 20)` ends with a short pass
-        at high resolution, `size=(512,)` is one size alone.
+        Longer side of the picture in pixels; 512 by default. If it is one number, the convention adds smaller sizes
+        before it: large forms settle there, where steps are cheap. Several numbers are the sizes themselves, from small
+        to large, each starting from the picture of the previous one: `size=(512, 1024), steps=(100, 20)` ends with a
+        short pass at high resolution, `size=(512,)` uses a single size.
     steps : int or sequence of int, optional
         Maximum number of iterations for each size; 100 by default.
     content_layers : iterable of str, or mapping of str to float, optional
-        Names of layers, or names with weights v_l (else 1); conv3_4 by default. In place of a default layer that the
-        network lacks, the nearest is taken. (The paper's is conv4_2.)
+        Names of layers, or names with weights v_l (else 1); conv3_4 by default. A default layer that the network lacks
+        is replaced by the nearest one. (The paper uses conv4_2.)
     style_layers : iterable of str, or mapping of str to float, optional
         Names of layers, or names with weights w_l (else 1/number of layers); conv1_1, conv2_1, conv3_1 and conv4_1 by
-        default. (The paper's also have conv5_1.)
+        default. (The paper also uses conv5_1.)
     content_weight : float, optional
         α, the weight of the content loss; 1 by default. Only the ratio of the three weights matters.
     style_weight : float, optional
         β, the weight of the style loss; 500 by default.
     tv_weight : float, optional
-        γ, the weight of the total variation; 20 by default. It smooths.
+        γ, the weight of the total variation, which smooths; 20 by default.
     style_blend : sequence of float, optional
-        A weight for each style image, all equal by default. Only their ratio matters.
+        A weight for each style image, all equal by default. Only their ratios matter.
     style_scale : float
         Longer side of the style image as a multiple of the picture's; 1 by default. Smaller values give finer strokes,
         larger ones coarser strokes.
     keep_colors : {"luminance", "statistics"}, optional
-        Keep the colors of the content image: paint light and dark only, or give the style image the mean and the
-        covariance of the content image's colors first; see `colors`.
+        Keep the colors of the content image: transfer luminance only, or first give the style image the mean and the
+        covariance of the content image's colors; see `colors`.
     init : "content", "noise", "gray", "style", or path, PIL image or ndarray, optional
-        Where to start: the content image (the default); white noise, as in the paper; even gray; the first style
-        image; or any image, an earlier result for example. All are scaled to the size of the picture. An image is
-        refined at full size only, where `size` is one number.
+        The start: the content image (the default); white noise, as in the paper; uniform gray; the first style image;
+        or any image, for example an earlier result. All are scaled to the size of the picture. If `size` is one number,
+        such an image is refined at full size only.
     init_noise : float
-        Share of white noise that is mixed into the start, 0 to 1; 0 by default.
+        Fraction of white noise mixed into the start, 0 to 1; 0 by default.
     optimizer : {"lbfgs", "adam", "momentum", "gradient_descent"}, optional
-        What minimises the loss, L-BFGS by default; see `optimize`.
+        The optimizer, L-BFGS by default; see `optimize`.
     learning_rate : float, optional
-        Of the optimizer, for pixels in 0–1; L-BFGS has none.
+        Learning rate of the optimizer, for pixels in 0–1; L-BFGS has none.
     optimizer_options : mapping of str to number, optional
-        Further options of the optimizer, such as `{"memory": 20}` or `{"beta1": 0.99}`; see `optimize`.
+        Further options of the optimizer, such as memory or beta1; see `optimize`. For example `{"memory": 20}`.
     seed : int
-        For the noise; 0 by default. The same seed gives the same picture.
+        Seed of the noise; 0 by default. The same seed gives the same picture.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is of the wrong type, or not what is said above.
+        If a value has the wrong type, or is not as described above.
 
     Examples
     --------
@@ -193,8 +194,8 @@ class Settings:
     def sizes(self, height: int, width: int) -> list[int]:
         """The sizes to work through, each the longer side in pixels, for a finished picture of this shape.
 
-        From one number, the convention's number of sizes, each half of the next; those with less than 64 pixels in
-        height or width are left out, and so are all but the last where an image is given to start from.
+        If `size` is one number, these are as many sizes as the convention has, each half of the next. Those with less
+        than 64 pixels in height or width are left out; if an image is given as the start, all but the last are.
         """
         if isinstance(self.size, tuple):
             return list(self.size)
@@ -205,11 +206,11 @@ class Settings:
         return sizes
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as names and numbers, for JSON; an image or a network is named, not contained."""
+        """The settings as names and numbers, for JSON; an image or a network is represented by its name."""
         return {f.name: _named(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     def to_json(self) -> str:
-        """The settings as a line of JSON, as a saved picture holds it."""
+        """The settings as a line of JSON, as stored in a saved picture."""
         return json.dumps(self.to_dict())
 
 

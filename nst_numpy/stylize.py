@@ -1,4 +1,4 @@
-"""Style transfer as people call it: `transfer(content, style)`, and its two halves, `texture` and `reconstruct`.
+"""The functions that users call: `transfer(content, style)`, and its two halves, `texture` and `reconstruct`.
 
 Their keywords are the fields of `Settings`, where they are described; `painting.paint` does the work.
 """
@@ -18,14 +18,14 @@ Function = TypeVar("Function", bound=Callable[..., TransferResult])
 
 
 def parameters_of(documented: Any) -> dict[str, str]:
-    """The blocks of a docstring's Parameters section, by their heads such as "size : int"."""
+    """The entries of a docstring's Parameters section, by their first lines, such as "size : int"."""
     section = re.split(r"\n(\w.*)\n-+\n", getdoc(documented) or "")
     blocks = section[section.index("Parameters") + 1]
     return {head: text.rstrip() for head, text in re.findall(r"^(\S.*)\n((?:(?: .*)?\n?)*)", blocks, re.MULTILINE)}
 
 
 def _with_settings(function: Function) -> Function:
-    """Put what `Settings` says of the function's keywords in place of {settings} in its docstring."""
+    """Replace {settings} in the function's docstring by the descriptions of its keywords in `Settings`."""
     blocks = []
     for head, text in parameters_of(Settings).items():
         names, _, kind = head.partition(" : ")
@@ -75,35 +75,36 @@ def transfer(
     L = α Σ_l v_l L_content,l + β Σ_l w_l E_l + γ TV
 
     with the content loss divided by the number of features of its layer, and the total variation by the number of
-    pixels, so that one set of weights serves every size and every network. Other systems divide otherwise: see
-    `convention`.
+    pixels, so that one set of weights works for every size and every network. Other systems divide by other numbers:
+    see `convention`.
 
     Parameters
     ----------
     content, style : path, file object, PIL image or array
-        Arrays are uint8 in 0–255 or floats in 0–1, (H, W, 3), (H, W, 4) or (H, W). For `style` also a list of images.
+        Arrays are uint8 in 0–255 or floats in 0–1, (H, W, 3), (H, W, 4) or (H, W). `style` can also be a list of
+        images.
     {settings}
     every : int
-        Keep the picture after every so many steps, in `.frames`; 0 for none.
+        Interval, in steps, at which the picture is kept in `.frames`; 0 for never.
     callback : callable, optional
         Called as `callback(step, image, losses)` at the start of each size and after every step, with the number of
         steps so far over all sizes, the picture as floats (H, W, 3), not clipped to 0–1, and the entry of the history.
-        If it raises StopIteration, the current size ends, and the next begins with its picture.
+        If it raises StopIteration, the current size ends, and the next one starts from its picture.
     progress : bool
-        Show a progress bar with the losses on standard error.
+        Whether to show a progress bar with the losses on standard error.
 
     Returns
     -------
     TransferResult
-        With `.image`, `.history`, `.frames` and `.save(path)`. Also after an interrupt from the keyboard (Ctrl-C), and
-        when a loss is not finite: then with the best picture so far, and a warning.
+        With `.image`, `.history`, `.frames` and `.save(path)`. After an interrupt from the keyboard (Ctrl-C), or if a
+        loss is not finite, it has the best picture so far, and a warning is given.
 
     Raises
     ------
     FileNotFoundError
         If a file does not exist.
     TypeError, ValueError
-        If anything else is wrong with the input; the message says what, and what was expected.
+        If anything else is wrong with the input; the message says what was found and what was expected.
     KeyboardInterrupt
         If Ctrl-C comes before there is a picture.
 
@@ -141,12 +142,14 @@ def texture(
     callback: Callback | None = None,
     progress: bool = True,
 ) -> TransferResult:
-    """A picture with the style of an image and no content: `transfer` with the style loss alone (as in figure 1).
+    """A picture with the style of an image and no content: `transfer` with the style loss alone.
+
+    As in Gatys et al. 2015, figure 1.
 
     Parameters
     ----------
     style : path, file object, PIL image or array, or a list of them
-        The picture gets the proportions of the first. It starts from white noise by default.
+        The picture has the proportions of the first. It starts from white noise by default.
     {settings}
     every, callback, progress
         As in `transfer`.
@@ -194,7 +197,7 @@ def reconstruct(
 ) -> TransferResult:
     """An image from its features in a layer: `transfer` with the content loss alone (Gatys et al. 2015, figure 1).
 
-    What the picture lacks is what the layer has lost.
+    What is missing in the picture is what the layer does not represent.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def convolution_names(topology: str) -> list[str]:
 
 
 def is_convolution(layer: str) -> bool:
-    """Whether a name is that of a convolution, such as "conv4_2".
+    """Return whether a name is that of a convolution, such as "conv4_2".
 
     Examples
     --------
@@ -73,7 +73,7 @@ def block(layer: str) -> int:
 
 
 def reduction(layer: str) -> int:
-    """How many times smaller a layer's response is than the image, in height and in width (rounded down).
+    """The factor by which a layer's response is smaller than the image, in height and in width (rounded down).
 
     Examples
     --------
@@ -89,7 +89,7 @@ def canonical(layer: str, layers: Iterable[str]) -> str:
     Raises
     ------
     ValueError
-        If it is not among them; the message names the nearest.
+        If it is not among them; the message suggests the nearest name.
 
     Examples
     --------

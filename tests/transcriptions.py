@@ -178,7 +178,7 @@ def d2l(x, content, style, extract, *, content_layers, style_layers, content_wei
 
 
 def gatys_pytorch(x, content, style, extract, *, content_layers, style_layers, content_weight, style_weight, tv_weight):
-    """leongatys/PytorchNeuralTransferResult, NeuralTransferResult.ipynb (stored versions 2355c25 and c7bc488).
+    """leongatys/PytorchNeuralStyleTransfer, NeuralStyleTransfer.ipynb (stored versions 2355c25 and c7bc488).
 
     Its own layer weights are 1e3 / N²: style_weight 1e3 with layer weights 1 / N². No total variation.
     """
@@ -245,7 +245,7 @@ def keras(x, content, style, extract, *, content_layers, style_layers, content_w
 
 
 def cs231n(x, content, style, extract, *, content_layers, style_layers, content_weight, style_weight, tv_weight):
-    """cs231n assignment 3, TransferResult-PyTorch.ipynb (2018 to 2020; text of the notebook and its printed formulas).
+    """cs231n assignment 3, StyleTransfer-PyTorch.ipynb (2018 to 2020; text of the notebook and its printed formulas).
 
     The student writes the functions: this is what its docstrings and printed formulas ask for. The
     assignment has only weights by layer: style_weight is a factor of all. The variable, and that of total variation

@@ -1,7 +1,7 @@
-"""The command line: every command is one call of the library.
+"""The command line: every command is one call to the library.
 
-Exit codes: 0 for success, 1 if a loss became not finite, 2 for bad input, 128 + the signal's number after Ctrl-C (130)
-and after signals that end a program (143 for SIGTERM). With 1 and with the latter the best picture so far has been
+Exit codes: 0 for success, 1 if a loss was not finite, 2 for bad input, 128 + the signal's number after Ctrl-C (130) and
+after signals that terminate a program (143 for SIGTERM). Except after bad input, the best picture so far has been
 written, if there was one.
 """
 
@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command `nst-numpy` with these arguments, by default those of the process; return the exit code."""
     interrupts = None
     try:
-        import signal  # from here on Ctrl-C is answered in one line, during the imports as well
+        import signal  # from here on Ctrl-C gives a one-line message, during the imports as well
 
         from nst_numpy.run import interruptible
 
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
 
             options = build().parse_args(arguments)
             return int(options.run(options))
-    except BrokenPipeError:  # whoever read the output has gone, as in `nst-numpy weights list | head`
+    except BrokenPipeError:  # the reader of the output has exited, as in `nst-numpy weights list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (TypeError, ValueError, OSError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""The settings of a painting as options of the command line, and how their values are read."""
+"""The settings of a painting as command-line options, and how their values are parsed."""
 
 import argparse
 import re
@@ -12,23 +12,23 @@ from nst_numpy.stylize import parameters_of
 
 
 def names(text: str) -> list[str]:
-    """Names that commas separate."""
+    """Comma-separated names."""
     return [name.strip() for name in text.split(",")]
 
 
 def numbers(kind: type, *, one_alone: bool = True) -> Callable[[str], object]:
-    """Numbers that commas separate, as a list; one as itself, or as a list as well."""
+    """Comma-separated numbers, as a list; a single number as itself if `one_alone`, otherwise also as a list."""
 
     def read(text: str) -> object:
         values = [kind(part) for part in text.split(",")]
         return values[0] if one_alone and len(values) == 1 else values
 
-    read.__name__ = kind.__name__  # for argparse, when it refuses a value
+    read.__name__ = kind.__name__  # for argparse's error messages
     return read
 
 
 def sizes(text: str) -> object:
-    """One size, which may have coarser ones before it, or several; "512," is this one alone."""
+    """One size, to which the convention may add coarser ones, or several; "512," is a single size."""
     return numbers(int)(text) if not text.endswith(",") else [int(text[:-1])]
 
 
@@ -58,7 +58,7 @@ def layers(text: str) -> list[str] | dict[str, float]:
         raise argparse.ArgumentTypeError(f"expected LAYER,… or LAYER:WEIGHT,…, found {text!r}") from None
 
 
-# What argparse wants to know of each setting; the words are those of `Settings`.
+# The argparse keywords of each setting; the help texts come from `Settings`.
 SETTINGS: dict[str, dict[str, Any]] = {
     "convention": {"metavar": "NAME"},
     "weights": {"metavar": "FILE"},
@@ -79,17 +79,17 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "optimizer_options": {"type": pairs, "metavar": "NAME=X,…"},
     "seed": {"type": int, "metavar": "N"},
 }
-# What the network takes.
+# Options of the network.
 NETWORK: dict[str, tuple[str, dict[str, Any]]] = {
-    "pooling": ("The paper's, or VGG's own; by default the convention's.", {"choices": ["average", "max"]}),
+    "pooling": ("Average (the paper) or max (VGG); by default the convention's.", {"choices": ["average", "max"]}),
     "backend": ("Compiled kernels (fast, the default), or plain NumPy.", {"choices": ["fast", "plain"]}),
-    "threads": ("For the fast backend; by default one for each core.", {"type": int, "metavar": "N"}),
+    "threads": ("Number of threads of the fast backend; by default one for each core.", {"type": int, "metavar": "N"}),
 }
 WEIGHTS = ("content_layers", "style_layers", "content_weight", "style_weight", "tv_weight")
 
 
 def _first_sentences() -> dict[str, str]:
-    """Of each setting, the first sentence of its description."""
+    """The first sentence of each setting's description."""
     found = {}
     for head, text in parameters_of(Settings).items():
         sentence = re.split(r"(?<=[.])\s", " ".join(text.split()))[0].replace("`", "")
@@ -106,7 +106,7 @@ def flag(name: str) -> str:
 
 
 def add_settings(command: argparse.ArgumentParser, function: Callable[..., Any]) -> None:
-    """Add the settings that a function takes as options; what is not given is not in the namespace."""
+    """Add the settings that a function takes as options; options not given are absent from the namespace."""
     takes, usual = signature(function).parameters, signature(Settings).parameters
     for name in (name for name in SETTINGS if name in takes):
         own = takes[name].default
@@ -122,5 +122,5 @@ def add_network(command: argparse.ArgumentParser) -> None:
 
 
 def given(options: argparse.Namespace, names: Any) -> dict[str, Any]:
-    """The options among these names that were given."""
+    """Those of the named options that were given."""
     return {name: getattr(options, name) for name in names if hasattr(options, name)}

@@ -1,4 +1,4 @@
-"""conventions and plot: the commands that show what there is, and what happens inside."""
+"""conventions and plot: the commands that show conventions, and what happens inside the network."""
 
 import argparse
 from pathlib import Path
@@ -11,14 +11,14 @@ from nst_numpy.objective import Objective
 
 def add(commands: Any) -> None:
     """Add the commands to a parser's."""
-    systems = commands.add_parser("conventions", help="how published systems define and weigh the same losses")
+    systems = commands.add_parser("conventions", help="how published systems define and weight the same losses")
     systems = systems.add_subparsers(title="commands", required=True, metavar="COMMAND")
     listing = systems.add_parser("list", help="their terms and weights")
     listing.set_defaults(run=_list)
-    show = systems.add_parser("show", help="all about one")
+    show = systems.add_parser("show", help="one of them in full")
     show.set_defaults(run=_show)
     show.add_argument("name", metavar="NAME")
-    convert = systems.add_parser("convert", help="the weights with which TARGET minimises what SOURCE does")
+    convert = systems.add_parser("convert", help="the weights with which TARGET minimises the same function as SOURCE")
     convert.set_defaults(run=_convert)
     convert.add_argument("source", metavar="SOURCE")
     convert.add_argument("target", metavar="TARGET")
@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         what.add_argument("image", metavar="IMAGE", help="image file")
         if name == "gradients":
             what.add_argument("style", metavar="STYLE", help="image file")
-            what.add_argument("--at", metavar="PICTURE", help="where to take the gradient; by default at IMAGE")
+            what.add_argument("--at", metavar="PICTURE", help="take the gradient at this picture; by default at IMAGE")
         else:
             what.add_argument("layers", metavar="LAYER[,…]", type=names)
         what.add_argument(
@@ -81,7 +81,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _plot(options: argparse.Namespace) -> int:
-    from nst_numpy.inspection import plots  # Matplotlib takes its time to import
+    from nst_numpy.inspection import plots  # Matplotlib is slow to import
 
     images.check_output(options.output, images.PLOTS)
     network = weights.load(options.weights)

@@ -19,7 +19,7 @@ from nst_numpy.settings import Settings
 from nst_numpy.stylize import reconstruct, texture, transfer
 
 DEMO = Path("out/demo.png")
-WAY = 5  # steps between the pictures of an animation, if nothing else is said
+WAY = 5  # steps between the pictures of an animation, by default
 
 
 def add(commands: Any) -> None:
@@ -57,7 +57,7 @@ def add(commands: Any) -> None:
     command.add_argument("content", metavar="CONTENT", help="image file")
     command.add_argument("layer", metavar="LAYER", type=names, help="such as conv4_2, or several with commas")
 
-    demo = commands.add_parser("demo", help="a first picture, from sample images that the library brings along")
+    demo = commands.add_parser("demo", help="a first picture, from sample images that ship with the library")
     demo.set_defaults(run=_demo)
     demo.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
     demo.add_argument(
@@ -88,9 +88,9 @@ def _painting(
     add_settings(command, function)
     add_network(command)
     command.add_argument(
-        "--every", type=int, default=0, metavar="N", help="write the picture every so many steps, as OUT_0010.png"
+        "--every", type=int, default=0, metavar="N", help="write the picture every N steps, as OUT_0010.png"
     )
-    way = f"write the way there as a GIF or WebP, a picture every {WAY} steps or as --every says"
+    way = f"write an animation (GIF, WebP, PNG) of intermediate pictures, one every {WAY} steps or as given by --every"
     command.add_argument("--animation", metavar="FILE", type=Path, help=way)
     command.add_argument("--losses", metavar="FILE", type=Path, help="write the losses, as a .csv table or a .png plot")
     command.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
@@ -110,7 +110,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
 
 def _blended(options: argparse.Namespace) -> list[str]:
-    """The style images; several only where it is said that they are to be blended, not by `transfer *.jpg`."""
+    """The style images; several only if `--style-blend` is given, so that `transfer *.jpg` is an error."""
     if len(options.styles) > 1 and not hasattr(options, "style_blend"):
         equal = ",".join("1" * len(options.styles))
         raise ValueError(f"{len(options.styles)} style images: give their weights, such as --style-blend {equal}")
@@ -126,7 +126,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _paint(
     options: argparse.Namespace, function: Callable[..., TransferResult], arguments: list[Any], inputs: list[str]
 ) -> int:
-    """Call the function with the options that it knows, and write all that was asked for.
+    """Call the function with the given options, and write all requested files.
 
     `inputs` are the files it reads and other words, for the name of the output.
     """
@@ -177,7 +177,7 @@ def _paint(
 
 
 def _free_name(words: list[str]) -> Path:
-    """A name for the picture that no file has: photograph-painting.png, photograph-painting-2.png and so on."""
+    """A file name that is not in use: photograph-painting.png, photograph-painting-2.png and so on."""
     stem = "-".join(Path(word).stem for word in words)
     candidates = (Path(f"{stem}{'' if n == 1 else f'-{n}'}.png") for n in count(1))
     return next(path for path in candidates if not path.exists())

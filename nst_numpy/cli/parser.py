@@ -1,4 +1,4 @@
-"""The parser of all commands, and what it says to options that it does not know."""
+"""The parser of all commands, and its hints for unknown options."""
 
 import argparse
 import re
@@ -11,7 +11,7 @@ import nst_numpy
 from nst_numpy.cli import exercise, inspecting, painting, weight_files
 from nst_numpy.validation import did_you_mean
 
-# Names of options in other programs, and what does the same here.
+# Options of other programs, and their equivalents here.
 ELSEWHERE = {
     "checkpoint-iterations": "--every",
     "content": "nst-numpy transfer CONTENT STYLE",
@@ -42,19 +42,19 @@ ELSEWHERE = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, with the nearest name where one is near."""
+    """An argument parser whose errors are one line, with the nearest name if one is similar."""
 
     def __init__(self, *args: Any, **keywords: Any):
         super().__init__(*args, **{"allow_abbrev": False, **keywords})
 
     def error(self, message: str) -> NoReturn:
-        """Leave with one line and exit code 2."""
+        """Exit with a one-line message and code 2."""
         if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
             message += ";" + did_you_mean(wrong[1], re.findall(r"[\w-]+", wrong[2])) if message else ""
         self.exit(2, f"nst-numpy: error: {message.rstrip(';')}\n")
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        """As in argparse, but refuse what is unknown where it stands: here the command's own options are known."""
+        """As in argparse, but report unknown options in the subparser, which knows the command's own options."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(_unknown(unknown[0], self._option_string_actions))
@@ -74,7 +74,7 @@ def build() -> Parser:
     """The parser of `nst-numpy`."""
     parser = Parser(
         prog="nst-numpy",
-        description="Neural style transfer in NumPy, every gradient derived by hand.",
+        description="Neural style transfer in NumPy, with every gradient derived by hand.",
         epilog="examples:\n  nst-numpy demo\n  nst-numpy transfer content.jpg style.jpg\n  nst-numpy transfer --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

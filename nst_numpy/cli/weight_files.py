@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     files = files.add_subparsers(title="commands", required=True, metavar="COMMAND")
     listing = files.add_parser("list", help="the official files: address, size, hash, layout, licence")
     listing.set_defaults(run=_list)
-    show = files.add_parser("show", help="what a file holds, layer by layer")
+    show = files.add_parser("show", help="the contents of a file, layer by layer")
     show.set_defaults(run=_show)
     show.add_argument("file", metavar="FILE", help="a weight file, or a name from the list")
     show.add_argument("-o", "--output", metavar="OUT", type=Path, help="image file, for the filters of conv1_1")
@@ -50,7 +50,7 @@ def _show(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     for file in options.files:
         path = weights.locate(file)
-        network = weights.load(path, normalize=False)  # reads it all, and refuses what is wrong
+        network = weights.load(path, normalize=False)  # reads all of it, and raises an error if anything is wrong
         known = file if file in registry.REGISTRY else registry.identify(path)
         what = f"it is {known}, {registry.REGISTRY[known].hash or 'no hash'}" if known else "it is not in the registry"
         print(f"{path}: readable, conv1_1 to {list(network.convolutions)[-1]}; {what}")

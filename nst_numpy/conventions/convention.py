@@ -1,4 +1,4 @@
-"""What conventions are made of: the terms as systems write them, and the factors that make them of the paper's."""
+"""The parts of a convention: the terms as systems write them, and their factors relative to the paper's."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -15,7 +15,7 @@ from nst_numpy.validation import check_choice, check_number
 
 @dataclass(frozen=True)
 class ContentForm:
-    """The content term of a layer as a system writes it, and the factor a(N, M) that makes it of L_content."""
+    """The content term of a layer as a system writes it, and its factor a(N, M) relative to L_content."""
 
     formula: str
     factor: Callable[[int, int], float]
@@ -23,7 +23,7 @@ class ContentForm:
 
 @dataclass(frozen=True)
 class StyleForm:
-    """The style term of a layer as a system writes it, and the factor b(N, M, S) that makes it of E."""
+    """The style term of a layer as a system writes it, and its factor b(N, M, S) relative to E."""
 
     formula: str
     factor: Callable[[int, int, int], float]
@@ -44,7 +44,7 @@ STYLE_TERMS = {
     "sum_over_pixels": StyleForm("Σ (G − A)² / 36S²", lambda N, M, S: N**2 * M**2 / (9 * S**2)),
 }
 
-# The weight of a layer for which none is given, in a list of n layers.
+# The weight of a layer that is given without one, in a list of n layers.
 LAYER_WEIGHTS: dict[str, Callable[[int, int], float]] = {
     "1": lambda n, N: 1.0,
     "1/n": lambda n, N: 1 / n,
@@ -97,7 +97,7 @@ class TotalVariation:
     coefficients : dict of str to float
         c for each term, a name of `VARIATIONS`.
     pixel_scale : tuple of three floats, optional
-        s, where red, green and blue are scaled differently.
+        s, if red, green and blue are scaled differently.
     """
 
     coefficients: dict[str, float]
@@ -126,30 +126,30 @@ class Convention:
     content_term, style_term : str
         Names from `CONTENT_TERMS` and `STYLE_TERMS`, such as "half_sum" and "paper".
     content_layers, style_layers : tuple of str, or mapping of str to float
-        Those used by default.
+        The default layers.
     content_layer_weights, style_layer_weights : str
         Names from `LAYER_WEIGHTS`: v_l and w_l for layers that are given without weights.
     own_layer_weights : tuple of str
-        "content", "style": for which of them a user of the system can weigh the layers one by one.
+        "content", "style": for which of them a user of the system can weight the layers individually.
     content_weight, style_weight, tv_weight : float
         α, β and γ.
     variation : callable
-        `variation(H, W)` gives the coefficients of `TotalVariation` for γ = 1; empty where the system has none.
+        `variation(H, W)` returns the coefficients of `TotalVariation` for γ = 1; empty if the system has none.
     pixel_scale : float or tuple of three floats
-        What turns differences of pixels in 0–1 into those of the variable whose variation the system measures.
+        The factor from differences of pixels in 0–1 to those of the variable whose variation the system measures.
     pooling, init, optimizer : str
     normalize : bool
         Whether the filters of a network are scaled to mean response 1; see `weights.normalize_network`. α and β depend
         on the scale of the features: the content loss is quadratic in it, the style loss quartic.
     noise : float or None
-        What white noise is: None for uniform in 0–1, else the standard deviation of a normal distribution around the
-        mean colour of the network.
+        The distribution of white noise: None for uniform in 0–1, otherwise the standard deviation of a normal
+        distribution around the mean colour of the network.
     optimizer_options : mapping of str to float
-        For the optimiser, in the units of images in 0–1.
+        Options of the optimiser, in the units of images in 0–1.
     steps : int
         Iterations at each size.
     pyramid : int
-        Where a user names one size: the number of sizes from coarse to fine, each half of the next.
+        The number of sizes, from coarse to fine, each half of the next, if the user gives one size.
     remarks : str
         What the system does that is not reproduced here, and what its source leaves open.
     """
@@ -204,15 +204,15 @@ class Convention:
         return "\n".join(f"{name.replace('_', ' ')}: {line}" for name, line in lines.items())
 
     def content_factor(self, N: int, M: int) -> float:
-        """What L_content of a layer with N filters and M positions is multiplied by, for α = v = 1."""
+        """The factor of L_content of a layer with N filters and M positions, for α = v = 1."""
         return CONTENT_TERMS[self.content_term].factor(N, M)
 
     def style_factor(self, N: int, M: int, S: int) -> float:
-        """What E of a layer with N filters and M positions is multiplied by, for β = w = 1 and S pixels."""
+        """The factor of E of a layer with N filters and M positions, for β = w = 1 and S pixels."""
         return STYLE_TERMS[self.style_term].factor(N, M, S)
 
     def total_variation(self, weight: float, height: int, width: int) -> TotalVariation:
-        """γ TV for images of a size.
+        """γ TV for images of the given size.
 
         Raises
         ------
@@ -237,16 +237,16 @@ class Convention:
         ----------
         kind : {"content", "style"}
         layers : iterable of str, mapping of str to float, or None
-            None for the layers that the system takes by default; of those that the network lacks, the nearest.
+            None for the system's default layers; one that the network lacks is replaced by the nearest.
         network : VGG, optional
-            By default VGG-19 with its own number of filters.
+            By default VGG-19 with its original number of filters.
 
         Raises
         ------
         ValueError
             If the network has no such layer, one is named twice, or a weight is negative or not finite.
         TypeError
-            If the layers are no names, or a weight is no number.
+            If the layers are not names, or a weight is not a number.
         """
         names = layer_names("vgg19") if network is None else network.layers
         usual, rule = (
@@ -275,7 +275,7 @@ class Convention:
 
 
 def filters(layer: str, network: VGG | None = None) -> int:
-    """The number of filters of a layer in a network, by default VGG's own."""
+    """The number of filters of a layer in a network, by default that of the original VGG."""
     return FILTERS[block(layer) - 1] if network is None else network.filters(layer)
 
 

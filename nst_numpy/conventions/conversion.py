@@ -23,14 +23,15 @@ def convert(
     tv_weight: float | None = None,
     network: VGG | None = None,
 ) -> dict[str, Any]:
-    """The weights with which one system minimises the same function as another does.
+    """The weights with which one system minimises the same function as another.
 
-    Both losses then are equal for every image, and so are their gradients, if both take the features of the same
-    network, fed in the same way. (Other weights, or pixels on another scale, make other features: no factor helps.)
+    Both losses are then equal for every image, and so are their gradients, if both use the features of the same network
+    with the same input. (Other network weights, or pixels on another scale, give other features, which no factor
+    corrects.)
 
-    Multiplying out, source and target agree on the content term of layer l if α' v'_l a'_l = α v_l a_l, likewise on the
-    style term, and on total variation if the coefficients of each sum agree. The target's v'_l and w'_l are chosen with
-    the same sum as those that it takes by default.
+    Source and target agree on the content term of layer l if α' v'_l a'_l = α v_l a_l, likewise on the style term, and
+    on total variation if the coefficients of each sum agree. The target's v'_l and w'_l are chosen to have the same sum
+    as its defaults.
 
     Parameters
     ----------
@@ -38,12 +39,12 @@ def convert(
     size : int
         Side of the picture in pixels, for a square.
     shape : (int, int), optional
-        Height and width of the picture, where it is no square.
+        Height and width of the picture, if it is not square.
     content_layers, style_layers : iterable of str, or mapping of str to float, optional
     content_weight, style_weight, tv_weight : float, optional
-        The source's; by default its own defaults.
+        Those of the source; by default its own defaults.
     network : VGG, optional
-        Whose numbers of filters count; by default VGG-19.
+        The network whose numbers of filters are used; by default VGG-19.
 
     Returns
     -------
@@ -54,10 +55,10 @@ def convert(
     Raises
     ------
     ValueError
-        If there is no such convention or layer, or the target can't express what the source minimises; the message says
-        why.
+        If there is no such convention or layer, or the target can't express what the source minimises; the message
+        says why.
     TypeError
-        If a size or a weight is no number.
+        If a size or a weight is not a number.
 
     Examples
     --------
@@ -118,7 +119,7 @@ def _positions(layer: str, H: int, W: int) -> int:
 def _shared_out(
     wanted: dict[str, float], usual: dict[str, float], target: Convention, kind: str
 ) -> tuple[list[str] | dict[str, float], float]:
-    """The products of weight and layer weight as one weight, and layer weights that sum to the usual ones."""
+    """The wanted products as one weight, and layer weights that have the same sum as the usual ones."""
     total = sum(wanted.values()) / sum(usual.values()) if usual else 0.0
     own = {layer: w / total for layer, w in wanted.items()} if total else usual
     if all(math.isclose(own[layer], usual[layer], rel_tol=1e-12) for layer in own):

@@ -1,4 +1,4 @@
-"""The systems, each as a `Convention`; read in their own code, or in the printed formulas, in November 2026."""
+"""The systems, each as a `Convention`; taken from their own code, or from printed formulas, in November 2026."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,7 @@ CONVENTIONS: dict[str, Convention] = {
             normalize=True,
             steps=100,
             pyramid=2,
-            remarks="Chosen by eye for the network that comes with the library.",
+            remarks="Chosen by eye for the network that ships with the library.",
         ),
         Convention(
             "paper",
@@ -117,8 +117,8 @@ CONVENTIONS: dict[str, Convention] = {
             optimizer="adam",
             optimizer_options={"learning_rate": 0.3 * sum(DEVIATIONS) / 3},
             steps=500,
-            remarks="The rate falls to 0.8 times itself every 50 steps; here it is constant. Earlier versions had a "
-            "style weight of 1000.",
+            remarks="The learning rate is multiplied by 0.8 every 50 steps; here it is constant. Earlier versions "
+            "had a style weight of 1000.",
         ),
         Convention(
             "gatys-pytorch",
@@ -129,7 +129,7 @@ CONVENTIONS: dict[str, Convention] = {
             own_layer_weights=("content", "style"),
             style_weight=1000.0,
             steps=500,
-            remarks="Then 200 steps at a larger size, from this result: steps and size can be lists here.",
+            remarks="It continues with 200 steps at a larger size: here, size and steps can be lists.",
         ),
         Convention(
             "tensorflow-tutorial",
@@ -162,8 +162,8 @@ CONVENTIONS: dict[str, Convention] = {
             optimizer="gradient_descent",
             optimizer_options={"learning_rate": 100 / 255**2},
             steps=4000,
-            remarks="It stretches the style image to the size of the content image. Its rate falls by 4 % in 100 "
-            "steps; here it is chosen by backtracking.",
+            remarks="It stretches the style image to the size of the content image. Its learning rate falls by 4 % "
+            "in 100 steps; here it is chosen by backtracking.",
         ),
         Convention(
             "cs231n",
@@ -181,14 +181,14 @@ CONVENTIONS: dict[str, Convention] = {
             optimizer_options={"learning_rate": 3 * sum(DEVIATIONS) / 3},
             steps=200,
             remarks="Its network is SqueezeNet, with layer 3 for content, 1, 4, 6, 7 for style; layers of VGG stand in "
-            "for them. It clips the pixels, and from step 180 on the rate is 0.1 instead of 3.",
+            "for them. It clips the pixels, and from step 180 on the learning rate is 0.1 instead of 3.",
         ),
     )
 }
 
 
 def table() -> str:
-    """The conventions with their terms and weights, as a text.
+    """The conventions with their terms and weights, as text.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def get(convention: str | Convention) -> Convention:
     Raises
     ------
     ValueError
-        If there is none; the message names the nearest.
+        If there is none; the message suggests the nearest.
     TypeError
         If it is neither a name nor a convention.
 
