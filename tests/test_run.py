@@ -161,6 +161,31 @@ def test_ctrl_c_keeps_the_best_point_of_a_stage_that_went_up():
     assert seen[-1][0] > 1.2 * min(value for value, _ in seen)
 
 
+@pytest.mark.parametrize("function", [bowl(0.0), lambda x: (1.0, np.ones_like(x), {"total": 1.0})])
+def test_ctrl_c_between_the_optimizer_and_the_loop(function, monkeypatch):
+    """The optimizer has done its steps, and what it returns is lost; of equal values the last counts, as there."""
+    seen, stage_ends = [], []
+
+    def interrupted(*arguments, **keywords):
+        found = optimize.minimize(*arguments, **keywords)
+        stage_ends.append(len(seen))
+        if len(stage_ends) == 2:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(run, "minimize", interrupted)
+    stages = [Stage(function, (2,), 3), Stage(function, (2,), 5)]
+    outcome = paint(
+        stages,
+        method="adam",
+        learning_rate=8.0,
+        record=lambda step, x, losses: seen.append((losses["total"], -step, x)),
+    )
+    _, step, x = min(seen[stage_ends[0] :], key=lambda entry: entry[:2])
+    assert step < 0 and not outcome.complete
+    assert outcome.steps == -step and np.array_equal(outcome.x, x)
+
+
 def test_ctrl_c_before_there_is_anything():
     def interrupted(x):
         raise KeyboardInterrupt
@@ -201,6 +226,7 @@ def with_ctrl_c_at(moment: int, again: int | None = None):
     def record(step, x, losses):
         evaluated.append((losses["total"], x.copy()))
 
+    before = sys.gettrace()  # of a debugger, or of what measures coverage
     sys.settrace(trace)
     try:
         with interruptible():
@@ -210,7 +236,7 @@ def with_ctrl_c_at(moment: int, again: int | None = None):
     except KeyboardInterrupt:
         return None, evaluated, lines
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals need the main thread")
