@@ -24,7 +24,7 @@ Value = Callable[[np.ndarray], float]
 FLOAT32_STEP, FLOAT32_RTOL = 1e-2, 3e-2  # the best that float32 can do
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, eq=False)
 class GradientCheck:
     """What `gradcheck` found. It is true if the gradient passed, and prints as one line.
 
