@@ -190,8 +190,13 @@ def test_ctrl_c_before_there_is_anything():
     def interrupted(x):
         raise KeyboardInterrupt
 
+    def no_stages():
+        yield interrupted(0)
+
     with pytest.raises(KeyboardInterrupt):
         paint([Stage(interrupted, (2,), 3)])
+    with pytest.raises(KeyboardInterrupt):
+        paint(no_stages())
 
 
 def test_outcomes_and_stages_are_data():
