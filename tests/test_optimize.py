@@ -297,8 +297,8 @@ def test_conditions_that_are_just_met_are_met():
     """At the first step the value has fallen by c1 of the slope, and the slope by c2 of itself, exactly."""
     start = Point(np.zeros(1), 0.0, -np.ones(1))
     for value, slope in ((-1e-4, 0.0), (-0.5, -0.9), (-0.5, 0.9)):
-        evaluate = lambda x, value=value, slope=slope: Point(x, value, np.array([slope]))  # noqa: E731
-        assert optimize.line_search(evaluate, start, np.ones(1), -1.0, 1.0, evaluations=1).x[0] == 1
+        evaluate, _, tried = along(lambda a, value=value: value, lambda a, slope=slope: slope)
+        assert optimize.line_search(evaluate, start, np.ones(1), -1.0, 1.0).x[0] == 1 and tried == [1]
         assert (
             optimize.line_search(evaluate, start, np.ones(1), -1.0, 1.0, c2=0.5, c1=2e-4, evaluations=1) is None
             or slope
