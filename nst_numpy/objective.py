@@ -347,7 +347,7 @@ def blend_shares(weights: Sequence[float] | None, images: int) -> list[float]:
     """
     if not images:
         raise ValueError("at least one style image is needed")
-    weights = [1.0] * images if weights is None else list(np.atleast_1d(weights))
+    weights = [1.0] * images if weights is None else np.atleast_1d(weights).tolist()
     if len(weights) != images:
         raise ValueError(f"style_blend must have one weight for each of {images} style images, found {len(weights)}")
     for weight in weights:

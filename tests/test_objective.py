@@ -1,5 +1,7 @@
 """The objective against central differences and loops; the comparison with autograd is in test_torch.py."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from drawing import picture, small_vgg
@@ -254,3 +256,78 @@ def test_weights_not_given_are_the_conventions():
     assert ours == Objective.from_images(network, picture(1, 33, 40), picture(2), **given)(x)[2]
     keras = Objective.from_images(network, picture(1, 33, 40), picture(2), convention="keras")(x)[2]
     assert keras["style"] != ours["style"] and "conv5_1" in keras
+
+
+# What arrives from the arguments --------------------------------------------------------------------------------------
+
+
+def test_layers_and_factors_are_those_of_the_network_and_the_convention():
+    """neural-style's style term is the mean of squares of (G − A)/NM, its content term the mean of (F − P)²."""
+    network, x = small_vgg(last="conv3_2"), picture(3, 33, 40)
+    content, style = picture(1, 33, 40), picture(2, 33, 40)
+    f = Objective.from_images(network, content, style, convention="neural-style", tv_weight=0)
+    # conv4_2, conv4_1 and conv5_1 are beyond the network: its last convolution stands in for them.
+    assert [(term.name, term.layer) for term in f.terms] == [
+        ("content", "conv3_2"),
+        *(("style", layer) for layer in ("conv1_1", "conv2_1", "conv3_1", "conv3_2")),
+        ("tv", None),
+    ]
+    F, P, A = (network.features(image, list(network.convolutions)) for image in (x, content, style))
+    parts = f(x)[2]
+    for layer in ("conv1_1", "conv2_1", "conv3_1", "conv3_2"):
+        a, b = (features[layer].reshape(-1, features[layer].shape[2]) for features in (F, A))
+        assert np.isclose(parts[layer], 100 * np.mean(((a.T @ a - b.T @ b) / a.size) ** 2), rtol=1e-10), layer
+    assert np.isclose(parts["content"], 5 * np.mean((F["conv3_2"] - P["conv3_2"]) ** 2), rtol=1e-10)
+    gatys = Objective.from_images(network, content, style, convention="gatys-pytorch")
+    M = {l: F[l].shape[0] * F[l].shape[1] for l in F}
+    for term in gatys.terms:
+        if term.name == "style":  # 1000/N² for each layer, of the mean of squares of (G − A)/M
+            N = network.filters(term.layer)
+            G, B = (f[term.layer].reshape(-1, N).T @ f[term.layer].reshape(-1, N) for f in (F, A))
+            assert np.isclose(term(F[term.layer])[0], 1000 / N**2 * np.mean(((G - B) / M[term.layer]) ** 2), rtol=1e-10)
+
+
+def test_several_styles_are_blended_by_their_shares():
+    network, x = small_vgg(last="conv2_1"), picture(3, 12, 15)
+    one, two, layers = picture(1, 12, 15), picture(2, 12, 15), {"content_layers": [], "style_layers": ["conv2_1"]}
+    A = [next(iter(Objective.from_images(network, x, style, **layers).terms)).A for style in (one, two)]
+    blended = Objective.from_images(network, x, (one, two), style_blend=[1, 3], **layers).terms[0].A
+    assert np.allclose(blended, 0.25 * A[0] + 0.75 * A[1], rtol=1e-12)
+    equal = Objective.from_images(network, x, [one, two], **layers).terms[0].A
+    assert np.allclose(equal, 0.5 * A[0] + 0.5 * A[1], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"^a weight of style_blend must be a number of at least 0, found -1"):
+        Objective.from_images(network, x, [one, two], style_blend=[2, -1], **layers)
+
+
+def test_targets_are_computed_in_the_type_of_the_network():
+    """An image in float64 is rounded to float32 before it is scaled, as the picture is."""
+    network, content = small_vgg(last="conv2_1", dtype=np.float32), picture(1, 12, 15)
+    f = Objective.from_images(network, content, content, content_layers=["conv1_1"], style_layers=["conv1_1"])
+    a = network.features(content.astype(np.float32), "conv1_1")["conv1_1"]
+    assert np.array_equal(f.terms[0].P, a.reshape(-1, a.shape[2]).T)
+    assert np.array_equal(f.terms[1].A, network.engine.gram(a))
+
+
+def test_two_style_terms_of_one_layer_are_reported_as_one_sum():
+    network, x = small_vgg(last="conv2_1"), picture(3, 12, 15)
+    a = network.features(x, "conv2_1")["conv2_1"]
+    terms = [StyleTerm("conv2_1", np.eye(a.shape[2]) * k, 5.0) for k in (1, 2)]
+    parts = Objective(network, terms)(x)[2]
+    assert np.isclose(parts["conv2_1"], terms[0](a)[0] + terms[1](a)[0]) and parts["style"] == parts["conv2_1"]
+
+
+@pytest.mark.parametrize("name", ["content_weight", "style_weight", "tv_weight"])
+def test_a_wrong_weight_is_named(name):
+    with pytest.raises(TypeError, match=f"^{name} must be a number of at least 0, found 'x'"):
+        objective(**{name: "x"})
+
+
+def test_terms_and_objectives_as_objects():
+    f = objective(small_vgg(last="conv2_1"), content_layers=["conv2_1"], style_layers=["conv1_1"])
+    for term in f.terms:
+        assert (term == term and hash(term) == hash(term) and term != f.terms[0]) or term is f.terms[0]
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            term.layer = "conv3_1"
+    assert all(dataclasses.replace(term) != term for term in f.terms)  # they hold arrays: compared as objects
+    assert "array" not in repr(f.terms[:2]) and "backend" not in repr(f.terms[1])
+    assert repr(f).endswith("fast backend): content conv2_1, style conv1_1, tv)")
