@@ -1,4 +1,4 @@
-"""Train a convolutional network with gradients derived by hand: the network that this library brings along.
+"""Train a convolutional network with gradients derived by hand: the network that ships with this library.
 
     python weights/train.py IMAGES TEACHER -o weights/vgg19-mini.h5
 
