@@ -24,7 +24,7 @@ Value = Callable[[np.ndarray], float]
 FLOAT32_STEP, FLOAT32_RTOL = 1e-2, 3e-2  # the best that float32 can do
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, eq=False)
 class GradientCheck:
     """What `gradcheck` found. It is true if the gradient passed, and prints as one line.
 
@@ -346,7 +346,7 @@ def _diagnosis(
         return bool(np.linalg.norm(a - numeric) <= tolerance * np.linalg.norm(numeric))
 
     factor = float(analytic @ numeric / (numeric @ numeric))
-    if factor and close(analytic / factor):
+    if factor and abs(factor - 1) > tolerance and close(analytic / factor):
         if abs(factor + 1) < tolerance:
             return {"sign": "the sign is wrong: minus the right gradient"}
         return {"constant-factor": f"{_as_fraction(factor)} times the right gradient"}

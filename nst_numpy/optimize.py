@@ -9,6 +9,7 @@ The points are arrays of any shape, in float32 or float64; every sum over them i
 import inspect
 import math
 import reprlib
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ __all__ = ["OptimizeResult", "minimize"]
 RUNNING, CONVERGED, MAXITER, NO_PROGRESS, NOT_FINITE, STOPPED, INTERRUPTED = -1, 0, 1, 2, 3, 99, 130
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False)
 class OptimizeResult:
     """The best point found, as `minimize` returns it, or the current one, as the callback sees it.
 
@@ -53,11 +54,11 @@ class OptimizeResult:
     x: np.ndarray
     fun: float
     jac: np.ndarray
-    info: Any = None
-    nit: int = 0
-    nfev: int = 0
-    status: int = RUNNING
-    message: str = ""
+    info: Any
+    nit: int
+    nfev: int
+    status: int
+    message: str
 
     @property
     def success(self) -> bool:
@@ -73,7 +74,7 @@ def _shown(value: object) -> str:
     if not isinstance(value, np.ndarray):
         return value if isinstance(value, str) else reprlib.repr(value)
     if value.ndim < 2 and value.size <= 8:
-        return np.array2string(value, precision=6, max_line_width=120)
+        return np.array2string(value, precision=6, max_line_width=sys.maxsize)
     return f"{value.dtype} array of shape {value.shape}, values from {value.min():.6g} to {value.max():.6g}"
 
 
@@ -255,7 +256,7 @@ def lbfgs(evaluate: Evaluate, point: Point, *, memory: int = 10) -> Iterator[Poi
             continue
         s, y = found.x - point.x, found.gradient - point.gradient
         curvature = dot(s, y)
-        if curvature > np.finfo(np.float64).eps * dot(y, y):
+        if curvature > sys.float_info.epsilon * dot(y, y):
             pairs.append((s, y, curvature))
         point = found
         yield point
@@ -356,7 +357,7 @@ def cubic_minimum(a: Trial, b: Trial) -> float:
         return math.nan
     d1 = slope_a + slope_b - 3 * (point_a.value - point_b.value) / (step_a - step_b)
     square = d1 * d1 - slope_a * slope_b
-    if not square >= 0:
+    if not square > 0:
         return math.nan
     d2 = math.copysign(math.sqrt(square), step_b - step_a)
     denominator = slope_b - slope_a + 2 * d2

@@ -21,12 +21,12 @@ from nst_numpy.validation import check_choice, check_number
 STARTS = ("content", "noise", "gray", "grey", "style")
 KEEP_COLORS = ("luminance", "statistics")
 
-Weights = str | os.PathLike[str] | VGG
+Weights = str | os.PathLike[str] | VGG  # for annotations
 
 COARSEST = 64  # pixels; a size whose shorter side is smaller is left out
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, eq=False)
 class Settings:
     """The arguments of `transfer`, `texture` and `reconstruct` besides the images, validated and complete.
 

@@ -1,6 +1,8 @@
 """gradcheck passes right gradients, fails wrong ones, and says where."""
 
+import dataclasses
 import io
+import warnings
 from itertools import count
 
 import numpy as np
@@ -92,6 +94,64 @@ def test_what_is_drawn_is_random():
     assert list(more.indices) == [0, 1, 2, 3, 4]
 
 
+def test_all_compares_all():
+    assert list(gradcheck(np.sum, np.ones(150), np.zeros(150), mode="all").indices) == list(range(150))
+    assert list(gradcheck(np.sum, np.ones(150), np.zeros(150), samples=150).indices) == list(range(150))
+    assert list(gradcheck(np.sum, np.ones(9), np.zeros(9), samples=9, seed=3).indices) == list(range(9))
+
+
+def test_errors_of_just_rtol_pass():
+    check = gradcheck(lambda x: x[0], np.array([1.25]), np.zeros(1), h=1.0, rtol=0.2)
+    assert check.norm_ratio == check.max_relative_error == 0.2 and check.passed
+    check = gradcheck(lambda x: x[0], np.array([0.5]), np.zeros(1), h=1.0)
+    assert check.norm_ratio == check.max_relative_error == 0.5 and not check.passed
+
+
+def test_several_findings_are_all_said():
+    check = gradcheck(np.sum, lambda x: -np.ones(3) + 0 * double_in_place(x), np.ones(3))
+    assert check.diagnosis == ("mutates-input", "sign")
+    assert check.message == "the gradient function changes x in place; the sign is wrong: minus the right gradient"
+    check = gradcheck(np.sum, lambda x: double_in_place(x)[:2], np.ones(3))
+    assert check.message == (
+        "the gradient function changes x in place; the gradient must have the shape of x, (3,), found (2,)"
+    )
+
+
+def test_a_gradient_that_is_nearly_right_is_no_factor():
+    check = gradcheck(np.sum, np.full(3, 1 + 2e-6), np.zeros(3), h=1.0)
+    assert not check and check.diagnosis == ()
+    check = gradcheck(np.sum, np.full(3, 1 + 2e-4), np.zeros(3), h=1.0)
+    assert check.message == "1.0002 times the right gradient"
+
+
+def test_gradients_of_any_type_and_inputs_in_any_order():
+    x = np.zeros((3, 2)).T
+    for gradient in (np.ones((2, 3), int), np.ones((2, 3), np.float32), [[1, 1, 1], [1, 1, 1]]):
+        for given in (np.asarray(gradient), lambda x, gradient=gradient: gradient):
+            check = gradcheck(np.sum, given, x, h=1.0)
+            assert check and check.analytic.dtype == np.float64 and check.numeric.tolist() == [1] * 6
+    W = np.arange(6.0).reshape(2, 3)
+    assert gradcheck(lambda x: float(np.sum(W * x)), W, x, h=1.0).numeric.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_kinks_of_small_functions_are_found():
+    for scale in (1e-9, 1.0, 1e9):
+        fun = lambda x, scale=scale: scale * float(abs(x[0]) + x[1])  # noqa: E731
+        check = gradcheck(fun, scale * np.array([0.3, 1.0]), np.zeros(2))
+        assert check.passed and check.kinks == 1 and list(check.indices) == [1]
+
+
+def test_a_check_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        gradcheck(f, df, X).passed = True
+
+
+def test_the_worst_is_where_the_difference_is_largest():
+    check = gradcheck(lambda x: x[0] + 3 * x[1], np.array([-1.0, 3.0]), np.zeros(2), h=1.0)
+    assert str(check).endswith("worst at (0,): analytic -1, numeric 1")
+    assert np.allclose(gradcheck(lambda x: x[0] / 4, np.array([0.125, 0.0]), np.zeros(2), h=1.0).error_map(), [0.5, 0])
+
+
 def test_auto_compares_all_up_to_so_many():
     assert [len(gradcheck(np.sum, np.ones(n), np.zeros(n), samples=10).indices) for n in (9, 10, 11)] == [9, 10, 10]
     assert len(gradcheck(np.sum, np.ones(101), np.zeros(101)).indices) == 100
@@ -151,6 +211,8 @@ def test_bad_arguments():
         for wrong in (value, np.nan, np.inf):
             with pytest.raises(ValueError, match=f"{name} must be a"):
                 gradcheck(f, df, X, **{name: wrong})
+    with pytest.raises(ValueError, match="seed must be a whole number"):
+        gradcheck(f, df, X, seed=2.5)
     with pytest.raises(TypeError, match="samples must be a whole number of at least 1, found 'many'"):
         gradcheck(f, df, X, samples="many")
     with pytest.raises(ValueError, match="gradient must be its backward, callable as"):
@@ -195,7 +257,7 @@ def with_nan(x):
         (lambda x: 1.2345678 * df(x), "constant-factor", "1.23457 times the right gradient"),
         (lambda x: -df(x), "sign", "minus the right gradient"),
         (with_nan, "not-finite", "not finite, the first at (2, 1)"),
-        (accumulating, "accumulates", "a second call returns another gradient"),
+        (accumulating, "accumulates", "a second call returns another gradient: something is kept from call to call"),
         (in_place, "mutates-input", "the gradient function changes x in place"),
         (lambda x: df(x).T, "wrong-shape", "must have the shape of x, (3, 4), found (4, 3); its transpose would"),
         (lambda x: df(x).sum(axis=0), "wrong-shape", "found (4,)"),
@@ -259,7 +321,8 @@ def test_nan_in_the_input_is_no_change():
 
 def test_a_function_that_is_not_finite():
     check = gradcheck(lambda x: x[1] if x[0] == 1 else np.nan, lambda x: np.ones(2), np.array([1.0, 2.0]))
-    assert not check and check.diagnosis == ("not-finite",) and "the function itself" in check.message
+    assert not check and check.diagnosis == ("not-finite",)
+    assert check.message == "the function itself is not finite near x"
 
 
 # Arrays, kinks, float32 -----------------------------------------------------------------------------------------------
@@ -317,7 +380,7 @@ def test_float32_functions_are_warned_about():
         return np.float32(np.sum(x.astype(np.float32) ** 2))
 
     x = like(0, (6,), np.float32)
-    with pytest.warns(RuntimeWarning, match="computes in float32, in which differences are off by 1 %"):
+    with pytest.warns(RuntimeWarning, match="off by 1 % and more; let it compute in float64 for a meaningful check$"):
         check = gradcheck(single, lambda x: 2 * x, x)
     assert check and check.rtol == 0.03
 
@@ -370,16 +433,28 @@ def test_the_picture_is_the_error_map(monkeypatch):
         check = gradcheck(lambda x: float(np.sum(right * x)), gradient, np.zeros((2, 3, 4)), h=1.0)
         assert check._repr_png_() == b""
     figures = [figure.axes for figure, _ in drawn]
+    for figure, _ in drawn:
+        (image,) = figure.axes[0].images
+        assert image.get_clim() == (-12, 0) and image.get_cmap().name == "magma"
+        assert image.get_interpolation() == "none" and figure.get_size_inches().tolist() == [5, 3.5]
+        assert figure.axes[1].get_ylabel() == "log₁₀ of the relative error"
+        assert figure.get_layout_engine() is not None
     (image,) = figures[1][0].images
     expected = np.full((2, 3), -12.0)
     expected[1, 2], expected[0, 1] = np.log10(12 / 33), np.log10(0.36 / 33)
-    assert np.allclose(image.get_array(), expected) and image.get_clim() == (-12, 0)
+    assert np.allclose(image.get_array(), expected)
     titles = [axes[0].get_title() for axes in figures]
     assert titles == ["passed", "FAILED: see the line", "FAILED: sign", "FAILED: see the line"]
-    assert "log₁₀" in figures[0][1].get_ylabel() and all(keywords == {"format": "png"} for _, keywords in drawn)
+    assert all(keywords == {"format": "png"} for _, keywords in drawn)
     line = gradcheck(np.sum, np.ones(3), np.zeros(3))
     assert line._repr_png_() is None
-    assert gradcheck(np.sum, np.ones((2, 2)), np.zeros((2, 2)), samples=2, mode="sample")._repr_png_() == b""
+    with warnings.catch_warnings(action="error"):  # some pixels have nothing but NaN
+        assert gradcheck(np.sum, np.ones((2, 2)), np.zeros((2, 2)), samples=2, mode="sample")._repr_png_() == b""
+    assert gradcheck(np.sum, np.ones((2, 3, 2, 2)), np.zeros((2, 3, 2, 2)))._repr_png_() == b""
+    assert drawn[-1][0].axes[0].images[0].get_array().shape == (2, 3)
+    x = np.ones((2, 2))
+    gradcheck(lambda x: float(np.sum(x)), lambda x: -double_in_place(x) / 2, x)._repr_png_()
+    assert drawn[-1][0].axes[0].get_title() == "FAILED: mutates-input, sign"
 
 
 def test_a_check_prints_as_one_line():

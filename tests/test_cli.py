@@ -215,6 +215,8 @@ def test_module_is_the_command():
             ["transfer", "content.png", "style.jpg", "content.png", "-o", "out.png"],
             "2 style images: give their weights",
         ),
+        ([*TRANSFER, "--losses", "out.png"], "it is the same file as"),
+        ([*TRANSFER, "--animation", "a.png", "--losses", "a.png"], "it is the same file as"),
         (["reconstruct", "content.png", "conv2_1", "--content-layers", "conv1_1"], "unknown option '--content-layers'"),
         ([*TRANSFER, "--image-size", "40"], "unknown option '--image-size'; here it is --size"),
         ([*TRANSFER, "--num_iterations=3"], "here it is --steps"),

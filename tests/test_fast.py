@@ -16,12 +16,12 @@ from drawing import like, maps, picture, small_vgg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
+from training import FastTraining, PlainTraining
 
 import nst_numpy
 from nst_numpy import Objective
 from nst_numpy.backends import fast, plain, winograd
 from nst_numpy.backends.fast import Fast
-from nst_numpy.backends.training import FastTraining, PlainTraining
 
 BACKEND, PLAIN_TRAINING = FastTraining(3, np.float64), PlainTraining()
 TOLERANCE = {np.float64: 1e-12, np.float32: 3e-5}
@@ -327,7 +327,7 @@ def test_gram_backward_adds_to_the_running_gradient_in_place(backend, cut, shape
 
 def objective(**network):
     """An objective with content and style on a small network, and the network's backend."""
-    return Objective.of(
+    return Objective.from_images(
         small_vgg(widths=(9, 12, 16, 20, 24), **network),
         picture(1, 33, 40),
         picture(2, 48, 35),

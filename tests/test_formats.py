@@ -5,14 +5,17 @@ import io
 import os
 import pickle
 import struct
+import sys
+import warnings
 import zipfile
+from dataclasses import FrozenInstanceError, replace
 
 import h5py
 import numpy as np
 import pytest
 from drawing import like, picture, small_vgg
 
-from nst_numpy import VGG, load_weights
+from nst_numpy import VGG, load_weights, save_weights
 from nst_numpy.topology import TOPOLOGIES, convolution_names, layer_names
 from nst_numpy.weights import formats
 from nst_numpy.weights.formats import IMAGENET_MEAN
@@ -221,6 +224,79 @@ def test_gatys_names(tmp_path, kind):
     assert_same(path, net, f"{container}, layers by name")
 
 
+# The library's own layout ---------------------------------------------------------------------------------------------
+
+PAPER = {"source": "test", "licence": "none"}
+
+
+@pytest.mark.parametrize("dtype", [None, np.float16, "float32", np.float64])
+@pytest.mark.parametrize("own", [np.float32, np.float64])
+def test_the_type_in_the_file(tmp_path, own, dtype):
+    path, network = tmp_path / "typed.h5", small_vgg(last="conv1_2", dtype=own)
+    save_weights(path, network, dtype=dtype, **PAPER)
+    expected = np.dtype(own if dtype is None else dtype)
+    with h5py.File(path) as h5:
+        for layer, pair in network.convolutions.items():
+            for what, array in zip(("kernel", "bias"), pair, strict=True):
+                stored = h5[f"{layer}/{what}"]
+                assert stored.dtype == expected and np.array_equal(stored[()], array.astype(expected))
+
+
+def test_everything_in_the_contents_is_written_and_read(tmp_path):
+    path = tmp_path / "all.hdf5"
+    layers = ["conv1_1", "conv1_2"]
+    pairs = {layer: (like(k, (3, 3, (3, 4)[k], 4)), like(9 + k, (4,))) for k, layer in enumerate(layers)}
+    constants = {layer: 1 + like(20 + k, (4,)) ** 2 for k, layer in enumerate(layers)}
+    written = formats.Contents("", pairs, np.array([1.0, 2.0, 3.0]), 0.25, "a name", "a source", "a licence", constants)
+    formats.write(path, written)
+    found = formats.read(path)
+    said = [found.layout, found.scale, found.name, found.source, found.licence, found.mean.tolist()]
+    assert said == ["nst_numpy", 0.25, "a name", "a source", "a licence", [1, 2, 3]]
+    assert list(found.convolutions) == list(found.mean_responses) == layers
+    for layer in layers:
+        assert all(np.array_equal(a, b) for a, b in zip(found.convolutions[layer], pairs[layer], strict=True))
+        assert np.array_equal(found.mean_responses[layer], constants[layer])
+
+
+@pytest.mark.parametrize(
+    "name, change, keywords, error, message",
+    [
+        ("a.png", {}, {}, ValueError, r"cannot write .*a\.png: the suffix must be one of \.h5, \.hdf5, found '\.png'"),
+        (
+            "nowhere/a.h5",
+            {},
+            {},
+            FileNotFoundError,
+            "cannot write .*: the folder .*nowhere does not exist; create it first",
+        ),
+        ("a.h5", {}, {"dtype": int}, TypeError, "dtype must be float16, float32 or float64, found int64"),
+        ("a.h5", {"scale": np.nan}, {}, ValueError, "scale: expected a finite number, found nan"),
+        ("a.h5", {"mean": np.zeros(2)}, {}, ValueError, r"mean: expected 3 finite numbers, found \[0\. 0\.\]"),
+        (
+            "a.h5",
+            {},
+            {"mean_responses": {"conv1_1": np.ones(4)}},
+            ValueError,
+            "conv1_2/mean_response is missing; expected one for every convolution",
+        ),
+        (
+            "a.h5",
+            {"convolutions": {"conv1_1": (np.full((3, 3, 3, 1), 7e4), np.zeros(1))}},
+            {"dtype": "float16"},
+            ValueError,
+            "conv1_1/kernel contains values that are not finite in float16",
+        ),
+    ],
+)
+def test_what_cannot_be_written_leaves_the_old_file(tmp_path, name, change, keywords, error, message):
+    if tmp_path.joinpath(name).parent.exists():
+        tmp_path.joinpath(name).write_bytes(b"old")
+    with pytest.raises(error, match=f"^{message}$"), warnings.catch_warnings(action="error"):
+        save_weights(tmp_path / name, replace(small_vgg(last="conv1_2"), **change), **PAPER, **keywords)
+    left = list(tmp_path.iterdir())
+    assert left == [] or [p.read_bytes() for p in left] == [b"old"]
+
+
 # Parts of a network ---------------------------------------------------------------------------------------------------
 
 
@@ -265,7 +341,7 @@ def test_convolutions_that_are_only_counted(tmp_path, count):
     for k, (kernel, bias) in enumerate(pairs):
         name = "layers/conv2d" + f"_{k}" * (k > 0)
         arrays |= {f"{name}/vars/0": kernel, f"{name}/vars/1": bias}
-    keras_file(path, arrays | {"layers/dense/vars/0": like(1, (5, 6), np.float32)})
+    keras_file(path, {"layers/a_first_one/vars/0": like(1, (5, 6), np.float32)} | arrays)
     if count in (8, 12, 17):
         refused(path, rf"expected 13 convolutions \(VGG-16\) or 16 \(VGG-19\), found {count}")
         return
@@ -291,6 +367,8 @@ def refused(path, message):
         (b"", "is not a weight file: expected HDF5.*found an empty file"),
         (b"<!DOCTYPE html><html><body>404", "is a web page, not a weight file"),
         (b"\n\n <HTML>", "is a web page"),
+        (b"\n <!DOCTYPE x>\n", "is a web page"),
+        (508 * b"x" + b"<html>", "bad is not a weight file: expected HDF5.* found bytes that begin with b'xxxxxxxx'$"),
         (
             b"version https://git-lfs.github.com/spec/v1",
             "is not a weight file: .*found bytes that begin with b'version ",
@@ -431,7 +509,82 @@ def test_contents_are_checked(changes, error, message):
 
 def test_contents_show_themselves_in_one_line():
     contents = formats.Contents("x", {"conv1_1": (np.zeros((3, 3, 3, 64)), np.zeros(64))}, np.zeros(3), name="small")
-    assert len(repr(contents)) < 150 and contents == contents != formats.Contents("x", {}, np.zeros(3))
+    assert len(repr(contents)) < 150 and contents == contents != replace(contents) and hash(contents)
+    assert formats.Contents("x", {}, np.zeros(3)).name == ""
+    with pytest.raises(FrozenInstanceError):
+        contents.scale = 2
+    with pytest.raises(ValueError, match="zip"):
+        formats.Contents("x", {"conv1_1": (np.zeros((3, 3, 3, 64)), np.zeros(64), np.zeros(64))}, np.zeros(3))
+
+
+def test_an_integer_mean_in_a_file(tmp_path):
+    own_file(tmp_path / "whole.h5")
+    with h5py.File(tmp_path / "whole.h5", "r+") as file:
+        file.attrs.update(mean=[1, 2, 3], scale=2)
+    found = formats.read(tmp_path / "whole.h5")
+    assert found.mean.tolist() == [1, 2, 3] and found.mean.dtype == np.float64 and found.scale == 2
+
+
+@pytest.mark.parametrize(
+    "constants, message",
+    [
+        ({}, "conv1_1/mean_response is missing; expected one for every convolution"),
+        ({"conv1_1": np.ones(3)}, r"conv1_1/mean_response: expected 2 positive numbers, found shape \(3,\)"),
+        ({"conv1_1": np.zeros(3)}, r"conv1_1/mean_response: expected 2 positive numbers, found shape \(3,\)"),
+        ({"conv1_1": np.array([3, 0.0])}, "conv1_1/mean_response: expected 2 positive numbers, found 0.0 among them"),
+        ({"conv1_1": np.array(["a", "b"])}, "conv1_1/mean_response: expected 2 positive numbers, found a among them"),
+    ],
+)
+def test_wrong_mean_responses(constants, message):
+    pairs = {"conv1_1": (np.zeros((3, 3, 3, 2)), np.zeros(2))}
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        formats.check_mean_responses(pairs, constants)
+    formats.check_mean_responses(pairs, {"conv1_1": [1, 2]})
+
+
+def test_types_that_are_asked_for():
+    allowed = ("float16", "float32", "float64")
+    assert formats.floating_type(float, *allowed) == np.float64
+    for wrong, found in ((bool, "bool"), ("f128x", "'f128x'"), (None, "None")):
+        with pytest.raises(TypeError, match=f"^dtype must be float16, float32 or float64, found {found}$"):
+            formats.floating_type(wrong, *allowed)
+
+
+@pytest.mark.parametrize("share, read", [(8, True), (9, False)])
+def test_what_a_file_may_claim(tmp_path, share, read):
+    """Only one chunk of so many is stored; and a file may claim eight times its size, and no byte more."""
+    path = tmp_path / "chunks.h5"
+    own_file(path)
+    with h5py.File(path, "r+") as file:
+        del file["conv1_1/bias"]
+        file.create_dataset("conv1_1/bias", (100 * share,), "f8", chunks=(100,))[:100] = 1
+    if read:
+        assert formats.read(path).convolutions["conv1_1"][1].sum() == 100
+    else:
+        refused(path, r"conv1_1/bias: shape \(900,\) needs 7200 bytes, the file holds 800")
+    size = path.stat().st_size
+    formats._check_claim(8 * size, path)
+    with pytest.raises(ValueError, match=f"^claims {8 * size + 1} bytes of data in a file of {size}$"):
+        formats._check_claim(8 * size + 1, path)
+
+
+@pytest.mark.parametrize("count, said", [(0, "nothing"), (4, "a, b, c, d"), (5, "a, b, c, d, …"), (6, "a, b, c, d, …")])
+def test_what_was_found_instead(tmp_path, count, said):
+    path = tmp_path / "other.h5"
+    keras_file(path, {name: np.zeros(3) for name in "abcdef"[:count]})
+    refused(path, f"expected the convolutions of a VGG, found {said}$")
+
+
+@needs("torch")
+def test_pytorch_loads_weights_only_and_onto_the_processor(tmp_path, monkeypatch):
+    import torch
+
+    path, asked, load = tmp_path / "gpu.pth", {}, torch.load
+    with monkeypatch.context() as patch:  # as if it had been saved on a GPU
+        patch.setattr(torch.serialization, "location_tag", lambda _: "cuda:0")
+        torch.save({"conv1_1.weight": torch.zeros(4, 3, 3, 3), "conv1_1.bias": torch.zeros(4)}, path)
+    monkeypatch.setattr(torch, "load", lambda *args, **keywords: asked.update(keywords) or load(*args, **keywords))
+    assert list(formats.read(path).convolutions) == ["conv1_1"] and asked["weights_only"] is True
 
 
 def test_what_is_no_regular_file(tmp_path):
@@ -520,6 +673,9 @@ def test_matlab_files_with_a_wrong_mean(tmp_path):
     layers[0] = [{"name": "conv1_1", "weights": weights}, {"name": "relu1_1"}]
     savemat(path, {"layers": layers, "normalization": {"averageImage": np.full((1, 1, 3), np.nan)}})
     refused(path, "mean: expected 3 finite numbers, found ")
+    mean = np.full((224, 224, 3), 0.1, np.float32)  # whose sum in float32 is wrong in the fifth digit
+    savemat(path, {"layers": layers, "normalization": {"averageImage": mean}})
+    assert np.allclose(formats.read(path).mean, float(np.float32(0.1)), rtol=1e-12)
     layers[0, 0]["name"] = "c1"
     savemat(path, {"layers": layers, "normalization": {"averageImage": np.zeros((1, 1, 3))}})
     refused(path, "expected layers named conv1_1 and so on, found none")
@@ -627,11 +783,20 @@ def test_bad_keras_files(tmp_path):
     refused(path, "expected the convolutions of a VGG, found dense/vars/0")
 
 
-def test_a_missing_package_is_named(tmp_path, monkeypatch):
-    path = tmp_path / "x.pth"
-    path.write_bytes(pickle.dumps({}))
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    refused(path, r"reading PyTorch files needs the package torch, which is not installed \(pip install torch\)")
+@pytest.mark.parametrize(
+    "content, module, what, package",
+    [
+        (pickle.dumps({}), "torch", "PyTorch files", "torch"),
+        (b"MATLAB 5.0 MAT-file", "scipy.io", "MatConvNet files", "scipy"),
+        (bytes(8) + b"{", "safetensors.numpy", "safetensors files", "safetensors"),
+    ],
+)
+def test_a_missing_package_is_named(tmp_path, monkeypatch, content, module, what, package):
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    monkeypatch.setitem(sys.modules, module, None)
+    message = f"reading {what} needs the package {package}, which is not installed"
+    refused(path, rf"{message} \(pip install {package}\)$")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])

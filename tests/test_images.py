@@ -499,6 +499,8 @@ def test_animation(tmp_path, suffix):
 def test_durations_of_an_animation(tmp_path):
     images.save_animation([RGB, 255 - RGB], tmp_path / "a.webp", seconds=0)
     assert durations(tmp_path / "a.webp") == [1, 1000]
+    images.save_animation([RGB, 255 - RGB], tmp_path / "a.webp", seconds=2)
+    assert durations(tmp_path / "a.webp") == [2000, 1000]
     images.save_animation([RGB], tmp_path / "a.gif", seconds=9)
     assert durations(tmp_path / "a.gif") == [1000]
 

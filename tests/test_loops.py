@@ -218,3 +218,15 @@ def test_pooling_of_some_rows(H, W, C, kind, dtype, data):
         loops.average_pool_backward(dy, first, last, dx)
     assert np.array_equal(dx[first:last], backward(dy, x)[first:last])
     assert (dx[:first] == UNTOUCHED).all() and (dx[last:] == UNTOUCHED).all()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 2), (2, 3), (3, 3), (7, 6), (6, 7), (9, 9)])
+def test_pooling_of_odd_sizes(size):
+    x = whole_numbers(0, (*size, 3), np.float64)
+    dy, y = like(1, (size[0] // 2, size[1] // 2, 3)), np.empty((size[0] // 2, size[1] // 2, 3))
+    winner, dx = np.empty(y.shape, np.uint8), np.full(x.shape, UNTOUCHED)
+    loops.average_pool_backward(dy, 0, size[0], dx)
+    assert np.array_equal(dx, layers.average_pool_backward(dy, x))
+    loops.max_pool(x, 0, len(y), y, winner)
+    loops.max_pool_backward(dy, winner, 0, size[0], dx)
+    assert np.array_equal(dx, layers.max_pool_backward(dy, x))

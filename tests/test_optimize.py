@@ -1,5 +1,6 @@
 """The optimisers against SciPy's and against the definitions."""
 
+import dataclasses
 import inspect
 import math
 import re
@@ -198,6 +199,8 @@ def test_a_cubic_without_a_minimum():
     assert math.isnan(optimize.cubic_minimum(*trials((0.0, 0.0, -1.0), (1.0, -1.0, -1.0))))  # a straight line
     assert math.isnan(optimize.cubic_minimum(*trials((0.0, 0.0, -1.0), (1.0, math.nan, math.nan))))
     assert math.isnan(optimize.cubic_minimum(*trials((1.0, 0.0, -1.0), (1.0, 0.0, -1.0))))  # both ends are the same
+    assert math.isnan(optimize.cubic_minimum(*trials((-1.0, -1.0, 3.0), (2.0, 8.0, 12.0))))  # t³ is flat at 0
+    assert math.isnan(optimize.cubic_minimum(*trials((0.0, 0.0, 0.0), (1.0, -1.0, -2.0))))  # −t²
     # A parabola through both ends, t² − t, and one that turns where its slope is 0 at an end.
     assert optimize.cubic_minimum(*trials((0.0, 0.0, -1.0), (1.0, 0.0, 1.0))) == 0.5
     assert optimize.cubic_minimum(*trials((0.0, 0.0, -2.0), (1.0, -1.0, 0.0))) == 1.0
@@ -221,13 +224,16 @@ def test_inside_a_bracket_the_next_step_keeps_away_from_the_ends(ends, expected)
     assert math.isclose(optimize.between(*map(at, ends)), expected, rel_tol=1e-12)
 
 
-@pytest.mark.parametrize("low, high, expected", [(0.0, 1.0, 0.1), (0.0, 1.0, 0.9)])
-def test_the_margin_of_a_bracket_belongs_to_it(low, high, expected):
-    at = cubic_trials(expected, -30.0, 1.0)
-    left, right = at(low), at(high)
-    found = optimize.cubic_minimum(left, right)
-    inside = low + 0.1 * (high - low) <= found <= high - 0.1 * (high - low)
-    assert optimize.between(left, right) == (found if inside else 0.5)
+@pytest.mark.parametrize("minimum, expected", [(0.1, 0.1), (0.9, 0.9), (0.0999, 0.5), (0.9001, 0.5), (math.nan, 0.5)])
+def test_the_margin_of_a_bracket_belongs_to_it(minimum, expected, monkeypatch):
+    monkeypatch.setattr(optimize, "cubic_minimum", lambda a, b: minimum)
+    for ends in ((0.0, 1.0), (1.0, 0.0)):
+        assert optimize.between(*trials(*((end, 0.0, 0.0) for end in ends))) == expected
+
+
+def test_a_minimum_at_the_last_step_is_not_beyond_it(monkeypatch):
+    monkeypatch.setattr(optimize, "cubic_minimum", lambda a, b: 3.0)
+    assert optimize.beyond(*trials((0.0, 0.0, -1.0), (3.0, -1.0, -1.0))) == 30
 
 
 def test_inside_a_bracket_with_an_end_that_is_not_finite_the_next_step_is_the_middle():
@@ -285,6 +291,66 @@ def test_a_line_search_wants_a_flatter_slope():
         evaluate, start, tried = along(lambda a: (a - 1) ** 2, lambda a: 2 * (a - 1))
         found = optimize.line_search(evaluate, start, np.ones(1), -2.0, step)
         assert (tried == [step]) == accepted and abs(2 * (found.x[0] - 1)) <= 1.8
+
+
+def test_conditions_that_are_just_met_are_met():
+    """At the first step the value has fallen by c1 of the slope, and the slope by c2 of itself, exactly."""
+    start = Point(np.zeros(1), 0.0, -np.ones(1))
+    for value, slope in ((-1e-4, 0.0), (-0.5, -0.9), (-0.5, 0.9)):
+        evaluate, _, tried = along(lambda a, value=value: value, lambda a, slope=slope: slope)
+        assert optimize.line_search(evaluate, start, np.ones(1), -1.0, 1.0).x[0] == 1 and tried == [1]
+        assert (
+            optimize.line_search(evaluate, start, np.ones(1), -1.0, 1.0, c2=0.5, c1=2e-4, evaluations=1) is None
+            or slope
+        )
+    x, _ = trail(lambda x: (-1e-4 * float(x[0]), -np.ones(1)), np.zeros(1), "gradient_descent", 1, learning_rate=1.0)
+    assert x[1, 0] == 1
+
+
+LINES = {
+    "quartic": (lambda a: -a + a**4, lambda a: -1 + 4 * a**3),
+    "exponential": (lambda a: math.exp(a) - 3 * a, lambda a: math.exp(a) - 3),
+    "square root": (lambda a: math.sqrt(1 + (a - 2) ** 2), lambda a: (a - 2) / math.sqrt(1 + (a - 2) ** 2)),
+    "flat": (lambda a: 1e-3 * (-a + a**4), lambda a: 1e-3 * (-1 + 4 * a**3)),
+    "waves": (lambda a: math.cos(a) - a / 9, lambda a: -math.sin(a) - 1 / 9),
+}
+
+
+@pytest.mark.parametrize("step", [0.01, 0.3, 0.6, 0.9, 1.5, 4.0, 30.0])
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_search_can_be_exact(name, step):
+    """The bracket turns over and over: from either side it closes in on a point where the slope is a thousandth."""
+    phi, slope = LINES[name]
+    evaluate, start, tried = along(lambda a: phi(float(a)), lambda a: slope(float(a)))
+    found = optimize.line_search(evaluate, start, np.ones(1), slope(0.0), step, c2=1e-3)
+    assert abs(slope(found.x[0])) <= 1e-3 * abs(slope(0.0)) and len(tried) < 20
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_finite_warns_of_nothing():
+    """A wall behind which value and gradient are infinite, and arithmetic overflows."""
+
+    def fun(x):
+        if x[0] > 3:
+            return np.float64(1e308) * 10 - np.float64(math.inf), np.array([math.inf, -math.inf])
+        return float(-x[0] - x[1]), -np.ones(2)
+
+    for method in optimize.METHODS:
+        result = minimize(fun, np.zeros(2), method, gtol=0, ftol=0, maxiter=400)
+        assert result.status == optimize.NOT_FINITE and 2.9 < result.x[0] <= 3
+
+
+@pytest.mark.parametrize("rate", [1e-6, 1.0, 1e6])
+def test_momentum_gives_up_when_its_rate_is_lost_in_rounding(rate):
+    """0.7¹¹⁶ > 10⁻¹⁸ > 0.7¹¹⁷: the start and 117 trials."""
+    result = minimize(lambda x: (float(np.any(x != 1)), np.ones(1)), [1.0], "momentum", learning_rate=rate)
+    assert result.status == optimize.NO_PROGRESS and result.nfev == 1 + 117
+
+
+def test_gradient_descent_gives_up_when_its_step_is_lost_in_rounding():
+    """2⁻⁵⁹ > 10⁻¹⁸ > 2⁻⁶⁰: the start and 60 trials."""
+    result = minimize(lambda x: (float(np.any(x != 1)), np.ones(1)), [1.0], "gradient_descent", learning_rate=4.0)
+    assert result.status == optimize.NO_PROGRESS and result.nfev == 1 + 60
 
 
 def test_a_line_search_gives_up_after_so_many_evaluations():
@@ -425,12 +491,13 @@ def test_sums_are_float64():
     assert optimize.dot(a, a) == 2**24 + 1
 
 
+@pytest.mark.parametrize("method", optimize.METHODS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_points_keep_shape_and_type_and_x0_is_not_changed(dtype):
-    x0 = np.full((2, 3), 0.5, dtype)
+def test_points_keep_shape_and_type_and_x0_is_not_changed(dtype, method):
+    x0, seen = np.full((2, 3), 0.5, dtype), []
     x0.flags.writeable = False
-    result = minimize(quadratic, x0, maxiter=5)
-    assert result.x.shape == (2, 3) and result.x.dtype == dtype
+    result = minimize(lambda x: (seen.append(x), quadratic(x))[1], x0, method, maxiter=5)
+    assert result.x.shape == (2, 3) and {x.dtype for x in (result.x, result.jac, *seen)} == {np.dtype(dtype)}
 
 
 def test_the_same_start_gives_the_same_bytes():
@@ -642,6 +709,49 @@ def test_every_option_arrives_at_its_method(method, name, value):
     assert points == expected and points[-1] != plain[-1]
 
 
+@pytest.mark.parametrize(
+    "method, options",
+    [
+        ("lbfgs", {"memory": 10}),
+        ("momentum", {"decay": 0.9}),
+        ("adam", {"learning_rate": 0.02, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}),
+    ],
+)
+def test_defaults(method, options):
+    x0 = np.linspace(-1, 1, 20)
+    default, given = (trail(rosenbrock, x0, method, 15, **o)[0].tolist() for o in ({}, options))
+    assert default == given
+    for name, value in options.items():
+        changed = {**options, name: value + 1 if name == "memory" else value * 0.98}
+        assert trail(rosenbrock, x0, method, 15, **changed)[0].tolist() != given
+
+
+def test_a_thousand_iterations_unless_told_otherwise():
+    assert minimize(quadratic, np.ones(9), "gradient_descent", gtol=0, ftol=0).nit == 1000
+
+
+@pytest.mark.parametrize(
+    "before, step, ftol, stops",
+    [
+        (100.0, 1.0, 0.01, True),  # 100 → 99: 1 of 100
+        (100.0, 1.0, 0.0099, False),
+        (-99.0, 1.0, 0.01, True),  # −99 → −100
+        (-99.0, 1.0, 0.0099, False),
+        (0.25, 0.5, 0.5, True),  # 0.25 → −0.25: 0.5 of 1
+        (0.25, 0.5, 0.49, False),
+    ],
+)
+def test_ftol_is_a_share_of_the_larger_value_or_of_one(before, step, ftol, stops):
+    fun = lambda x: (before - float(x[0]), -np.ones(1))  # noqa: E731
+    result = minimize(fun, [0.0], "gradient_descent", learning_rate=step, ftol=ftol, gtol=0, maxiter=2)
+    assert (result.nit == 1) == stops and result.success == stops
+
+
+def test_of_equal_values_the_last_is_returned():
+    result = minimize(lambda x: (1.0, np.ones(2)), np.zeros(2), "adam", maxiter=1)
+    assert result.x.tolist() != [0, 0]
+
+
 def test_every_option_is_tested():
     keywords = {(name, option) for name, f in optimize.METHODS.items() for option in inspect.signature(f).parameters}
     assert {(method, name) for method, name, _ in OPTIONS} == {(m, o) for m, o in keywords if o in optimize.LIMITS}
@@ -656,6 +766,9 @@ def test_every_option_is_tested():
         ("adam", {"beta_1": 0.9}, "adam has no option 'beta_1'; did you mean beta1?"),
         ("lbfgs", {"max_iter": 5}, "lbfgs has no option 'max_iter'; did you mean maxiter?"),
         ("adam", {"learning_rate": "fast"}, "learning_rate must be a number of at least 1e-300, found 'fast'"),
+        ("lbfgs", {"g_tol": 5}, "did you mean gtol?"),
+        ("lbfgs", {"f_tol": 5}, "did you mean ftol?"),
+        ("lbfgs", {"callbacks": 5}, "did you mean callback?"),
         ("lbfgs", {"memory": None}, "memory must be a whole number"),
         ("lbfgs", {"gtol": "small"}, "gtol must be a number of at least 0"),
         ("lbfgs", {"ftol": None}, "ftol must be a number of at least 0"),
@@ -672,6 +785,7 @@ def test_wrong_options(method, options, words):
         ("lbfgs", {"memory": 0}),
         ("lbfgs", {"memory": 2.5}),
         ("lbfgs", {"maxiter": -1}),
+        ("lbfgs", {"maxiter": 2.5}),
         ("lbfgs", {"gtol": -1e-9}),
         ("lbfgs", {"ftol": math.nan}),
         ("momentum", {"learning_rate": 0}),
@@ -763,6 +877,26 @@ def test_an_interrupt_at_any_line_loses_nothing(method):
     assert early > 5 and len(statuses) > 50
 
 
+def test_an_interrupt_of_the_first_evaluation_propagates():
+    def fun(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        minimize(fun, np.ones(2))
+
+
+def test_an_interrupt_of_a_later_evaluation_returns_the_best_point():
+    calls = count()
+
+    def fun(x):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return quadratic(x)
+
+    result = minimize(fun, np.ones(3))
+    assert result.status == optimize.INTERRUPTED and result.nfev == 3 and result.fun < quadratic(np.ones(3))[0]
+
+
 # Printing -------------------------------------------------------------------------------------------------------------
 
 
@@ -779,6 +913,60 @@ def test_a_result_prints_as_a_short_block():
     large = repr(minimize(quadratic, np.ones((2, 3, 4)), maxiter=0))
     assert "x: float64 array of shape (2, 3, 4), values from 1 to 1" in large
     assert "jac: float64 array of shape (2, 3, 4), values from 1 to 1000" in large
+
+
+def test_every_status_has_its_message():
+    names = ("RUNNING", "CONVERGED", "MAXITER", "NO_PROGRESS", "NOT_FINITE", "STOPPED", "INTERRUPTED")
+    assert [getattr(optimize, name) for name in names] == [-1, 0, 1, 2, 3, 99, 130]
+    one, nan = np.ones(3), lambda x: (math.nan, x)
+    wall = lambda x: (math.nan if x[0] > 2 else float(-x[0]), -np.ones(1))  # noqa: E731
+    states = []
+    found = [
+        minimize(quadratic, one, gtol=1e4),
+        minimize(quadratic, one, gtol=1),
+        minimize(quadratic, one, gtol=0, ftol=0.5),
+        minimize(quadratic, one, maxiter=0),
+        minimize(quadratic, one, maxiter=1, callback=states.append),
+        minimize(lambda x: (float(np.any(x != 1)), x), one),
+        minimize(nan, one),
+        minimize(wall, [0.0], ftol=0),
+        minimize(quadratic, one, callback=stop_at_once),
+        minimize(quadratic, one, callback=stop_after(1, StopIteration)),
+        minimize(quadratic, one, callback=stop_after(1, KeyboardInterrupt)),
+    ]
+    assert [(result.status, result.message) for result in found] == [
+        (0, "no element of the gradient is larger than gtol"),
+        (0, "no element of the gradient is larger than gtol"),
+        (0, "the value changes by no more than ftol"),
+        (1, "all iterations done"),
+        (1, "all iterations done"),
+        (2, "no further step lowers the value"),
+        (3, "the value or the gradient is not finite (NaN or infinity) at the start"),
+        (3, "the value or the gradient became not finite (NaN or infinity)"),
+        (99, "stopped by the callback"),
+        (99, "stopped by the callback"),
+        (130, "interrupted from the keyboard"),
+    ]
+    assert [(state.status, state.success, state.message) for state in states] == [
+        (-1, False, "iteration 0"),
+        (-1, False, "iteration 1"),
+    ]
+
+
+def test_short_arrays_are_printed_and_long_ones_described():
+    shown = lambda x: repr(minimize(quadratic, x, maxiter=0)).splitlines()[4]  # noqa: E731
+    assert shown(np.array([1 / 3, -2e-9])) == "      x: [ 3.333333e-01 -2.000000e-09]"
+    assert shown(np.full(8, -1 / 3)).count("-0.333333") == 8 and shown(np.full(8, -1e-9 / 3)).count("e-10") == 8
+    assert shown(np.full(9, 0.25)) == "      x: float64 array of shape (9,), values from 0.25 to 0.25"
+    assert shown(np.eye(2)) == "      x: float64 array of shape (2, 2), values from 0 to 1"
+    assert shown(np.float64(7)) == "      x: 7."
+
+
+def test_a_point_cannot_be_changed():
+    point = Point(np.ones(1), 1.0, np.ones(1))
+    assert point.info is None
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        point.value = 0.0
 
 
 def test_results_compare_without_an_error():

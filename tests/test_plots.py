@@ -59,7 +59,8 @@ def test_tiles_are_in_rows_of_four():
 
 
 def test_brightness_runs_from_0_to_the_brightest_but_outliers():
-    axes = plots.features(NETWORK, IMAGE, "conv1_1", count=1).axes[0]
+    axes = plots.features(small_vgg(last="conv1_1", bias=9.0), IMAGE, "conv1_1", count=1).axes[0]
+    assert axes.images[0].get_array().min() > 0
     assert axes.images[0].get_clim() == (0, np.percentile(np.asarray(axes.images[0].get_array()), 99.5))
     assert axes.images[0].get_cmap().name == "gray"
     assert plots.gram_matrices(NETWORK, IMAGE, "conv1_1").axes[0].images[0].get_cmap().name == "viridis"
@@ -78,6 +79,20 @@ def test_gradients_are_those_of_every_loss_layer():
     a, P = NETWORK.features(x, "conv2_2")["conv2_2"], NETWORK.features(IMAGE, "conv2_2")["conv2_2"]
     assert np.allclose(objective.layer_gradients(x)["conv2_2"], (a - P) / a.size)
     assert np.allclose(list(pictures.values())[3], np.linalg.norm((a - P) / a.size, axis=2))
+
+
+def test_the_image_beside_its_gradients_is_clipped():
+    objective = Objective.from_images(NETWORK, IMAGE, IMAGE, content_layers=["conv1_1"], style_layers=[])
+    x = 3 * IMAGE - 1
+    figure = plots.gradients(objective, x)
+    assert np.array_equal(shown(figure)["the image"], np.clip(x, 0, 1))
+    assert figure.get_suptitle() == f"dL/da, L = {objective(x)[0]:.4g}"
+
+
+def test_equals_are_in_order():
+    network = small_vgg(widths=(20, 5, 6, 7, 8), last="conv1_1", bias=-100.0)  # no filter responds
+    titles = list(shown(plots.features(network, IMAGE, "conv1_1", count=20)))
+    assert titles == [f"conv1_1, filter {k}" for k in range(20)]
 
 
 HISTORY = [
@@ -107,6 +122,12 @@ def test_a_dotted_line_marks_a_new_size():
     assert list(mark.get_xdata()) == [1, 1] and mark.get_linestyle() == ":"
 
 
+def test_losses_of_one_step():
+    (axes,) = plots.losses([{"total": 2.0, "content": 1.0, "size": 9}]).axes
+    assert [(line.get_label(), list(line.get_ydata())) for line in axes.lines] == [("total", [2]), ("content", [1])]
+    assert axes.lines[0].get_linewidth() == axes.lines[1].get_linewidth()
+
+
 def test_no_losses():
     (axes,) = plots.losses([]).axes
     assert not axes.lines and axes.get_legend() is None
@@ -119,6 +140,8 @@ def test_losses_as_a_table(tmp_path):
             rows = list(csv.DictReader(file))
         assert [{term: float(value) for term, value in row.items()} for row in rows] == HISTORY
     assert (tmp_path / "losses.csv").read_bytes().startswith(b"total,content,style,conv1_1,tv,size\r\n5.0,0.0,")
+    plots.save_losses(HISTORY[:1], tmp_path / "one.csv")
+    assert len((tmp_path / "one.csv").read_text().split()) == 2
     plots.save_losses([], str(tmp_path / "empty.csv"))
     assert (tmp_path / "empty.csv").read_text().strip() == ""
 

@@ -1,5 +1,7 @@
 """Receptive fields by the gradient of single units, and patches by brute force."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from drawing import picture, small_vgg
@@ -75,6 +77,9 @@ def test_images_are_those_that_load_takes(tmp_path):
     ((from_file,),) = top_patches(network, "conv1_1", [tmp_path / "a.png"], filters=[1])
     ((from_array,),) = top_patches(network, "conv1_1", [image], filters=[np.int64(1)])
     assert from_file.value == from_array.value and np.array_equal(from_file.pixels, from_array.pixels)
+    assert from_file.pixels.dtype == np.float32
+    with pytest.raises(FrozenInstanceError):
+        from_file.value = 0.0
 
 
 @pytest.mark.parametrize("k", [4, -1, 1.5, True])

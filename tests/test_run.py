@@ -1,5 +1,6 @@
 """The run loop, on functions of two numbers: sizes, steps, recording, and Ctrl-C at any moment."""
 
+import dataclasses
 import signal
 import sys
 import threading
@@ -9,6 +10,14 @@ import pytest
 
 from nst_numpy import optimize, run
 from nst_numpy.run import Interrupts, Outcome, Stage, interruptible
+
+
+@pytest.fixture(autouse=True)
+def hear_ctrl_c():
+    """A shell that runs the tests in the background ignores Ctrl-C, and so would they."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def bowl(centre):
@@ -99,6 +108,103 @@ def test_other_errors_pass():
 # Ctrl-C ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "place, steps, length",  # where it comes, how many steps are done, the size of the picture that is kept
+    [
+        ("record 0", 0, 2),
+        ("record 2", 2, 2),
+        ("stage", 3, 2),
+        ("resize", 3, 2),
+        ("first evaluation", 3, 4),
+        ("record 3", 3, 4),
+    ],
+)
+def test_what_ctrl_c_leaves(place, steps, length):
+    seen = []
+
+    def stages():
+        yield Stage(bowl(1.0), (2,), 3)
+        if place == "stage":
+            raise KeyboardInterrupt
+        yield Stage(interrupted if place == "first evaluation" else bowl(2.0), (4,), 3)
+
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    def resized(x, shape):
+        if place == "resize":
+            raise KeyboardInterrupt
+        return resize(x, shape)
+
+    def record(step, x, losses):
+        seen.append((losses["total"], x))
+        if place == f"record {step}" and len(x) == length:
+            raise KeyboardInterrupt
+
+    outcome = run.run(stages(), np.array([10.0, 20.0]), resized, record, "gradient_descent")
+    assert (outcome.steps, outcome.message, outcome.complete) == (steps, "interrupted from the keyboard", False)
+    assert len(outcome.x) == length
+    expected = resize(seen[3][1], (4,)) if length == 4 else seen[min(steps, 3)][1]
+    assert np.array_equal(outcome.x, expected)
+
+
+def test_ctrl_c_keeps_the_best_point_of_a_stage_that_went_up():
+    seen = []
+
+    def record(step, x, losses):
+        seen.append((losses["total"], x))
+        if step == 12:
+            raise KeyboardInterrupt
+
+    outcome = paint([Stage(bowl(0.0), (2,), 30)], method="adam", learning_rate=8.0, record=record)
+    assert np.array_equal(outcome.x, min(seen, key=lambda entry: entry[0])[1])
+    assert seen[-1][0] > 1.2 * min(value for value, _ in seen)
+
+
+@pytest.mark.parametrize("function", [bowl(0.0), lambda x: (1.0, np.ones_like(x), {"total": 1.0})])
+def test_ctrl_c_between_the_optimizer_and_the_loop(function, monkeypatch):
+    """The optimizer has done its steps, and what it returns is lost; of equal values the last counts, as there."""
+    seen, stage_ends = [], []
+
+    def interrupted(*arguments, **keywords):
+        found = optimize.minimize(*arguments, **keywords)
+        stage_ends.append(len(seen))
+        if len(stage_ends) == 2:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(run, "minimize", interrupted)
+    stages = [Stage(function, (2,), 3), Stage(function, (2,), 5)]
+    outcome = paint(
+        stages,
+        method="adam",
+        learning_rate=8.0,
+        record=lambda step, x, losses: seen.append((losses["total"], -step, x)),
+    )
+    _, step, x = min(seen[stage_ends[0] :], key=lambda entry: entry[:2])
+    assert step < 0 and not outcome.complete
+    assert outcome.steps == -step and np.array_equal(outcome.x, x)
+
+
+def test_ctrl_c_before_there_is_anything():
+    def interrupted(x):
+        raise KeyboardInterrupt
+
+    def no_stages():
+        yield interrupted(0)
+
+    with pytest.raises(KeyboardInterrupt):
+        paint([Stage(interrupted, (2,), 3)])
+    with pytest.raises(KeyboardInterrupt):
+        paint(no_stages())
+
+
+def test_outcomes_and_stages_are_data():
+    for thing in (Stage(bowl(0.0), (2,), 3), Outcome(np.zeros(2), 1, "", True)):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            thing.steps = 5
+
+
 def with_ctrl_c_at(moment: int, again: int | None = None):
     """Run two stages with Ctrl-C at the n-th line of the run loop or the optimiser; what came of it, and the values."""
     evaluated, lines = [], 0
@@ -125,6 +231,7 @@ def with_ctrl_c_at(moment: int, again: int | None = None):
     def record(step, x, losses):
         evaluated.append((losses["total"], x.copy()))
 
+    before = sys.gettrace()  # of a debugger, or of what measures coverage
     sys.settrace(trace)
     try:
         with interruptible():
@@ -134,7 +241,7 @@ def with_ctrl_c_at(moment: int, again: int | None = None):
     except KeyboardInterrupt:
         return None, evaluated, lines
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
 
 
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals need the main thread")
@@ -154,21 +261,24 @@ def test_ctrl_c_at_any_moment_keeps_the_best_point(again):
             outcomes["complete" if outcome.complete else "interrupted"] += 1
             assert outcome.complete or outcome.message == "interrupted from the keyboard"
     assert outcomes["interrupted"] > 50 and outcomes["none"] > 5
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_handler_raises_once():
     with interruptible() as interrupts:
+        assert interrupts.ignoring is False and interrupts.received is None
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert interrupts.received == signal.SIGINT
         signal.raise_signal(signal.SIGINT)  # ignored
+        assert interrupts.ignoring is True
         with interruptible() as inner:
             assert inner is interrupts
+            assert signal.getsignal(signal.SIGINT) is interrupts
     with interruptible() as interrupts:
         interrupts.ignore()
         signal.raise_signal(signal.SIGINT)
-        assert interrupts.received is None
+        assert interrupts.received is None and interrupts.ignoring is True
+    assert interrupts.ignoring is True
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 

@@ -19,7 +19,7 @@ GIVEN = {
     "size": (100, 200),
     "steps": (3, 4),
     "content_layers": "conv2_1",
-    "style_layers": {"conv1_1": 2.0},
+    "style_layers": {"conv1_1": np.float32(2.0)},
     "content_weight": 2,
     "style_weight": 3,
     "tv_weight": 4,
@@ -108,6 +108,27 @@ def test_settings_cannot_be_changed_but_replaced():
     assert changed.seed == 3 and changed.style_weight == 5 and changed.convention is settings.convention
 
 
+def test_one_weight_above_0_is_enough():
+    weights = dict.fromkeys(("content_weight", "style_weight", "tv_weight"), 0)
+    for name in weights:
+        assert getattr(Settings(**{**weights, name: 1}), name) == 1
+    assert Settings(steps=0).steps == (0,)
+
+
+def test_a_start_may_be_a_file_without_a_suffix(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="unknown start 'picture'"):
+        Settings(init="picture")
+    (tmp_path / "picture").touch()
+    assert Settings(init="picture").init == "picture" and Settings(init="nowhere.png").init == "nowhere.png"
+
+
+def test_settings_are_compared_as_objects():
+    """They may hold arrays and networks, which have no one truth value."""
+    settings = Settings(init=picture(0), style_layers={"conv1_1": 1.0})
+    assert settings == settings and settings != Settings() and hash(settings) == hash(settings)
+
+
 def test_json():
     settings = Settings(**{**GIVEN, "weights": small_vgg(), "init": picture(0)})
     read = json.loads(settings.to_json())
@@ -145,6 +166,18 @@ def test_the_functions_take_the_settings_and_describe_them():
     [
         ({"size": "big"}, TypeError, "size must be a whole number of at least 1, found 'big'"),
         ({"size": True}, TypeError, "size must be a whole number of at least 1, found True"),
+        ({"steps": -1}, ValueError, "^steps must be a whole number of at least 0, found -1"),
+        ({"style_weight": -1}, ValueError, "^style_weight must be"),
+        ({"tv_weight": -1}, ValueError, "^tv_weight must be"),
+        ({"style_layers": 4}, TypeError, "^style_layers must be names of layers, or names with weights, found 4"),
+        (
+            {"init": "nois"},
+            ValueError,
+            "^unknown start 'nois'; did you mean noise. there are content, .*, or an image$",
+        ),
+        ({"optimizer": "adm"}, ValueError, "^unknown optimizer 'adm'; did you mean adam"),
+        ({"optimizer_options": {"memory": 2.5}}, ValueError, "memory must be a whole number of at least 1"),
+        ({"content_weight": 0, "style_weight": 0, "tv_weight": 0}, ValueError, "nothing to paint"),
         ({"size": (64, 64)}, ValueError, "sizes must go from small to large, found 64, 64"),
         ({"steps": (1, 2)}, ValueError, "1 sizes need as many numbers of steps, or one; found 2"),
         ({"content_layers": 4}, TypeError, "content_layers must be names of layers, or names with weights, found 4"),

@@ -11,9 +11,9 @@ from drawing import like, small_vgg, spread
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from training import PlainTraining
 
 from nst_numpy import gradcheck, load_weights, save_weights
-from nst_numpy.backends.training import PlainTraining
 
 PROGRAM = Path(__file__).parents[1] / "weights/train.py"
 spec = importlib.util.spec_from_file_location("train", PROGRAM)

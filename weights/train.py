@@ -33,11 +33,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
+from training import FastTraining, TrainingBackend
 
 import nst_numpy
 from nst_numpy import layers, weights
 from nst_numpy.backends.threads import Workers
-from nst_numpy.backends.training import FastTraining, TrainingBackend
 from nst_numpy.network import VGG
 from nst_numpy.topology import convolution_names
 from nst_numpy.weights.formats import IMAGENET_MEAN

@@ -136,9 +136,9 @@ def _paint(
     read = [Path(file) for file in (*inputs, keywords.get("init", "")) if file and Path(file).is_file()]
     images.check_output(output, inputs=read)
     if animation:
-        images.check_output(animation, images.ANIMATIONS, inputs=read)
+        images.check_output(animation, images.ANIMATIONS, inputs=[*read, output])
     if losses:
-        images.check_output(losses, images.TABLES_AND_PLOTS, inputs=read)
+        images.check_output(losses, images.TABLES_AND_PLOTS, inputs=[*read, output, animation])
     if runs := given(options, NETWORK):
         convention = conventions.get(keywords.get("convention", "nst_numpy"))
         defaults = {"pooling": convention.pooling, "normalize": convention.normalize}

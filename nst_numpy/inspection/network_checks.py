@@ -10,7 +10,7 @@ from nst_numpy.checking import GradientCheck, gradcheck
 from nst_numpy.network import VGG
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, eq=False)
 class LayerChecks:
     """What `check_layers` found. It is true if all passed, and prints as a table.
 

@@ -347,7 +347,7 @@ def _read_matconvnet(path: Path) -> Contents:
         normalization = (file.get("meta") or file)["normalization"]
         mean = np.asarray(normalization["averageImage"], np.float64).reshape(-1, 3).mean(axis=0)
         layers = {layer["name"]: layer["weights"] for layer in file["layers"] if is_convolution(layer["name"])}
-        convolutions = {name: (np.asarray(W), np.asarray(b).reshape(-1)) for name, (W, b) in layers.items()}
+        convolutions = {name: (np.asarray(W), np.asarray(b)) for name, (W, b) in layers.items()}
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         found = _some(name for name in file if not name.startswith("__"))
         raise ValueError(f"expected MatConvNet's layers and normalization, found {found}") from None

@@ -286,10 +286,12 @@ class Loop:
         self.module, self.numbers, self.jobs = module, numbers, jobs
         self.alive: list[int] = []
         self.left: list[int] = []
+        self.failed = False
+
+    def pytest_runtest_logreport(self, report):
+        self.failed |= report.failed
 
     def pytest_runtestloop(self, session):
-        from _pytest.runner import runtestprotocol
-
         items = {item.nodeid: item for item in session.items}
         gc.collect()
         gc.freeze()
@@ -301,7 +303,8 @@ class Loop:
                 return ELSEWHERE
             session.config._tmp_path_factory._given_basetemp = folder / "tmp"
             for test in tests:
-                if any(report.failed for report in runtestprotocol(items[test], log=False, nextitem=None)):
+                items[test].ihook.pytest_runtest_protocol(item=items[test], nextitem=None)
+                if self.failed:
                     return 1
             return 0
 
