@@ -17,7 +17,7 @@ this file or in `nst_numpy`: convolution and pooling from the library, and here 
 and the cross-entropy. The library works on one image at a time; a *mosaic* of many crops is such an image, and
 normalising a batch is then normalising over the positions of the mosaic.
 
-The same seed gives the same network. A run that is interrupted goes on where it stopped when it is started again.
+The same seed gives the same network. An interrupted run continues where it stopped when it is started again.
 """
 
 import argparse
