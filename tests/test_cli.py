@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -285,6 +286,27 @@ def test_ctrl_c_writes_the_best_picture_and_exits_130(folder):
     assert b"interrupted from the keyboard; this is the best picture so far, after step" in error
     assert b"Traceback" not in error
     assert Image.open("out.png").size == (64, 51)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="completion is tried in bash, which is not installed")
+@pytest.mark.parametrize(
+    "typed, expected",
+    [
+        ("nst-numpy tr", "transfer "),
+        ("nst-numpy transfer --style-b", "--style-blend "),
+        ("nst-numpy transfer --keep-colors l", "luminance "),
+    ],
+)
+def test_completion_in_bash(typed, expected):
+    program = """
+    eval "$(register-python-argcomplete nst-numpy)"
+    COMP_WORDS=($1) COMP_LINE="$1" COMP_POINT=${#1} COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_TYPE=9
+    _python_argcomplete nst-numpy "${COMP_WORDS[-1]}" ""
+    printf %s "${COMPREPLY[@]}"
+    """
+    beside = {**os.environ, "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]}
+    found = subprocess.run(["bash", "-c", program, "bash", typed], env=beside, capture_output=True, text=True)
+    assert found.stdout == expected, found.stderr
 
 
 def test_output_that_nobody_reads_to_the_end():
