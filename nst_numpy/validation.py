@@ -1,4 +1,4 @@
-"""Checks of arguments that all modules share: numbers within limits, and names among those there are."""
+"""Checks of arguments, shared by all modules: numbers within limits, and names from a list of known ones."""
 
 import difflib
 import math
@@ -13,7 +13,7 @@ def check_number(name: str, value: object, *, whole: bool = False, least: float 
     Parameters
     ----------
     name : str
-        Of the argument, for the message.
+        Name of the argument, for the message.
     value : object
         Python's and NumPy's scalars are numbers; bool is not.
     whole : bool
@@ -56,14 +56,14 @@ def check_choice(what: str, value: object, choices: Iterable[str], also: str = "
     value : object
     choices : iterable of str
     also : str
-        What else would be right, for the message.
+        What else is accepted, for the message.
 
     Raises
     ------
     TypeError
         If it is not a string.
     ValueError
-        If it is none of the choices; the message names the nearest if one is near.
+        If it is none of the choices; the message suggests the nearest, if one is similar.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def check_choice(what: str, value: object, choices: Iterable[str], also: str = "
 
 
 def did_you_mean(value: object, choices: Iterable[str]) -> str:
-    """Return a question that names the nearest choice, with a space before it; empty if none is near.
+    """Return a question that suggests the nearest choice, with a space before it; empty if none is similar.
 
     Examples
     --------

@@ -507,6 +507,9 @@ def test_a_gradient_of_another_shape_has_no_numbers():
         (5 / 1000, "1/200"),
         (70 / 71, "70/71"),  # 4970 = 70 · 71
         (71 / 72, "0.986111"),  # 5112
+        (625 / 8, "625/8"),  # 5000
+        (1667 / 3, "555.667"),  # 5001
+        (1 / 1001, "0.000999001"),
         (5000, "5000"),
         (5001, "5001"),
         (1 / 2 + 4e-6, "1/2"),
@@ -530,6 +533,8 @@ def test_a_factor_must_fit_all_elements(off, code):
     assert gradcheck(lambda x: float(np.sum(W3 * x)), wrong, np.zeros(3), h=1.0).diagnosis == code
     loose = gradcheck(lambda x: float(np.sum(W3 * x)), wrong, np.zeros(3), h=1.0, rtol=1e-3)
     assert loose.diagnosis == ("constant-factor",)
+    wrong = 2 * (W3 + 1.05e-4 * np.linalg.norm(W3) * np.array([2.0, 1, 0]) / np.sqrt(5))
+    assert gradcheck(lambda x: float(np.sum(W3 * x)), wrong, np.zeros(3), h=1.0, rtol=1e-5).diagnosis == ()
 
 
 @pytest.mark.parametrize("factor, code", [(-1.00009, "sign"), (-0.99991, "sign"), (-1.00011, "constant-factor")])
@@ -557,6 +562,8 @@ def test_not_finite_is_said_first():
     assert check.message == "the gradient has values that are not finite, the first at (0, 0)"
     check = gradcheck(np.sum, np.array([1.0, np.inf]), np.zeros(2), mode="direction")
     assert not check and check.diagnosis == ("not-finite",)
+    check = gradcheck(np.sum, np.array([1.0, np.inf]), np.zeros(2))
+    assert check.norm_ratio == check.max_relative_error == np.inf
 
 
 def test_a_small_change_from_call_to_call_accumulates():
@@ -567,6 +574,7 @@ def test_a_small_change_from_call_to_call_accumulates():
     calls = count()
     tiny = gradcheck(lambda x: 0.0, lambda x: np.full(3, 1e-20) * next(calls), np.zeros(3))
     assert tiny.diagnosis == ("accumulates",), "however small"
+    assert tiny.message == "a second call returns another gradient: something is kept from call to call"
 
 
 def test_what_float32_allows():

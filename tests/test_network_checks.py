@@ -1,5 +1,7 @@
 """check_layers and check_network pass right networks, and name the first wrong layer of others."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from drawing import like, picture, small_vgg, spread
@@ -73,3 +75,39 @@ def test_the_chain_of_layers_is_written_in_reverse():
         dy = np.random.default_rng(0).standard_normal(3)
         assert found and np.allclose(found.chain.analytic, factor * x * dy)
         assert len(str(found).splitlines()) == 3 and str(found) == repr(found)
+
+
+def test_it_prints_a_line_for_each_layer():
+    right = (lambda x: 2 * x, lambda dy, x: 2 * dy)
+    wrong = (lambda x: 2 * x, lambda dy, x: 3 * dy)
+    x = np.ones(2)
+    found = check_layers({"first": right, "second": right}, x)
+    names = [line.split()[0] for line in str(found).splitlines()]
+    assert names == ["first", "second", "all"] and str(found).splitlines()[0] == f"first      {found.checks['first']}"
+    found = check_layers({"first": right, "second": wrong}, x)
+    assert str(found).splitlines()[-1] == "the first layer that is wrong: second"
+    found = check_layers({"first": right}, x, backward=wrong[1])
+    assert str(found).splitlines()[-1] == "each layer is right alone: look at how they are put together"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.chain = None
+    assert found == found and found != check_layers({"first": right}, x)
+
+
+def test_defaults():
+    network, image = small_vgg(last="conv1_1", backend="plain"), picture(0, 6, 7)
+    default, given = (
+        check_network(network, image, "conv1_1"),
+        check_network(network, image, "conv1_1", samples=30, seed=0),
+    )
+    assert [len(c.indices) + c.kinks for c in default.checks.values()] == [30, 30]
+    assert list(default.chain.indices) == list(given.chain.indices)
+    double = {"double": (lambda x: 2 * x, lambda dy, x: 2 * dy)}
+    assert len(check_layers(double, np.zeros(40)).chain.indices) == 30
+    assert check_layers(double, np.zeros(3, int)).chain.analytic.dtype == np.float64
+
+
+def test_the_step_arrives():
+    """Another step rounds otherwise."""
+    network, image = small_vgg(last="conv1_1", backend="plain"), picture(0, 6, 7)
+    steps = [check_network(network, image, "conv1_1", h=h).checks["input"].numeric.tolist() for h in (1e-5, 1e-3)]
+    assert steps[0] != steps[1]

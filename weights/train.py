@@ -1,4 +1,4 @@
-"""Train a convolutional network with gradients derived by hand: the network that this library brings along.
+"""Train a convolutional network with gradients derived by hand: the network that ships with this library.
 
     python weights/train.py IMAGES TEACHER -o weights/vgg19-mini.h5
 
@@ -17,7 +17,7 @@ this file or in `nst_numpy`: convolution and pooling from the library, and here 
 and the cross-entropy. The library works on one image at a time; a *mosaic* of many crops is such an image, and
 normalising a batch is then normalising over the positions of the mosaic.
 
-The same seed gives the same network. A run that is interrupted goes on where it stopped when it is started again.
+The same seed gives the same network. An interrupted run continues where it stopped when it is started again.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""exercise: the commands for gradients to derive yourself."""
+"""exercise: the commands for deriving gradients yourself."""
 
 import argparse
 import csv
@@ -15,8 +15,8 @@ from nst_numpy.validation import check_number
 
 
 def add(commands: Any) -> None:
-    """Add the commands to a parser's."""
-    tasks = commands.add_parser("exercise", help="gradients to derive yourself, and what is wrong with them")
+    """Add the commands to those of a parser."""
+    tasks = commands.add_parser("exercise", help="gradients to derive yourself, with a checker that diagnoses mistakes")
     tasks = tasks.add_subparsers(title="commands", required=True, metavar="COMMAND")
     listing = tasks.add_parser("list", help="the functions to write")
     listing.set_defaults(run=_list)

@@ -10,7 +10,7 @@ from nst_numpy.objective import Objective
 
 
 def add(commands: Any) -> None:
-    """Add the commands to a parser's."""
+    """Add the commands to those of a parser."""
     systems = commands.add_parser("conventions", help="how published systems define and weight the same losses")
     systems = systems.add_subparsers(title="commands", required=True, metavar="COMMAND")
     listing = systems.add_parser("list", help="their terms and weights")

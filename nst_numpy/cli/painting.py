@@ -23,7 +23,7 @@ WAY = 5  # steps between the pictures of an animation, by default
 
 
 def add(commands: Any) -> None:
-    """Add the commands to a parser's."""
+    """Add the commands to those of a parser."""
     command = _painting(
         commands,
         "transfer",

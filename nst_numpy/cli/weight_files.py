@@ -9,7 +9,7 @@ from nst_numpy.weights import registry
 
 
 def add(commands: Any) -> None:
-    """Add the commands to a parser's."""
+    """Add the commands to those of a parser."""
     files = commands.add_parser("weights", help="weight files: the official ones, and your own")
     files = files.add_subparsers(title="commands", required=True, metavar="COMMAND")
     listing = files.add_parser("list", help="the official files: address, size, hash, layout, licence")
