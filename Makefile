@@ -16,7 +16,7 @@ test: .venv/installed-test
 
 notebooks: $(patsubst notebooks/%.py,out/notebooks/%.ipynb,$(wildcard notebooks/*.py))
 
-out/notebooks/%.ipynb: notebooks/%.py $(wildcard nst_numpy/*.py) .venv/installed-notebooks
+out/notebooks/%.ipynb: notebooks/%.py $(shell find nst_numpy -name '*.py') .venv/installed-notebooks
 	mkdir -p out/notebooks
 	$(BIN)/jupytext --quiet --to ipynb --execute --output $@ $<
 

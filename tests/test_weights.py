@@ -413,7 +413,9 @@ def test_converting_overwrites_no_input(tmp_path):
     save_weights(source, small_vgg(last="conv1_1"), **PAPER)
     image.write_bytes(before)
     for output, over in ((source, []), (image, [image])):
-        with pytest.raises(ValueError, match=rf"^cannot write {output}: it is the same file as the input {output}; choose another"):
+        with pytest.raises(
+            ValueError, match=rf"^cannot write {output}: it is the same file as the input {output}; choose another"
+        ):
             weights.convert(source, output, over=over)
     assert image.read_bytes() == before and load_weights(source, normalize=False).name == "small"
 
