@@ -155,20 +155,20 @@ class Interrupts:
 def interruptible(*others: int) -> Iterator[Interrupts]:
     """Handle Ctrl-C, and other signals, by `Interrupts` within the block; nested blocks share the outermost's handler.
 
-    It does nothing outside the main thread, where Python handles no signals, or if the program has its own handler.
+    Signals that are ignored, as `nohup` and shells make it for programs in the background, and signals for which the
+    program has its own handler, are left alone. Outside the main thread, where Python handles no signals, all are.
     """
+    handlers = {int(number): signal.getsignal(number) for number in signal.valid_signals()}
+    if active := [handler for handler in handlers.values() if isinstance(handler, Interrupts)]:
+        yield active[0]
+        return
     interrupts = Interrupts()
-    current = signal.getsignal(signal.SIGINT)
-    if isinstance(current, Interrupts):
-        yield current
-        return
-    if threading.current_thread() is not threading.main_thread() or current is not signal.default_int_handler:
-        yield interrupts
-        return
     before = {}
     try:
-        for number in (signal.SIGINT, *others):
-            before[number] = signal.signal(number, interrupts)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, *others):
+                if handlers[number] in (signal.default_int_handler, signal.SIG_DFL):
+                    before[number] = signal.signal(number, interrupts)
         yield interrupts
     finally:
         interrupts.ignore()

@@ -278,7 +278,6 @@ def test_the_handler_raises_once():
         interrupts.ignore()
         signal.raise_signal(signal.SIGINT)
         assert interrupts.received is None and interrupts.ignoring is True
-    assert interrupts.ignoring is True
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
@@ -299,6 +298,26 @@ def test_other_signals_and_other_handlers():
         assert calls == [1]  # the program's own handler stays
     finally:
         signal.signal(signal.SIGINT, own)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_what_is_ignored_stays_ignored_and_the_rest_is_heard():
+    """As after `nohup`, and for a program in the background of a shell: SIGTERM still ends it in an orderly way."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        with interruptible(signal.SIGTERM, signal.SIGHUP) as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGHUP)
+            with interruptible() as inner:
+                assert inner is interrupts and interrupts.received is None
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+            assert interrupts.received == signal.SIGTERM
+        assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_outside_the_main_thread_nothing_is_changed():

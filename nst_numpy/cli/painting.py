@@ -1,7 +1,6 @@
 """transfer, texture, reconstruct and demo: the commands that paint."""
 
 import argparse
-import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import numpy as np
 from nst_numpy import conventions, images, samples, weights
 from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given, names
 from nst_numpy.result import TransferResult
-from nst_numpy.run import Interrupts
+from nst_numpy.run import interruptible
 from nst_numpy.settings import Settings
 from nst_numpy.stylize import reconstruct, texture, transfer
 
@@ -170,9 +169,8 @@ def _paint(
     print(f"wrote {', '.join(map(str, files))}{on_the_way}")
     if not result.complete:
         print(f"nst-numpy: {result.message}", file=sys.stderr)
-        handler = signal.getsignal(signal.SIGINT)
-        received = handler.received if isinstance(handler, Interrupts) else None
-        return 128 + received if received else 1
+        with interruptible() as interrupts:
+            return 128 + interrupts.received if interrupts.received else 1
     return 0
 
 
