@@ -7,12 +7,14 @@ import pytest
 from drawing import MEAN, like, picture, small_vgg
 
 from nst_numpy import VGG, gradcheck, layers
-from nst_numpy.topology import layer_names
+from nst_numpy.backends import plain
+from nst_numpy.topology import FILTERS, FIRST, layer_names
 
 
 def test_topologies_are_those_of_the_table():
     vgg16, vgg19 = layer_names("vgg16"), layer_names("vgg19")
     assert sum(name.startswith("conv") for name in vgg16) == 13 and sum(name.startswith("conv") for name in vgg19) == 16
+    assert FILTERS == (64, 128, 256, 512, 512) and FIRST == vgg16[0] == "conv1_1"
     assert vgg19[:6] == ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2"]
     assert vgg16[-4:] == ["conv5_1", "conv5_2", "conv5_3", "pool5"] and vgg19[-2:] == ["conv5_4", "pool5"]
 
@@ -53,6 +55,8 @@ def test_relu_is_another_name_for_conv():
 def test_unknown_layer_is_refused_with_the_nearest_and_the_list():
     with pytest.raises(ValueError, match=r"unknown layer 'conv4_5'; did you mean conv4_\d\?.*conv1_1, .*pool5"):
         small_vgg().features(picture(0), "conv4_5")
+    with pytest.raises(ValueError, match="unknown layer 5; this network has conv1_1"):
+        small_vgg().canonical(5)
     with pytest.raises(ValueError, match="unknown layer 'conv3_1'"):
         small_vgg(last="conv2_2").features(picture(0), ["conv3_1"])
 
@@ -91,8 +95,9 @@ def injected(network, names, image):
 def test_gradient_of_one_layer_with_respect_to_the_pixels(name, pooling):
     network, image = small_vgg(pooling=pooling), picture(3, 33, 34)
     loss, gradient = loss_and_gradient(network, injected(network, [name], image))
+    # Rounding alone gives up to 2e-7 in the deepest layers (20 seeds); kinks forbid a larger step.
     check = gradcheck(loss, gradient, image, mode="sample", samples=60, h=1e-6)
-    assert check.norm_ratio <= 1e-7, check
+    assert check.norm_ratio <= 1e-6, check
 
 
 def test_gradient_of_several_layers_in_one_sweep():
@@ -167,3 +172,164 @@ def test_a_gap_is_named_also_in_block_4_of_vgg16():
 def test_pooling_must_be_known():
     with pytest.raises(ValueError, match="unknown pooling 'median'; there are average, max"):
         dataclasses.replace(small_vgg(), pooling="median")
+
+
+@pytest.mark.parametrize(
+    "changes, error, message",
+    [
+        ({"backend": "gpu"}, ValueError, "^unknown backend 'gpu'; there are fast, plain"),
+        ({"backend": "plai"}, ValueError, "did you mean plain"),
+        ({"threads": 0}, ValueError, "^threads must be a whole number of at least 1, found 0"),
+        ({"threads": 1.5}, ValueError, "^threads must be a whole number of at least 1, found 1.5"),
+        ({"threads": "2"}, TypeError, "^threads must be a whole number of at least 1, found '2'"),
+    ],
+)
+def test_what_a_network_cannot_run_on(changes, error, message):
+    with pytest.raises(error, match=message):
+        dataclasses.replace(small_vgg(), **changes)
+    assert dataclasses.replace(small_vgg(), threads=1).threads == 1
+
+
+def test_what_is_wrong_with_a_kernel_is_said():
+    torch_order = changed("conv1_2", kernel=np.zeros((4, 4, 3, 3)))
+    with pytest.raises(ValueError, match=r"found \(4, 4, 3, 3\) \(axes in the order of PyTorch\?\)$"):
+        VGG(torch_order, MEAN)
+    with pytest.raises(ValueError, match=r"conv1_2/kernel: expected shape \(3, 3, 4, 4\), found \(3, 4, 3, 4\)$"):
+        VGG(changed("conv1_2", kernel=np.zeros((3, 4, 3, 4))), MEAN)
+    with pytest.raises(ValueError, match=r"conv1_2/kernel: expected shape \(3, 3, 4, 0\), found \(\)$"):
+        VGG(changed("conv1_2", kernel=np.array(1.0)), MEAN)
+    with pytest.raises(ValueError, match=r"conv1_2/kernel: expected shape \(3, 3, 4, 0\), found \(3, 3, 4, 0\)"):
+        VGG(changed("conv1_2", kernel=np.zeros((3, 3, 4, 0)), bias=np.zeros(0)), MEAN)
+    one = {"conv1_1": (np.ones((3, 3, 3, 1)), np.ones(1))}
+    assert VGG(one, MEAN).filters("conv1_1") == 1
+
+
+def test_gradients_for_layers_that_were_not_asked_for_are_refused():
+    network, image = small_vgg(last="conv2_2"), picture(0)
+    features, tape = network.forward(image, ["conv1_1", "conv2_1"])
+    for gradients, found in (({}, "none"), ({"conv1_2": features["conv1_1"]}, "conv1_2")):
+        with pytest.raises(ValueError, match=f"expected gradients for some of conv1_1, pool1, conv2_1, found {found}$"):
+            network.backward(gradients, tape)
+    with pytest.raises(ValueError, match=r"found conv1_1, conv1_2$"):
+        network.backward(dict.fromkeys(["conv1_1", "conv1_2"], features["conv1_1"]), tape)
+
+
+@pytest.mark.parametrize(
+    "image, error, found",
+    [
+        (np.zeros((8, 8, 3), int), ValueError, r"found int64 \(8, 8, 3\)"),
+        (np.zeros((8, 8)), ValueError, r"found float64 \(8, 8\)"),
+        (np.zeros((8, 8, 4)), ValueError, r"found float64 \(8, 8, 4\)"),
+        (np.zeros((1, 8, 8, 3)), ValueError, r"found float64 \(1, 8, 8, 3\)"),
+        ([[0.0]], TypeError, "found list;"),
+    ],
+)
+def test_what_is_no_image_is_refused(image, error, found):
+    with pytest.raises(error, match=found):
+        small_vgg().forward(image, ["conv1_1"])
+
+
+# Layers one by one, and what the network runs on ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("backend", ["fast", "plain"])
+def test_layers_one_by_one_are_the_sweep(backend, pooling):
+    network, image = small_vgg(last="conv2_2", pooling=pooling, backend=backend), picture(3, 9, 12)
+    features, tape = network.forward(image, network.layers)
+    a, inputs = image, {}
+    for name in ("input", *network.layers):
+        inputs[name] = a
+        a = network.layer(name)[0](a)
+        if name == "input":
+            assert np.allclose(a, (255 * image - MEAN) / 60, rtol=1e-14)
+        else:
+            assert np.allclose(a, features[name], rtol=1e-12, atol=1e-13), name
+    dy = da = like(0, a.shape)
+    for name in reversed(("input", *network.layers)):
+        x = inputs[name] * 1.0
+        da = network.layer(name)[1](da, x)
+        assert np.array_equal(x, inputs[name]) and da.shape == x.shape
+    assert np.allclose(da, network.backward({network.layers[-1]: dy}, tape), rtol=1e-10, atol=1e-13)
+    assert np.array_equal(
+        network.layer("relu1_1")[0](inputs["conv1_1"]), network.layer("conv1_1")[0](inputs["conv1_1"])
+    )
+    with pytest.raises(ValueError, match="unknown layer 'conv9_1'"):
+        network.layer("conv9_1")
+
+
+def test_injecting_by_a_function():
+    """It gets what came from above, or None in the deepest layer."""
+    network, image = small_vgg(last="conv2_2"), picture(4)
+    dy = injected(network, ["conv1_1", "conv2_1"], image)
+    seen = {}
+
+    def adding(layer):
+        def inject(da):
+            seen[layer] = da
+            return dy[layer] + (0 if da is None else da)
+
+        return inject
+
+    _, tape = network.forward(image, dy)
+    mixed = [{l: adding(l) for l in dy}, {"conv1_1": adding("conv1_1"), "conv2_1": dy["conv2_1"]}]
+    for gradients in mixed:
+        assert np.allclose(network.backward(gradients, tape), network.backward(dy, tape), rtol=1e-13)
+    assert seen["conv2_1"] is None and seen["conv1_1"].shape == dy["conv1_1"].shape
+
+
+def test_filters_of_pooling_layers_are_those_below():
+    network = small_vgg(last="conv3_2")
+    assert [network.filters(l) for l in ("conv1_2", "pool1", "conv2_1", "pool2", "conv3_2")] == [4, 4, 5, 5, 6]
+
+
+@pytest.mark.parametrize("layers", [[], ["pool1"]])
+def test_a_sweep_stops_at_what_is_wanted(layers):
+    features, tape = small_vgg().forward(picture(0), layers)
+    assert [step[:2] for step in tape] == ([("conv1_1", ""), ("conv1_2", "pool1")] if layers else [])
+    assert list(features) == layers
+
+
+def test_backend_and_threads_arrive_at_the_engine(monkeypatch):
+    seen = []
+    monkeypatch.setattr("nst_numpy.backends.create", lambda *arguments: seen.append(arguments) or plain)
+    network = small_vgg(last="conv1_2", dtype=np.float32, backend="fast", threads=3)
+    assert network.engine is plain and network.engine is plain  # made once
+    assert seen == [("fast", 3, np.dtype(np.float32))]
+
+
+def test_a_backend_of_ones_own_is_used_for_everything():
+    calls = []
+
+    class Noting:
+        def __getattr__(self, name):
+            calls.append(name)
+            return getattr(plain, name)
+
+    network, image = small_vgg(last="conv2_2", backend=Noting(), pooling="max"), picture(0, 9, 12)
+    features, tape = network.forward(image, ["conv1_1", "pool1", "pool2"])
+    gradient = network.backward({"pool2": features["pool2"]}, tape)
+    expected = dataclasses.replace(network, backend="plain")
+    features, tape = expected.forward(image, ["conv1_1", "pool1", "pool2"])
+    assert np.array_equal(gradient, expected.backward({"pool2": features["pool2"]}, tape))
+    wanted = {"prepare", "session", "conv_relu_forward", "conv_relu_pool_forward", "conv_relu_backward"}
+    assert wanted | {"conv_relu_pool_backward"} <= set(calls)
+    assert repr(network) == "VGG('small', conv1_1 … conv2_2, max pooling, float64, Noting backend)"
+
+
+def test_networks_as_objects():
+    network = small_vgg(last="conv2_1")
+    assert repr(network) == "VGG('small', conv1_1 … conv2_1, average pooling, float64, fast backend)"
+    assert network == network and network != small_vgg(last="conv2_1") and hash(network) == hash(network)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        network.pooling = "max"
+    plain_one = VGG(network.convolutions, MEAN)
+    assert (plain_one.scale, plain_one.pooling, plain_one.name) == (1.0, "average", "")
+    assert (plain_one.backend, plain_one.threads) == ("fast", None)
+
+
+def test_an_image_of_integers_is_read_in_the_type_of_the_network():
+    image = (255 * picture(0, 9, 12)).astype(np.uint8)
+    network = small_vgg(last="conv1_1", dtype=np.float32)
+    expected, _ = network.forward((image / 255).astype(np.float32), ["conv1_1"])
+    assert np.array_equal(network.features(image, "conv1_1")["conv1_1"], expected["conv1_1"])

@@ -331,3 +331,15 @@ def test_terms_and_objectives_as_objects():
     assert all(dataclasses.replace(term) != term for term in f.terms)  # they hold arrays: compared as objects
     assert "array" not in repr(f.terms[:2]) and "backend" not in repr(f.terms[1])
     assert repr(f).endswith("fast backend): content conv2_1, style conv1_1, tv)")
+
+
+def test_keras_divides_by_the_pixels():
+    """Its style term is Σ (G − A)² / 36 S², S the pixels of the picture."""
+    network, x, style = small_vgg(last="conv2_1"), picture(3, 12, 15), picture(2, 12, 15)
+    f = Objective.from_images(
+        network, x, style, convention="keras", style_layers=["conv1_1"], style_weight=2.0, content_layers=[]
+    )
+    F, A = (network.features(image, "conv1_1")["conv1_1"].reshape(-1, 4) for image in (x, style))
+    assert np.isclose(f(x)[2]["style"], 2.0 * np.sum((F.T @ F - A.T @ A) ** 2) / (36 * (12 * 15) ** 2), rtol=1e-12)
+    with pytest.raises(TypeError, match=r"^style_layers must be names of layers, found 5"):
+        Objective.from_images(network, x, style, style_layers=5)
