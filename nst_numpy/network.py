@@ -25,7 +25,7 @@ Step = tuple[str, str, Any]
 Inject = Callable[[np.ndarray | None], np.ndarray]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class VGG:
     """A VGG network, or the first layers of one, with any number of filters.
 

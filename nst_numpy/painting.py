@@ -86,8 +86,9 @@ class Motif:
     def __init__(self, content: Any, style: Any, settings: Settings):
         self.settings = settings
         self.original = self.content = _load("content", content, settings.largest)
-        styles = style if isinstance(style, list | tuple) else [style]
-        self.styles = [self._style(source) for source in styles]
+        self.styles = []
+        for source in style if isinstance(style, list | tuple) else [style]:
+            self.styles.append(self._style(source))
         if settings.keep_colors == "statistics":
             self.styles = [colors.match_colors(image, self.content) for image in self.styles]
         elif settings.keep_colors == "luminance":

@@ -283,11 +283,17 @@ def test_filters_of_pooling_layers_are_those_below():
     assert [network.filters(l) for l in ("conv1_2", "pool1", "conv2_1", "pool2", "conv3_2")] == [4, 4, 5, 5, 6]
 
 
-@pytest.mark.parametrize("layers", [[], ["pool1"]])
-def test_a_sweep_stops_at_what_is_wanted(layers):
+@pytest.mark.parametrize(
+    "layers, steps",
+    [
+        ([], []),
+        (["pool1"], [("conv1_1", ""), ("conv1_2", "pool1")]),
+        (["conv1_2"], [("conv1_1", ""), ("conv1_2", "")]),
+    ],
+)
+def test_a_sweep_stops_at_what_is_wanted(layers, steps):
     features, tape = small_vgg().forward(picture(0), layers)
-    assert [step[:2] for step in tape] == ([("conv1_1", ""), ("conv1_2", "pool1")] if layers else [])
-    assert list(features) == layers
+    assert [step[:2] for step in tape] == steps and list(features) == layers
 
 
 def test_backend_and_threads_arrive_at_the_engine(monkeypatch):
@@ -328,8 +334,9 @@ def test_networks_as_objects():
     assert (plain_one.backend, plain_one.threads) == ("fast", None)
 
 
-def test_an_image_of_integers_is_read_in_the_type_of_the_network():
-    image = (255 * picture(0, 9, 12)).astype(np.uint8)
-    network = small_vgg(last="conv1_1", dtype=np.float32)
-    expected, _ = network.forward((image / 255).astype(np.float32), ["conv1_1"])
+def test_an_image_is_read_in_the_type_of_the_network():
+    image, network = picture(0, 40, 50), small_vgg(last="conv1_1", dtype=np.float32)
+    expected, _ = network.forward(image.astype(np.float32), ["conv1_1"])
     assert np.array_equal(network.features(image, "conv1_1")["conv1_1"], expected["conv1_1"])
+    integers = (255 * image).astype(np.uint8)
+    assert np.allclose(network.features(integers, "conv1_1")["conv1_1"], expected["conv1_1"], atol=0.1)

@@ -1,0 +1,195 @@
+"""From images and settings to a picture: what is loaded and passed on, where it starts, what is recorded."""
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+from drawing import picture, small_vgg
+
+from nst_numpy import Objective, Settings, colors, images, paint, painting, transfer
+from nst_numpy.painting import Motif, Recorder
+
+CONTENT, STYLE, OTHER = picture(1, 48, 36), picture(2, 40, 50), picture(3, 44, 44)
+SMALL = small_vgg(dtype=np.float32)
+
+
+def motif(content=CONTENT, style=STYLE, **settings):
+    return Motif(content, style, Settings(**{"weights": SMALL, "size": 40, **settings}))
+
+
+def test_every_setting_arrives_at_the_objective(monkeypatch):
+    seen = []
+
+    def from_images(network, content, style, **keywords):
+        seen.append((network, content, style, keywords))
+        return real(network, content, style, **keywords)
+
+    real = Objective.from_images
+    monkeypatch.setattr(painting.Objective, "from_images", from_images)
+    given = {
+        "content_layers": ("conv2_1",),
+        "style_layers": {"conv1_1": 2.0, "conv1_2": 1.0},
+        "content_weight": 3.0,
+        "style_weight": 5.0,
+        "tv_weight": 7.0,
+        "style_blend": (1, 3),
+    }
+    paint(
+        CONTENT,
+        [STYLE, OTHER],
+        Settings(**given, weights=SMALL, size=(20, 40), steps=1, style_scale=0.5),
+        progress=False,
+    )
+    for (network, content, styles, keywords), size in zip(seen, (20, 40), strict=True):
+        assert network is SMALL and keywords.pop("convention").name == "nst_numpy" and keywords == given
+        assert np.array_equal(content, images.load(images.load(CONTENT, 40), size))
+        half = [images.load(images.load(source, 20), size // 2) for source in (STYLE, OTHER)]
+        assert all(np.array_equal(*pair) for pair in zip(styles, half, strict=True))
+
+
+def test_a_style_image_has_at_least_a_pixel():
+    tiny = motif(style=picture(0, 1, 30), size=8, style_scale=0.05)
+    assert tiny.styles[0].shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("side, scale, warned", [(20, 1.0, False), (19, 1.0, True), (19, 0.9, False), (13, 0.7, True)])
+def test_a_small_style_image_is_said_to_be_enlarged(side, scale, warned):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        transfer(CONTENT, picture(0, 12, side), weights=SMALL, size=40, style_scale=scale, steps=0, progress=False)
+    assert len(said) == warned
+    if warned:
+        assert str(said[0].message) == (
+            f"the style image of {side}×12 pixels is enlarged {round(40 * scale) / side:.1f} times: its strokes "
+            "will be blurred; a larger image, or a smaller style_scale, gives sharper ones"
+        )
+        assert said[0].category is RuntimeWarning and said[0].filename == __file__
+
+
+def test_an_interrupted_run_is_reported_where_it_was_called():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        transfer(CONTENT, STYLE, weights=SMALL, size=40, steps=2, callback=interrupt, progress=False)
+    assert [(w.category, w.filename) for w in said] == [(RuntimeWarning, __file__)]
+    assert "interrupted from the keyboard; this is the best picture so far, after step 0 of 2" in str(said[0].message)
+
+
+# Colours --------------------------------------------------------------------------------------------------------------
+
+
+def test_luminance_is_that_of_the_photograph_everywhere():
+    content, style = images.load(CONTENT, 40), images.load(STYLE, 40)
+    found = motif(keep_colors="luminance")
+    assert np.array_equal(found.content, colors.luminance(content)) and np.array_equal(found.original, content)
+    assert np.array_equal(found.styles[0], colors.luminance(style, like=content))
+    for init in ("content", "style", "noise", OTHER):
+        start = motif(keep_colors="luminance", init=init).start((40, 30, 3))
+        assert np.ptp(start, axis=2).max() < 1e-6 and start.std() > 0.1
+    x = picture(5, 20, 15, np.float32) * 2 - 0.5  # at a coarser size, and not clipped
+    assert np.array_equal(found.finished(x), colors.with_luminance(images.load(content, shape=(20, 15)), x))
+
+
+def test_colours_stay_as_they_are_by_default():
+    found = motif()
+    x = picture(5, 20, 15)
+    assert found.finished(x) is x and np.array_equal(found.content, images.load(CONTENT, 40))
+    assert np.array_equal(found.styles[0], images.load(STYLE, 40))
+
+
+def test_a_picture_of_the_right_size_is_not_clipped():
+    x = picture(5, 20, 15) * 2
+    assert painting._resized(x, x.shape) is x
+    assert np.array_equal(painting._resized(x, (10, 8, 3)), images.load(x.clip(0, 1), shape=(10, 8)))
+
+
+# The start ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("init", ["content", "noise", "gray", "style", OTHER])
+@pytest.mark.parametrize("convention", ["nst_numpy", "neural-style"])
+def test_starts_are_float32_and_of_the_shape_asked_for(init, convention):
+    start = motif(init=init, init_noise=0.25, convention=convention).start((20, 15, 3))
+    assert start.shape == (20, 15, 3) and start.dtype == np.float32
+
+
+def test_noise_is_drawn_from_the_seed():
+    shape = (20, 15, 3)
+    uniform = np.random.default_rng(9).random(shape, dtype=np.float32)
+    assert np.array_equal(motif(init="noise", seed=9).start(shape), uniform)
+    deviation = 1e-3 / 256  # neural-style's, around the mean colour of the network
+    normal = SMALL.mean / 255 + deviation * np.random.default_rng(9).standard_normal(shape)
+    start = motif(init="noise", seed=9, convention="neural-style").start(shape)
+    assert np.array_equal(start, normal.astype(np.float32))
+    mixed = motif(init=OTHER, init_noise=0.25, seed=9).start(shape)
+    assert np.allclose(mixed, 0.75 * images.load(OTHER, shape=(20, 15)) + 0.25 * uniform, atol=1e-7)
+
+
+# Recording ------------------------------------------------------------------------------------------------------------
+
+
+class Bar:
+    """In place of the progress bar: what it was made with, and how far it came."""
+
+    def __init__(self, **keywords):
+        self.made, self.n, self.said, self.closed = keywords, 0.0, [], False
+
+    def update(self, by):
+        self.n += by
+
+    def set_postfix(self, said, refresh):
+        assert not refresh  # the bar decides when to draw
+        self.said.append((said, self.n))
+
+    def close(self):
+        self.closed = True
+
+
+def test_the_bar_counts_work_and_not_steps(monkeypatch):
+    """A step at half the size is a quarter of the work."""
+    monkeypatch.setattr(painting, "tqdm", Bar)
+    losses = {"total": 6.0, "content": 1.0, "style": 2.0, "tv": 3.0, "conv1_1": 2.0}
+    with Recorder(motif(), [100, 200], (2, 3), 0, None, True) as record:
+        bar = record._bar
+        for step, side in ((0, 100), (1, 100), (2, 100), (2, 200), (3, 200), (4, 200), (5, 200)):
+            record(step, np.zeros((side, 80, 3)), losses)
+            assert bar.n == [0, 0.25, 0.5, 1.5, 2.5, 3.5][step]
+    assert bar.closed and bar.made["total"] == 3.5 and bar.made["disable"] is False
+    assert bar.made["bar_format"] == "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+    assert bar.said[-1][0] == {"step": "5/5", "size": 200, "total": "6", "content": "1", "style": "2", "tv": "3"}
+    assert record.history == [{**losses, "size": side} for side in (100, 100, 100, 200, 200, 200, 200)]
+    assert Recorder(motif(), [100], (2,), 0, None, False)._bar.made["disable"] is True
+
+
+def test_frames_and_the_callback():
+    seen = []
+    with Recorder(motif(), [20, 40], (4, 3), 2, lambda *arguments: seen.append(arguments), False) as record:
+        for step, side in ((0, 20), (1, 20), (2, 20), (3, 20), (4, 20), (4, 40), (5, 40), (6, 40), (7, 40)):
+            record(
+                step,
+                np.full((side, 15, 3), step / 10 + side / 1000),
+                dict.fromkeys(("total", "content", "style", "tv"), 1.0),
+            )
+    assert [(len(frame), frame[0, 0, 0]) for frame in record.frames] == [
+        (20, round(255 * 0.02)),
+        (20, round(255 * 0.22)),
+        (20, round(255 * 0.42)),
+        (40, round(255 * 0.64)),
+    ]
+    assert [(step, len(image), losses["size"]) for step, image, losses in seen] == [
+        *((step, 20, 20) for step in range(5)),
+        *((step, 40, 40) for step in (4, 5, 6, 7)),
+    ]
+
+
+def test_defaults():
+    parameters = inspect.signature(paint).parameters
+    assert {name: parameters[name].default for name in ("every", "callback", "progress")} == {
+        "every": 0,
+        "callback": None,
+        "progress": True,
+    }
+    assert inspect.signature(transfer).parameters["progress"].default is True
