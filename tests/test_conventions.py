@@ -1,5 +1,6 @@
 """Conventions: factors against the formulas as printed, losses against PyTorch transcriptions, exact conversions."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import pytest
 from drawing import picture, small_vgg
 
 from nst_numpy import Objective, conventions, gradcheck, losses
-from nst_numpy.conventions import CONTENT_TERMS, CONVENTIONS, STYLE_TERMS, convert
+from nst_numpy.conventions import (
+    CONTENT_TERMS,
+    CONVENTIONS,
+    STYLE_TERMS,
+    VARIATIONS,
+    Convention,
+    TotalVariation,
+    convert,
+)
 
 try:
     import torch
@@ -254,3 +263,165 @@ def test_the_page_on_conventions_says_what_the_data_say():
             str(c.steps),
         } <= set(cells), (name, cells)
         assert c.optimizer in " ".join(cells) and c.pooling in cells, (name, cells)
+
+
+# Conventions as data --------------------------------------------------------------------------------------------------
+
+
+def test_a_convention_as_text():
+    mine = Convention(
+        "mine",
+        "a test",
+        "sum",
+        "paper",
+        style_layers={"conv1_1": 0.5, "conv2_1": 2.0},
+        variation=lambda H, W: {"squares": float(H - 510 + 10 * (W - 510)), "absolute_down": 0.25},
+        pixel_scale=(1.0, 2.0, 4.0),
+        optimizer_options={"learning_rate": 1 / 3},
+        remarks="none",
+    )
+    assert str(mine).splitlines() == [
+        "name: mine",
+        "source: a test",
+        "content term: Σ (F − P)²",
+        "style term: Σ (G − A)² / 4N²M²",
+        "content layers: conv4_2",
+        "style layers: conv1_1: 0.5, conv2_1: 2",
+        "content layer weights: 1",
+        "style layer weights: 1",
+        "content weight: 1",
+        "style weight: 1",
+        "tv weight: 0",
+        "variation: ½ Σ d²: 22, Σ |d↓|: 0.25 (for 512 × 512 pixels, times pixel scale)",
+        "pixel scale: 1, 2, 4",
+        "pooling: max",
+        "normalize: False",
+        "init: content",
+        "noise: uniform in 0–1",
+        "optimizer: lbfgs",
+        "optimizer options: learning_rate: 0.3333",
+        "steps: 1000",
+        "pyramid: 1",
+        "remarks: none",
+    ]
+    plain = str(dataclasses.replace(mine, variation=lambda H, W: {}, noise=0.5, remarks="", optimizer_options={}))
+    assert "noise: 0.5" in plain and not any(word in plain for word in ("variation", "remarks", "options", "own"))
+    assert "lambda" not in repr(mine) and "variation" not in repr(mine)
+
+
+def test_the_rest_of_a_convention_is_usual():
+    mine = Convention("mine", "a test", "sum", "paper")
+    assert (mine.normalize, mine.noise, mine.pyramid, mine.remarks) == (False, None, 1, "")
+    assert mine.variation(7, 9) == {} and mine.total_variation(0.0, 7, 9).coefficients == {}
+    some = dataclasses.replace(mine, variation=lambda H, W: {"squares": 2.0})
+    assert some.total_variation(0.0, 7, 9).coefficients == {} and some.total_variation(3.0, 7, 9).coefficients == {
+        "squares": 6.0
+    }
+    for thing in (
+        mine,
+        some.total_variation(1.0, 2, 3),
+        CONTENT_TERMS["sum"],
+        STYLE_TERMS["paper"],
+        VARIATIONS["squares"],
+    ):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            thing.name = "other"
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"content_term": "men"}, "^unknown content term 'men'; did you mean mean. there are half_sum, sum"),
+        ({"style_term": "papr"}, "^unknown style term 'papr'; did you mean paper"),
+        ({"content_layer_weights": "n"}, "^unknown rule for layer weights 'n'"),
+        ({"style_layer_weights": "n"}, "^unknown rule for layer weights 'n'"),
+    ],
+)
+def test_terms_that_are_unknown(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(CONVENTIONS["paper"], **changes)
+
+
+PRINTED_VARIATIONS = {
+    "½ Σ d²": lambda down, right: 0.5 * (np.sum(down**2) + np.sum(right**2)),
+    "Σ |d↓|": lambda down, right: np.sum(np.abs(down)),
+    "Σ |d→|": lambda down, right: np.sum(np.abs(right)),
+    "Σ (d↓² + d→²)": lambda down, right: np.sum(down[:, :-1] ** 2 + right[:-1] ** 2),
+    "Σ (d↓² + d→²)^1.25": lambda down, right: np.sum((down[:, :-1] ** 2 + right[:-1] ** 2) ** 1.25),
+}
+
+
+def test_variations_are_as_printed():
+    x = picture(0, 6, 8)
+    assert PRINTED_VARIATIONS.keys() == {variation.formula for variation in VARIATIONS.values()}
+    for name, variation in VARIATIONS.items():
+        expected = PRINTED_VARIATIONS[variation.formula](np.diff(x, axis=0), np.diff(x, axis=1))
+        assert name.isascii() and np.isclose(variation.value(x), expected, rtol=1e-13), name
+        assert np.isclose(variation.value(3 * x), 3**variation.degree * expected, rtol=1e-12), name
+        assert gradcheck(variation.value, variation.gradient, x).passed, name
+    x = x.astype(np.float32)
+    _, gradient = TotalVariation({"squares": 1.0}, (1.0, 2.0, 3.0))(x)
+    assert gradient.dtype == np.float32
+
+
+def test_layers_by_default_in_lists_and_with_weights():
+    paper, cs231n, gatys = CONVENTIONS["paper"], CONVENTIONS["cs231n"], CONVENTIONS["gatys-pytorch"]
+    five = ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
+    assert paper.weighted_layers("style", None) == dict.fromkeys(five, 0.2)
+    assert paper.weighted_layers("content", None) == {"conv4_2": 1.0}
+    assert cs231n.weighted_layers("style", None) == {"conv1_1": 20000, "conv2_1": 500, "conv3_1": 12, "conv4_1": 1}
+    small = small_vgg(last="conv3_2")
+    assert cs231n.weighted_layers("style", None, small) == {
+        "conv1_1": 20000,
+        "conv2_1": 500,
+        "conv3_1": 12,
+        "conv3_2": 1,
+    }
+    assert paper.weighted_layers("content", None, small) == {"conv3_2": 1.0}
+    assert gatys.weighted_layers("style", ["relu1_1", "conv2_1"], small) == {"conv1_1": 1 / 4**2, "conv2_1": 1 / 5**2}
+    assert gatys.weighted_layers("style", "conv1_1") == {"conv1_1": 1 / 64**2}
+    assert paper.weighted_layers("style", {"relu1_1": 2}, small) == {"conv1_1": 2.0}
+    assert paper.weighted_layers("style", []) == {}
+    with pytest.raises(ValueError, match=r"unknown layer 'conv5_1'.* this network has conv1_1, .*conv3_2"):
+        paper.weighted_layers("style", ["conv5_1"], small)
+    with pytest.raises(ValueError, match=r"^the weight of conv1_1 must be a number of at least 0, found -1"):
+        paper.weighted_layers("style", {"conv1_1": -1})
+    for twice in (["conv1_1", "relu1_1"], {"conv1_1": 1, "relu1_1": 2}):
+        with pytest.raises(ValueError, match="style_layers names a layer twice: conv1_1, "):
+            paper.weighted_layers("style", twice)
+
+
+def test_conversions_count_the_networks_own_filters():
+    layers = {"content_layers": {"conv2_1": 0.5, "conv3_1": 2.0}, "style_layers": "conv2_1", "tv_weight": 0}
+    found = convert("nst_numpy", "gatys-pytorch", shape=(64, 36), network=NETWORK, content_weight=3.0, **layers)
+    for layer, v in layers["content_layers"].items():  # ½ mean against mean: half of it, whatever N and M
+        assert np.isclose(found["content_weight"] * found["content_layers"][layer], 3.0 * v / 2)
+    paper = convert(
+        "nst_numpy", "paper", shape=(64, 38), network=NETWORK, content_layers="conv2_1", style_layers=[], tv_weight=0
+    )
+    assert np.isclose(paper["content_weight"], 1 / (5 * (64 // 2) * (38 // 2)))  # NETWORK has 5 filters there
+    assert paper["style_layers"] == [] and paper["style_weight"] == 0.0
+    odd = convert(
+        "nst_numpy", "paper", shape=(64, 39), network=NETWORK, content_layers="conv2_1", style_layers=[], tv_weight=0
+    )
+    assert odd == paper  # pooling rounds down
+    nothing = convert("nst_numpy", "paper", content_weight=0, style_weight=0, tv_weight=0, content_layers="conv2_1")
+    assert nothing["content_weight"] == nothing["style_weight"] == 0 and nothing["content_layers"] == ["conv2_1"]
+    with pytest.raises(ValueError, match=r"unknown layer 'conv5_1'.*this network has conv1_1, .*pool2$"):
+        convert("nst_numpy", "paper", network=small_vgg(last="conv2_2"), content_layers=["conv5_1"])
+
+
+def test_what_a_conversion_would_need_is_said():
+    with pytest.raises(
+        ValueError, match=r"all content layers, and would have to multiply them by conv1_1: 0.4, conv2_1: 1.6;"
+    ):
+        convert("gatys-pytorch", "neural-style", content_layers={"conv1_1": 1, "conv2_1": 4}, style_layers="conv1_1")
+    with pytest.raises(
+        ValueError, match=r"all style layers, and would have to multiply them by conv1_1: 0.5, conv1_2: 1.5;"
+    ):
+        style = {"conv1_1": 0.25, "conv1_2": 0.75}  # of as many filters and positions: the factors are one
+        convert("nst_numpy", "neural-style", style_layers=style, content_layers=[], tv_weight=0)
+    with pytest.raises(TypeError, match=r"^width must be a whole number of at least 1, found 'b'"):
+        convert("paper", "coursera", shape=(64, "b"))
+    with pytest.raises(ValueError, match=r"is 1 Σ \|d↓\| \+ 1 Σ \|d→\|, that of keras"):
+        convert("keras", "tensorflow-tutorial", style_layers="conv1_1", content_layers="conv1_1")
