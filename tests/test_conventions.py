@@ -421,7 +421,21 @@ def test_what_a_conversion_would_need_is_said():
     ):
         style = {"conv1_1": 0.25, "conv1_2": 0.75}  # of as many filters and positions: the factors are one
         convert("nst_numpy", "neural-style", style_layers=style, content_layers=[], tv_weight=0)
+    with pytest.raises(ValueError, match=r"multiply them by conv1_1: 0.5, conv1_2: 1.5;"):  # keras's weights are 1/n
+        convert("nst_numpy", "keras", style_layers=style, content_layers=[], tv_weight=0)
+    with pytest.raises(TypeError, match=r"^style_layers must be names of layers, found 5"):
+        convert("nst_numpy", "keras", style_layers=5)
     with pytest.raises(TypeError, match=r"^width must be a whole number of at least 1, found 'b'"):
         convert("paper", "coursera", shape=(64, "b"))
     with pytest.raises(ValueError, match=r"is 1 Σ \|d↓\| \+ 1 Σ \|d→\|, that of keras"):
         convert("keras", "tensorflow-tutorial", style_layers="conv1_1", content_layers="conv1_1")
+
+
+@pytest.mark.parametrize(
+    "variation", [{"absolute_down": 1.0}, {"absolute_right": 1.0}, {"absolute_down": 1.0, "absolute_right": 2.0}]
+)
+def test_total_variations_of_other_ratios_are_refused(variation):
+    """The target weighs both directions alike."""
+    mine = dataclasses.replace(CONVENTIONS["tensorflow-tutorial"], name="mine", variation=lambda H, W: variation)
+    with pytest.raises(ValueError, match="no weight makes them equal for every image"):
+        convert(mine, "neural-style-pt", style_layers="conv1_1", content_layers="conv1_1")
