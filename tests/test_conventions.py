@@ -406,6 +406,7 @@ def test_conversions_count_the_networks_own_filters():
     )
     assert odd == paper  # pooling rounds down
     nothing = convert("nst_numpy", "paper", content_weight=0, style_weight=0, tv_weight=0, content_layers="conv2_1")
+    assert all(isinstance(nothing[f"{kind}_weight"], float) for kind in TERMS)
     assert nothing["content_weight"] == nothing["style_weight"] == 0 and nothing["content_layers"] == ["conv2_1"]
     with pytest.raises(ValueError, match=r"unknown layer 'conv5_1'.*this network has conv1_1, .*pool2$"):
         convert("nst_numpy", "paper", network=small_vgg(last="conv2_2"), content_layers=["conv5_1"])

@@ -99,7 +99,7 @@ def convert(
     usual = target.weighted_layers("style", list(given), network)
     own_style, beta = _shared_out(wanted, usual, target, "style")
 
-    gamma = weights["tv_weight"]
+    gamma = float(weights["tv_weight"])
     return {
         "content_layers": own_content,
         "content_weight": alpha,
