@@ -111,3 +111,17 @@ def test_the_step_arrives():
     network, image = small_vgg(last="conv1_1", backend="plain"), picture(0, 6, 7)
     steps = [check_network(network, image, "conv1_1", h=h).checks["input"].numeric.tolist() for h in (1e-5, 1e-3)]
     assert steps[0] != steps[1]
+
+
+def test_an_image_in_float32_or_as_a_list_is_checked_in_float64():
+    seen = []
+
+    def forward(x):
+        seen.append(x.dtype)
+        return x**2
+
+    x = spread(np.random.default_rng(0), (3, 4)).astype(np.float32)
+    for given in (x, x.tolist()):
+        found = check_layers({"square": (forward, lambda dy, x: 2 * x * dy)}, given)
+        assert found and set(seen) == {np.dtype(np.float64)}
+    assert found == found and hash(found) == hash(found) and found != dataclasses.replace(found)  # it holds arrays
