@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 
 from sphinx.addnodes import desc_signature
 
@@ -73,7 +74,12 @@ def public_names() -> str:
     rows = []
     for name in nst_numpy.__all__:
         this = getattr(nst_numpy, name)
-        where = this.__name__ if inspect.ismodule(this) else f"{this.__module__}.{this.__qualname__}"
+        if inspect.ismodule(this):
+            where = this.__name__
+        else:  # described with its package, if that lists it
+            package = this.__module__.rpartition(".")[0]
+            listed = package != "nst_numpy" and this.__name__ in sys.modules[package].__all__
+            where = f"{package if listed else this.__module__}.{this.__qualname__}"
         rows.append(f"| {{py:obj}}`{name} <{where}>` | {inspect.getdoc(this).splitlines()[0]} |")
     return "\n".join(["| | |", "|---|---|", *rows])
 
