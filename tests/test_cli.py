@@ -270,7 +270,8 @@ def test_a_loss_that_is_not_finite_writes_the_best_picture_and_exits_1(folder, c
     assert error.startswith("nst-numpy: ") and "not finite" in error and "\n" not in error
 
 
-def test_ctrl_c_writes_the_best_picture_and_exits_130(folder):
+@pytest.mark.parametrize("times", [1, 12])
+def test_ctrl_c_writes_the_best_picture_and_exits_130(folder, times):
     command = [sys.executable, "-m", "nst_numpy", *TRANSFER, "--steps", "100000", "--size", "64"]
     # A shell that runs the tests in the background ignores Ctrl-C, and its children would, too.
     hear = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} if os.name == "posix" else {}
@@ -281,6 +282,9 @@ def test_ctrl_c_writes_the_best_picture_and_exits_130(folder):
         assert process.poll() is None and time.monotonic() < deadline, seen
         seen += process.stderr.read1()
     process.send_signal(signal.SIGINT)
+    for _ in range(times - 1):
+        time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 130 and out == b"wrote out.png\n"
     assert b"interrupted from the keyboard; this is the best picture so far, after step" in error

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from threadpoolctl import threadpool_info
 
-from nst_numpy.backends import threads
-from nst_numpy.backends.threads import Workers, available_cores, one_blas_thread
+from nst_numpy.backends import fast, threads
+from nst_numpy.backends.threads import Workers, available_cores, interrupts_wait, one_blas_thread
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -381,3 +382,61 @@ def test_a_fork_waits_until_the_limit_is_set(limit):
     in_a_fork(child)
     session.result(timeout=30)
     assert counts(limit) == [4, 6]
+
+
+# Ctrl-C while kernels are compiled ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hear_ctrl_c():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupts_wait_until_the_end(hear_ctrl_c):
+    reached = []
+    with pytest.raises(KeyboardInterrupt):
+        with interrupts_wait():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            reached.append("end")
+        reached.append("after")
+    assert reached == ["end"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with interrupts_wait():
+        pass
+    with pytest.raises(ZeroDivisionError), interrupts_wait():
+        _ = 1 / 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interrupts_that_are_ignored_stay_so_and_other_threads_change_nothing(hear_ctrl_c):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interrupts_wait():
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    found = []
+
+    def work():
+        with interrupts_wait():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [signal.default_int_handler]
+
+
+def test_a_backend_is_compiled_to_the_end_before_ctrl_c_is_heard(hear_ctrl_c, monkeypatch):
+    """Interrupted inside Numba's lock, it would keep the lock, and the helping threads wait for it for ever."""
+    calls = []
+
+    def pool_backward(self, *arguments):
+        calls.append(signal.raise_signal(signal.SIGINT))
+        return pool(self, *arguments)
+
+    pool = fast.Fast.pool_backward
+    monkeypatch.setattr(fast.Fast, "pool_backward", pool_backward)
+    with pytest.raises(KeyboardInterrupt):
+        fast.Fast(2)
+    assert len(calls) == 2  # average and maximum: the last steps of the compilation

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from nst_numpy.backends import loops, transforms, winograd
 from nst_numpy.backends.buffers import Buffers
-from nst_numpy.backends.threads import Workers, one_blas_thread
+from nst_numpy.backends.threads import Workers, interrupts_wait, one_blas_thread
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,8 @@ class Fast:
         self.workers = Workers(threads)
         self.buffers = Buffers()
         if loops.COMPILED:
-            self._compile(dtype)
+            with interrupts_wait():
+                self._compile(dtype)
 
     def _compile(self, dtype: DTypeLike) -> None:
         """Run every compiled function once; warn if that has to compile."""

@@ -33,3 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("nst-numpy: interrupted before there was anything to write", file=sys.stderr)
         return 128 + ((interrupts and interrupts.received) or 2)
+    finally:
+        if interrupts is not None and interrupts.received:  # the process ends: a second Ctrl-C keeps its exit code
+            for number in (signal.SIGINT, *ending):
+                signal.signal(number, signal.SIG_IGN)
