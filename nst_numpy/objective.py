@@ -227,11 +227,7 @@ class Objective:
         w = convention.weighted_layers("style", style_layers, network)
         if not v and not w:
             raise ValueError("at least one content layer or style layer is needed")
-        alpha = convention.content_weight if content_weight is None else content_weight
-        beta = convention.style_weight if style_weight is None else style_weight
-        gamma = convention.tv_weight if tv_weight is None else tv_weight
-        for name, weight in (("content_weight", alpha), ("style_weight", beta), ("tv_weight", gamma)):
-            check_number(name, weight)
+        alpha, beta, gamma = convention.loss_weights(content_weight, style_weight, tv_weight)
         image = images.load(content, dtype=network.dtype)
         styles = [images.load(s, dtype=network.dtype) for s in (style if isinstance(style, list | tuple) else [style])]
         shares = blend_shares(style_blend, len(styles))

@@ -147,11 +147,7 @@ class Settings:
             raise ValueError(f"sizes must go from small to large, found {', '.join(map(str, sizes))}")
         if len(numbers) not in (1, len(sizes)):
             raise ValueError(f"{len(sizes)} sizes need as many numbers of steps, or one; found {len(numbers)}")
-        alpha = convention.content_weight if content_weight is None else content_weight
-        beta = convention.style_weight if style_weight is None else style_weight
-        gamma = convention.tv_weight if tv_weight is None else tv_weight
-        for name, weight in (("content_weight", alpha), ("style_weight", beta), ("tv_weight", gamma)):
-            check_number(name, weight)
+        alpha, beta, gamma = convention.loss_weights(content_weight, style_weight, tv_weight)
         if not (alpha or beta or gamma):
             raise ValueError("content_weight, style_weight and tv_weight are all 0: nothing to paint")
         check_number("style_scale", style_scale, least=0.05, most=20)
@@ -170,9 +166,9 @@ class Settings:
             "steps": numbers,
             "content_layers": _layers("content_layers", content_layers),
             "style_layers": _layers("style_layers", style_layers),
-            "content_weight": float(alpha),
-            "style_weight": float(beta),
-            "tv_weight": float(gamma),
+            "content_weight": alpha,
+            "style_weight": beta,
+            "tv_weight": gamma,
             "style_blend": None if style_blend is None else tuple(np.atleast_1d(style_blend).tolist()),
             "style_scale": float(style_scale),
             "keep_colors": keep_colors,

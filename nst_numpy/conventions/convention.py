@@ -228,6 +228,24 @@ class Convention:
         scaled = {name: c * self.pixel_scale ** VARIATIONS[name].degree for name, c in coefficients.items()}
         return TotalVariation(scaled)
 
+    def loss_weights(self, content: float | None, style: float | None, tv: float | None) -> tuple[float, float, float]:
+        """α, β and γ: those given, and the system's where None is given.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is not a number, or is negative or not finite.
+        """
+        weights = {
+            "content_weight": self.content_weight if content is None else content,
+            "style_weight": self.style_weight if style is None else style,
+            "tv_weight": self.tv_weight if tv is None else tv,
+        }
+        for name, weight in weights.items():
+            check_number(name, weight)
+        alpha, beta, gamma = map(float, weights.values())
+        return alpha, beta, gamma
+
     def weighted_layers(
         self, kind: Literal["content", "style"], layers: Layers | None, network: VGG | None = None
     ) -> dict[str, float]:

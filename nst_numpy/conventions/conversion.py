@@ -71,40 +71,30 @@ def convert(
     H, W = (size, size) if shape is None else shape
     for name, value in (("height", H), ("width", W)):
         check_number(name, value, whole=True, least=1)
-    weights = {
-        name: default if weight is None else weight
-        for name, weight, default in (
-            ("content_weight", content_weight, source.content_weight),
-            ("style_weight", style_weight, source.style_weight),
-            ("tv_weight", tv_weight, source.tv_weight),
-        )
-    }
-    for name, weight in weights.items():
-        check_number(name, weight)
+    alpha, beta, gamma = source.loss_weights(content_weight, style_weight, tv_weight)
 
     given = source.weighted_layers("content", content_layers, network)
     ratios = {}
     for layer in given:
         N, M = filters(layer, network), _positions(layer, H, W)
         ratios[layer] = source.content_factor(N, M) / target.content_factor(N, M)
-    wanted = {layer: weights["content_weight"] * v * ratios[layer] for layer, v in given.items()}
+    wanted = {layer: alpha * v * ratios[layer] for layer, v in given.items()}
     usual = target.weighted_layers("content", list(given), network)
-    own_content, alpha = _shared_out(wanted, usual, target, "content")
+    own_content, own_alpha = _shared_out(wanted, usual, target, "content")
 
     given = source.weighted_layers("style", style_layers, network)
     for layer in given:
         N, M = filters(layer, network), _positions(layer, H, W)
         ratios[layer] = source.style_factor(N, M, H * W) / target.style_factor(N, M, H * W)
-    wanted = {layer: weights["style_weight"] * w * ratios[layer] for layer, w in given.items()}
+    wanted = {layer: beta * w * ratios[layer] for layer, w in given.items()}
     usual = target.weighted_layers("style", list(given), network)
-    own_style, beta = _shared_out(wanted, usual, target, "style")
+    own_style, own_beta = _shared_out(wanted, usual, target, "style")
 
-    gamma = float(weights["tv_weight"])
     return {
         "content_layers": own_content,
-        "content_weight": alpha,
+        "content_weight": own_alpha,
         "style_layers": own_style,
-        "style_weight": beta,
+        "style_weight": own_beta,
         "tv_weight": _tv_weight(source, target, gamma, H, W) if gamma else gamma,
     }
 
