@@ -70,7 +70,7 @@ class VGG:
     def __post_init__(self) -> None:
         check_choice("pooling", self.pooling, ("average", "max"))
         if isinstance(self.backend, str):
-            check_choice("backend", self.backend, ("fast", "plain"))
+            check_choice("backend", self.backend, backends.NAMES)
         if self.threads is not None:
             check_number("threads", self.threads, whole=True, least=1)
         _layers_of(list(self.convolutions))  # raises for other names

@@ -11,11 +11,12 @@ from tqdm.auto import tqdm
 
 from nst_numpy import colors, images
 from nst_numpy import weights as weight_files
+from nst_numpy.conventions import Convention
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Stage, interruptible, run
-from nst_numpy.settings import STARTS, Settings
+from nst_numpy.settings import STARTS, Settings, Weights
 from nst_numpy.validation import check_number
 
 Callback = Callable[[int, np.ndarray, Losses], None]
@@ -94,7 +95,7 @@ class Motif:
         elif settings.keep_colors == "luminance":
             self.styles = [colors.luminance(image, like=self.content) for image in self.styles]
             self.content = colors.luminance(self.content)
-        self.network = _network(settings)
+        self.network = load_network(settings.weights, settings.convention)
         self._original_at = cache(lambda height, width: images.load(self.original, shape=(height, width)))
 
     def _style_size(self, size: int) -> int:
@@ -211,9 +212,11 @@ def _load(what: str, source: Any, size: int | None = None, shape: tuple[int, int
         raise type(error)(f"{what} image: {error}") from None
 
 
-def _network(settings: Settings) -> VGG:
-    """The network; a file is loaded with the convention's pooling and normalisation."""
-    if isinstance(settings.weights, VGG):
-        return settings.weights
-    convention = settings.convention
-    return weight_files.load(settings.weights, pooling=convention.pooling, normalize=convention.normalize)
+def load_network(weights: Weights, convention: Convention, **network: Any) -> VGG:
+    """The network of these weights; a file is loaded with the convention's pooling and normalisation.
+
+    `network` are the arguments of `weights.load` that were given instead.
+    """
+    if isinstance(weights, VGG):
+        return weights
+    return weight_files.load(weights, **{"pooling": convention.pooling, "normalize": convention.normalize, **network})

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nst_numpy import conventions, images, samples, weights
+from nst_numpy import images, samples
 from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given, names
+from nst_numpy.painting import load_network
 from nst_numpy.result import TransferResult
 from nst_numpy.run import interruptible
 from nst_numpy.settings import Settings
@@ -139,9 +140,8 @@ def _paint(
     if losses:
         images.check_output(losses, images.TABLES_AND_PLOTS, inputs=[*read, output, animation])
     if runs := given(options, NETWORK):
-        convention = conventions.get(keywords.get("convention", "nst_numpy"))
-        defaults = {"pooling": convention.pooling, "normalize": convention.normalize}
-        keywords["weights"] = weights.load(keywords.get("weights", "vgg19-mini"), **{**defaults, **runs})
+        settings = Settings(**given(options, ["convention", "weights"]))
+        keywords["weights"] = load_network(settings.weights, settings.convention, **runs)
     written: list[Path] = []
 
     def write(step: int, image: np.ndarray, losses: dict[str, float]) -> None:
