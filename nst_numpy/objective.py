@@ -174,10 +174,11 @@ class Objective:
     def __init__(self, network: VGG, terms: Sequence[Term]):
         if not terms:
             raise ValueError("an objective needs at least one term")
-        for term in terms:
-            if term.layer is not None:
-                network.canonical(term.layer)
         self.network, self.terms = network, tuple(terms)
+        self._at_layers: dict[str, list[Term]] = {}
+        for term in self.terms:
+            if term.layer is not None:
+                self._at_layers.setdefault(network.canonical(term.layer), []).append(term)
 
     def __repr__(self) -> str:
         terms = ", ".join(f"{term.name} {term.layer or ''}".strip() for term in self.terms)
@@ -293,15 +294,11 @@ class Objective:
         self, x: np.ndarray, found: dict[str, np.ndarray] | None
     ) -> tuple[float, np.ndarray, dict[str, float]]:
         check_pixels(x)
-        at_layers: dict[str, list[Term]] = {}
-        for term in self.terms:
-            if term.layer is not None:
-                at_layers.setdefault(self.network.canonical(term.layer), []).append(term)
         sums = {"total": 0.0, "content": 0.0, "style": 0.0, "tv": 0.0}
         of_layers = {str(term.layer): 0.0 for term in self.terms if term.name == "style"}
         gradients: dict[str, list[Gradient]] = {}
-        features, tape = self.network.forward(x, at_layers)
-        for l, terms in at_layers.items():
+        features, tape = self.network.forward(x, self._at_layers)
+        for l, terms in self._at_layers.items():
             a = features.pop(l)  # so that its memory is free, unless a term keeps it
             gradients[l] = []
             for term in terms:
@@ -322,7 +319,7 @@ class Objective:
                 found[l] = da.copy()
             return da
 
-        injected = {l: partial(inject, l) for l in at_layers}
+        injected = {l: partial(inject, l) for l in self._at_layers}
         dx = self.network.backward(injected, tape) if injected else np.zeros_like(x)
         for term in self.terms:
             if term.layer is None:
