@@ -15,8 +15,9 @@ from nst_numpy.conventions import Convention
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.result import TransferResult
-from nst_numpy.run import Losses, Stage, interruptible, run
+from nst_numpy.run import Losses, Stage, run
 from nst_numpy.settings import STARTS, Settings, Weights
+from nst_numpy.signals import interruptible
 from nst_numpy.validation import check_number
 
 Callback = Callable[[int, np.ndarray, Losses], None]

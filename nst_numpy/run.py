@@ -4,17 +4,14 @@ This module knows nothing about images or networks: a stage is a function with i
 and a number of steps.
 """
 
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from nst_numpy.optimize import INTERRUPTED, NOT_FINITE, OptimizeResult, minimize
+from nst_numpy.signals import interruptible
 
 Losses = dict[str, float]
 
@@ -132,45 +129,3 @@ def run(
             elif x is start:
                 raise
             return Outcome(x, done, "interrupted from the keyboard", complete=False)
-
-
-class Interrupts:
-    """A signal handler that raises KeyboardInterrupt once; further signals are ignored, so that work can be saved."""
-
-    def __init__(self) -> None:
-        self.ignoring = False
-        self.received: int | None = None
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self.ignoring:
-            self.ignoring, self.received = True, number
-            raise KeyboardInterrupt
-
-    def ignore(self) -> None:
-        """Ignore signals from here on: there is nothing more to interrupt."""
-        self.ignoring = True
-
-
-@contextmanager
-def interruptible(*others: int) -> Iterator[Interrupts]:
-    """Handle Ctrl-C, and other signals, by `Interrupts` within the block; nested blocks share the outermost's handler.
-
-    Signals that are ignored, as `nohup` and shells make it for programs in the background, and signals for which the
-    program has its own handler, are left alone. Outside the main thread, where Python handles no signals, all are.
-    """
-    handlers = {int(number): signal.getsignal(number) for number in signal.valid_signals()}
-    if active := [handler for handler in handlers.values() if isinstance(handler, Interrupts)]:
-        yield active[0]
-        return
-    interrupts = Interrupts()
-    before = {}
-    try:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, *others):
-                if handlers[number] in (signal.default_int_handler, signal.SIG_DFL):
-                    before[number] = signal.signal(number, interrupts)
-        yield interrupts
-    finally:
-        interrupts.ignore()
-        for number, handler in before.items():
-            signal.signal(number, handler)

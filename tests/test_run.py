@@ -8,8 +8,9 @@ import threading
 import numpy as np
 import pytest
 
-from nst_numpy import optimize, run
-from nst_numpy.run import Interrupts, Outcome, Stage, interruptible
+from nst_numpy import optimize, run, signals
+from nst_numpy.run import Outcome, Stage
+from nst_numpy.signals import Interrupts, interruptible
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +209,7 @@ def test_outcomes_and_stages_are_data():
 def with_ctrl_c_at(moment: int, again: int | None = None):
     """Run two stages with Ctrl-C at the n-th line of the run loop or the optimiser; what came of it, and the values."""
     evaluated, lines = [], 0
-    files = {run.__file__, optimize.__file__}
+    files = {run.__file__, optimize.__file__, signals.__file__}
 
     def function(x):
         value, gradient, losses = bowl(1.0)(x)

@@ -11,7 +11,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from nst_numpy.backends import fast, threads
-from nst_numpy.backends.threads import Workers, available_cores, interrupts_wait, one_blas_thread
+from nst_numpy.backends.threads import Workers, available_cores, one_blas_thread
+from nst_numpy.signals import interrupts_wait
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

@@ -17,7 +17,8 @@ from numpy.typing import DTypeLike
 
 from nst_numpy.backends import loops, transforms, winograd
 from nst_numpy.backends.buffers import Buffers
-from nst_numpy.backends.threads import Workers, interrupts_wait, one_blas_thread
+from nst_numpy.backends.threads import Workers, one_blas_thread
+from nst_numpy.signals import interrupts_wait
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ beginning to end: so the results are the same bits for any number of threads.
 """
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -85,29 +84,6 @@ def _wait_for(helpers: list[Future[None]]) -> None:
             interruption = error
     if interruption is not None:
         raise interruption
-
-
-@contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """Let Ctrl-C, and other signals that Python handles, wait until the end of the block; in the main thread.
-
-    For code that an exception at any moment would leave with a lock held: Numba's, while it compiles or loads a kernel.
-    """
-    handlers = {int(number): signal.getsignal(number) for number in signal.valid_signals()}
-    if threading.current_thread() is not threading.main_thread():
-        handlers = {}
-    received: list[int] = []
-    before = {}
-    try:
-        for number, handler in handlers.items():
-            if callable(handler):
-                before[number] = signal.signal(number, lambda number, _: received.append(number))
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for number in received[:1]:
-        signal.raise_signal(number)
 
 
 def available_cores() -> int:

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         import signal  # from here on Ctrl-C gives a one-line message, during the imports as well
 
-        from nst_numpy.run import interruptible
+        from nst_numpy.signals import interruptible
 
         ending = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
         with interruptible(*ending) as interrupts:

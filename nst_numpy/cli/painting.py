@@ -14,8 +14,8 @@ from nst_numpy import images, samples
 from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given, names
 from nst_numpy.painting import load_network
 from nst_numpy.result import TransferResult
-from nst_numpy.run import interruptible
 from nst_numpy.settings import Settings
+from nst_numpy.signals import interruptible
 from nst_numpy.stylize import reconstruct, texture, transfer
 
 DEMO = Path("out/demo.png")
