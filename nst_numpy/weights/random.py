@@ -14,7 +14,7 @@ from nst_numpy.weights.formats import IMAGENET_MEAN, floating_type
 from nst_numpy.weights.normalization import measure_mean_responses, normalize_network, sample_images
 
 # Filters per block of the library's own networks, trained and random, and the last layer that they have.
-WIDTHS, LAST = (32, 96, 160, 160, 160), "conv5_1"
+WIDTHS, LAST = (32, 96, 160, 176, 256), "conv5_1"
 
 
 def random_network(
