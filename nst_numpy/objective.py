@@ -248,7 +248,9 @@ class Objective:
                 M_a = a.shape[0] * a.shape[1]
                 A[l] = A[l] + float(b * M[l] / M_a) * network.engine.gram(a)
         for l in w:
-            terms.append(StyleTerm(l, A[l], beta * w[l] * convention.style_factor(N[l], M[l], H * W), network.engine))
+            energy = losses.gram_loss(np.zeros_like(A[l]), A[l], M[l]) or 1.0  # 0 if no filter responds
+            factor = convention.style_factor(N[l], M[l], H * W, energy)
+            terms.append(StyleTerm(l, A[l], beta * w[l] * factor, network.engine))
         terms.append(VariationTerm(convention.total_variation(gamma, H, W)))
         return cls(network, terms)
 

@@ -59,6 +59,7 @@ PRINTED_STYLE = {
     "Σ of squares of (G − A)/NM": lambda G, A, N, M, S: (((G - A) / (N * M)) ** 2).sum(),
     "mean of squares of (G − A)/M": lambda G, A, N, M, S: (((G - A) / M) ** 2).mean(),
     "mean of squares of (G − A)/NM": lambda G, A, N, M, S: (((G - A) / (N * M)) ** 2).mean(),
+    "Σ (G − A)² / Σ A²": lambda G, A, N, M, S: ((G - A) ** 2).sum() / (A**2).sum(),
     "Σ (G − A)² / 36S²": lambda G, A, N, M, S: ((G - A) ** 2).sum() / (36 * S**2),
 }
 
@@ -75,7 +76,8 @@ def test_factors_are_those_of_the_printed_terms():
     assert PRINTED_STYLE.keys() == {term.formula for term in conventions.STYLE_TERMS.values()}
     for name, term in conventions.STYLE_TERMS.items():
         expected = PRINTED_STYLE[term.formula](G, A, N, M, S)
-        assert name.isascii() and np.isclose(term.factor(N, M, S) * losses.gram_loss(G, A, M), expected, rtol=1e-13)
+        factor = term.factor(N, M, S, losses.gram_loss(np.zeros_like(A), A, M))
+        assert name.isascii() and np.isclose(factor * losses.gram_loss(G, A, M), expected, rtol=1e-13), name
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)
@@ -168,7 +170,7 @@ def test_a_conversion_is_exact_or_says_why_not(layers):
         if not CONVENTIONS[source].variation(33, 40):
             settings["tv_weight"] = 0.0
         try:
-            converted = convert(source, target, shape=(33, 40), network=NETWORK, **settings)
+            converted = convert(source, target, shape=(33, 40), network=NETWORK, style=picture(2, 48, 35), **settings)
         except ValueError as error:
             (reason,) = [r for r in REFUSALS if r in str(error)]
             refused.add(reason)
@@ -208,6 +210,24 @@ def test_conversions_known_from_the_literature():
     assert np.isclose(variation["tv_weight"], 30 / 256)
 
 
+def test_a_relative_style_loss_does_not_depend_on_the_strength_of_the_style():
+    """Features c times as large in picture and style give the same loss."""
+    kernel, bias = NETWORK.convolutions["conv1_1"]
+    given = {"content_layers": [], "style_layers": ["conv1_1"], "tv_weight": 0.0}
+    found = []
+    for c in (0.01, 1.0, 30.0):
+        network = dataclasses.replace(NETWORK, convolutions={"conv1_1": (c * kernel, c * bias)})
+        found.append(objective("nst_numpy", network=network, **given)(picture(3, 33, 40))[0])
+        G, A = (
+            losses.gram(losses.feature_matrix(network.features(picture(seed, 33, 40), "conv1_1")["conv1_1"]))
+            for seed in (3, 2)
+        )
+        assert np.isclose(found[-1], 300 * ((G - A) ** 2).sum() / (A**2).sum(), rtol=1e-12)
+    assert np.allclose(found, found[0], rtol=1e-10)
+    silent = dataclasses.replace(NETWORK, convolutions={"conv1_1": (0 * kernel, 0 * bias - 1)})
+    assert objective("nst_numpy", network=silent, **given)(picture(3, 33, 40))[0] == 0
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -225,8 +245,14 @@ def test_impossible_conversions(arguments, message):
 
 
 def test_conversions_refuse_bad_input():
+    image = {"network": NETWORK, "style": picture(2)}
     with pytest.raises(ValueError, match=r"cs231n can't do this: .* red, green and blue"):
-        convert("nst_numpy", "cs231n", style_layers="conv2_1")
+        convert("nst_numpy", "cs231n", style_layers="conv2_1", content_layers="conv2_1", **image)
+    for lacks in ("network", "style"):
+        given = {name: value for name, value in image.items() if name != lacks}
+        for pair in (("nst_numpy", "paper"), ("paper", "nst_numpy")):
+            with pytest.raises(ValueError, match=r"divides the style loss by the energy .* style= and network="):
+                convert(*pair, style_layers="conv2_1", content_layers="conv2_1", **given)
     with pytest.raises(ValueError, match="unknown layer 'conv9_1'; did you mean conv"):
         convert("paper", "keras", style_layers=["conv9_1"])
     with pytest.raises(ValueError, match="8×8 pixels are too few for conv5_1"):
@@ -393,7 +419,8 @@ def test_layers_by_default_in_lists_and_with_weights():
 
 def test_conversions_count_the_networks_own_filters():
     layers = {"content_layers": {"conv2_1": 0.5, "conv3_1": 2.0}, "style_layers": "conv2_1", "tv_weight": 0}
-    found = convert("nst_numpy", "gatys-pytorch", shape=(64, 36), network=NETWORK, content_weight=3.0, **layers)
+    given = {"network": NETWORK, "style": picture(2, 64, 36), "content_weight": 3.0, **layers}
+    found = convert("nst_numpy", "gatys-pytorch", shape=(64, 36), **given)
     for layer, v in layers["content_layers"].items():  # ½ mean against mean: half of it, whatever N and M
         assert np.isclose(found["content_weight"] * found["content_layers"][layer], 3.0 * v / 2)
     paper = convert(
@@ -421,9 +448,9 @@ def test_what_a_conversion_would_need_is_said():
         ValueError, match=r"all style layers, and would have to multiply them by conv1_1: 0.5, conv1_2: 1.5;"
     ):
         style = {"conv1_1": 0.25, "conv1_2": 0.75}  # of as many filters and positions: the factors are one
-        convert("nst_numpy", "neural-style", style_layers=style, content_layers=[], tv_weight=0)
+        convert("paper", "neural-style", style_layers=style, content_layers=[], tv_weight=0)
     with pytest.raises(ValueError, match=r"multiply them by conv1_1: 0.5, conv1_2: 1.5;"):  # keras's weights are 1/n
-        convert("nst_numpy", "keras", style_layers=style, content_layers=[], tv_weight=0)
+        convert("paper", "keras", style_layers=style, content_layers=[], tv_weight=0)
     with pytest.raises(TypeError, match=r"^style_layers must be names of layers, found 5"):
         convert("nst_numpy", "keras", style_layers=5)
     with pytest.raises(TypeError, match=r"^width must be a whole number of at least 1, found 'b'"):

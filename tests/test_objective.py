@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import Objective, gradcheck, images
+from nst_numpy import Objective, conventions, gradcheck, images
 from nst_numpy.backends import plain
 from nst_numpy.objective import ContentTerm, StyleTerm, VariationTerm
 
@@ -52,6 +52,7 @@ def test_terms_are_the_formulas_by_loops():
     layers = {"content_layers": {"conv3_1": 2.0}, "style_layers": {"conv2_1": 0.25, "conv3_1": 0.75}}
     f = objective(network, content, style, **layers)
     total, _, terms = f(x)
+    _, _, of_paper = objective(network, content, style, convention="paper", tv_weight=0, **layers)(x)
     F, P, F_a = (network.features(image, ["conv2_1", "conv3_1"]) for image in (x, content, style))
 
     per_feature = np.mean((F["conv3_1"] - P["conv3_1"]) ** 2)
@@ -61,7 +62,8 @@ def test_terms_are_the_formulas_by_loops():
         M, M_a = H * W, H_a * W_a
         G = sum(np.outer(F[l][h, w_], F[l][h, w_]) for h in range(H) for w_ in range(W))
         A = sum(np.outer(F_a[l][h, w_], F_a[l][h, w_]) for h in range(H_a) for w_ in range(W_a)) * M / M_a
-        assert np.isclose(terms[l], 50 * w / (4 * N**2 * M**2) * np.sum((G - A) ** 2), rtol=1e-11)
+        assert np.isclose(terms[l], 50 * w * np.sum((G - A) ** 2) / np.sum(A**2), rtol=1e-11)
+        assert np.isclose(of_paper[l], 50 * w / (4 * N**2 * M**2) * np.sum((G - A) ** 2), rtol=1e-11)
     differences = np.sum(np.diff(x, axis=0) ** 2) + np.sum(np.diff(x, axis=1) ** 2)
     assert np.isclose(terms["tv"], 7.0 * 0.5 * differences / (33 * 40), rtol=1e-12)
     assert total == terms["total"] == terms["content"] + terms["style"] + terms["tv"]
@@ -82,8 +84,8 @@ def test_the_style_image_at_another_size_leaves_the_style_loss():
     colour = np.array([0.9, 0.3, 0.1])
     large, small = np.broadcast_to(colour, (300, 200, 3)), np.broadcast_to(colour, (150, 260, 3))
     f = objective(content=small, style=large, style_layers={"conv1_1": 1.0, "conv2_1": 1.0})
-    other = objective(content=small, style=picture(0), style_layers={"conv1_1": 1.0, "conv2_1": 1.0})
-    assert f(small)[2]["style"] < 1e-3 * other(small)[2]["style"]
+    without = 2 * 50 * (1 - (150 * 260) / (300 * 200)) ** 2  # β Σ w (G − A)²/A², with A as of 300×200 positions
+    assert f(small)[2]["style"] < 0.05 * without
 
 
 def test_content_and_tv_do_not_grow_with_the_image():
@@ -249,10 +251,11 @@ def test_objectives_that_can_not_be():
 
 
 def test_weights_not_given_are_the_conventions():
-    x, network = picture(3, 33, 40), small_vgg()
+    x, network, own = picture(3, 33, 40), small_vgg(), conventions.get("nst_numpy")
     ours = Objective.from_images(network, picture(1, 33, 40), picture(2), convention="nst_numpy")(x)[2]
-    given = {"content_weight": 1.0, "style_weight": 500.0, "tv_weight": 20.0, "content_layers": ["conv3_4"]}
-    given["style_layers"] = dict.fromkeys(("conv1_1", "conv2_1", "conv3_1", "conv4_1"), 0.25)
+    given = {f"{name}_weight": getattr(own, f"{name}_weight") for name in ("content", "style", "tv")}
+    given["content_layers"] = own.content_layers
+    given["style_layers"] = dict.fromkeys(own.style_layers, 1 / len(own.style_layers))
     assert ours == Objective.from_images(network, picture(1, 33, 40), picture(2), **given)(x)[2]
     keras = Objective.from_images(network, picture(1, 33, 40), picture(2), convention="keras")(x)[2]
     assert keras["style"] != ours["style"] and "conv5_1" in keras

@@ -7,6 +7,7 @@ from typing import Any
 from nst_numpy import conventions, images, weights
 from nst_numpy.cli.arguments import SETTINGS, WEIGHTS, flag, given, names
 from nst_numpy.objective import Objective
+from nst_numpy.painting import load_network
 
 
 def add(commands: Any) -> None:
@@ -26,6 +27,8 @@ def add(commands: Any) -> None:
     for option in WEIGHTS:
         words = f"the {option.replace('_', ' ')} of SOURCE; by default its own"
         convert.add_argument(flag(option), default=argparse.SUPPRESS, help=words, **SETTINGS[option])
+    convert.add_argument("--style", metavar="IMAGE", help="the style image, where the weights depend on it")
+    convert.add_argument("--weights", metavar="FILE", help="the network; by default VGG-19's numbers of filters")
 
     plot = commands.add_parser("plot", help="feature maps, Gram matrices and gradients as pictures")
     plot = plot.add_subparsers(title="pictures", required=True, metavar="WHAT", dest="what")
@@ -68,7 +71,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    converted = conventions.convert(options.source, options.target, shape=options.shape, **given(options, WEIGHTS))
+    weighted, source = given(options, WEIGHTS), conventions.get(options.source)
+    network = None if options.weights is None else load_network(options.weights, source)
+    style = None if options.style is None else images.load(options.style, max(options.shape))
+    converted = conventions.convert(
+        source, options.target, shape=options.shape, network=network, style=style, **weighted
+    )
     for name, value in converted.items():
         if isinstance(value, dict):
             value = ",".join(f"{layer}:{weight:.15g}" for layer, weight in value.items())

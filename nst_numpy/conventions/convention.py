@@ -23,10 +23,14 @@ class ContentForm:
 
 @dataclass(frozen=True)
 class StyleForm:
-    """The style term of a layer as a system writes it, and its factor b(N, M, S) relative to E."""
+    """The style term of a layer as a system writes it, and its factor b(N, M, S, e) relative to E.
+
+    e = Σ A²/(4 N² M²) is the energy of the style image in the layer: the value of E for a picture without features.
+    """
 
     formula: str
-    factor: Callable[[int, int, int], float]
+    factor: Callable[[int, int, int, float], float]
+    relative: bool = False  # whether it depends on e
 
 
 CONTENT_TERMS = {
@@ -37,11 +41,12 @@ CONTENT_TERMS = {
 }
 
 STYLE_TERMS = {
-    "paper": StyleForm("Σ (G − A)² / 4N²M²", lambda N, M, S: 1.0),
-    "sum_over_nm": StyleForm("Σ of squares of (G − A)/NM", lambda N, M, S: 4.0),
-    "mean_over_m": StyleForm("mean of squares of (G − A)/M", lambda N, M, S: 4.0),
-    "mean_over_nm": StyleForm("mean of squares of (G − A)/NM", lambda N, M, S: 4 / N**2),
-    "sum_over_pixels": StyleForm("Σ (G − A)² / 36S²", lambda N, M, S: N**2 * M**2 / (9 * S**2)),
+    "paper": StyleForm("Σ (G − A)² / 4N²M²", lambda N, M, S, e: 1.0),
+    "relative": StyleForm("Σ (G − A)² / Σ A²", lambda N, M, S, e: 1 / e, relative=True),
+    "sum_over_nm": StyleForm("Σ of squares of (G − A)/NM", lambda N, M, S, e: 4.0),
+    "mean_over_m": StyleForm("mean of squares of (G − A)/M", lambda N, M, S, e: 4.0),
+    "mean_over_nm": StyleForm("mean of squares of (G − A)/NM", lambda N, M, S, e: 4 / N**2),
+    "sum_over_pixels": StyleForm("Σ (G − A)² / 36S²", lambda N, M, S, e: N**2 * M**2 / (9 * S**2)),
 }
 
 # The weight of a layer that is given without one, in a list of n layers.
@@ -207,9 +212,12 @@ class Convention:
         """The factor of L_content of a layer with N filters and M positions, for α = v = 1."""
         return CONTENT_TERMS[self.content_term].factor(N, M)
 
-    def style_factor(self, N: int, M: int, S: int) -> float:
-        """The factor of E of a layer with N filters and M positions, for β = w = 1 and S pixels."""
-        return STYLE_TERMS[self.style_term].factor(N, M, S)
+    def style_factor(self, N: int, M: int, S: int, energy: float) -> float:
+        """The factor of E of a layer with N filters and M positions, for β = w = 1 and S pixels.
+
+        `energy` is Σ A²/(4 N² M²), that of the style image in this layer.
+        """
+        return STYLE_TERMS[self.style_term].factor(N, M, S, energy)
 
     def total_variation(self, weight: float, height: int, width: int) -> TotalVariation:
         """γ TV for images of the given size.

@@ -1,9 +1,13 @@
 """From one system's weights to another's."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
-from nst_numpy.conventions.convention import VARIATIONS, Convention, Layers, filters
+import numpy as np
+
+from nst_numpy import images, losses
+from nst_numpy.conventions.convention import STYLE_TERMS, VARIATIONS, Convention, Layers, filters
 from nst_numpy.conventions.systems import get
 from nst_numpy.network import VGG
 from nst_numpy.topology import reduction
@@ -22,6 +26,7 @@ def convert(
     style_weight: float | None = None,
     tv_weight: float | None = None,
     network: VGG | None = None,
+    style: Any = None,
 ) -> dict[str, Any]:
     """The weights with which one system minimises the same function as another.
 
@@ -45,6 +50,10 @@ def convert(
         Those of the source; by default its own defaults.
     network : VGG, optional
         The network whose numbers of filters are used; by default VGG-19.
+    style : path, PIL image or ndarray, optional
+        The style image at the size at which it is used: `images.load(file, size)` scales it as `transfer` does. Needed,
+        with the network, if one of the two systems divides the style loss by the energy of the style image, as
+        "nst_numpy" does, and the other does not.
 
     Returns
     -------
@@ -83,9 +92,17 @@ def convert(
     own_content, own_alpha = _shared_out(wanted, usual, target, "content")
 
     given = source.weighted_layers("style", style_layers, network)
+    energies = dict.fromkeys(given, 1.0)
+    if beta and given and STYLE_TERMS[source.style_term].relative != STYLE_TERMS[target.style_term].relative:
+        if style is None or network is None:
+            raise ValueError(
+                f"one of {source.name} and {target.name} divides the style loss by the energy of the style image: the "
+                "conversion needs the image and the network, style= and network="
+            )
+        energies = _energies(network, images.load(style, dtype=network.dtype), given)
     for layer in given:
-        N, M = filters(layer, network), _positions(layer, H, W)
-        ratios[layer] = source.style_factor(N, M, H * W) / target.style_factor(N, M, H * W)
+        N, M, e = filters(layer, network), _positions(layer, H, W), energies[layer]
+        ratios[layer] = source.style_factor(N, M, H * W, e) / target.style_factor(N, M, H * W, e)
     wanted = {layer: beta * w * ratios[layer] for layer, w in given.items()}
     usual = target.weighted_layers("style", list(given), network)
     own_style, own_beta = _shared_out(wanted, usual, target, "style")
@@ -96,6 +113,15 @@ def convert(
         "style_layers": own_style,
         "style_weight": own_beta,
         "tv_weight": _tv_weight(source, target, gamma, H, W) if gamma else gamma,
+    }
+
+
+def _energies(network: VGG, style: np.ndarray, layers: Iterable[str]) -> dict[str, float]:
+    """Σ G²/(4 N² M²) of an image in some layers: the style loss E of a picture without features."""
+    features, _ = network.forward(style, layers)
+    return {
+        layer: losses.style_loss(np.zeros_like(F), losses.gram(F))
+        for layer, F in ((layer, losses.feature_matrix(a)) for layer, a in features.items())
     }
 
 
