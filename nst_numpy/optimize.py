@@ -18,6 +18,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -102,16 +103,20 @@ class Point:
 
     def inward(self, v: np.ndarray) -> np.ndarray:
         """The vector v, with 0 for the elements that would move x out of the bounds."""
-        return v if self.bounds is None else np.where(self._leaves(v, self.bounds), 0, v)
+        return v if self.bounds is None else v * self._can_move(v)
 
     def free(self, v: np.ndarray) -> np.ndarray:
         """The vector v, with 0 for the elements held at a bound."""
-        return v if self.bounds is None else np.where(self._leaves(-self.gradient, self.bounds), 0, v)
+        return v if self.bounds is None else v * self._is_free
 
-    def _leaves(self, v: np.ndarray, bounds: Bounds) -> np.ndarray:
-        low, high = bounds
-        leaves: np.ndarray = ((self.x <= low) & (v < 0)) | ((self.x >= high) & (v > 0))
-        return leaves
+    def _can_move(self, v: np.ndarray) -> np.ndarray:
+        low, high = self.bounds or (-math.inf, math.inf)
+        able: np.ndarray = ((self.x > low) | (v >= 0)) & ((self.x < high) | (v <= 0))
+        return able
+
+    @cached_property
+    def _is_free(self) -> np.ndarray:
+        return self._can_move(-self.gradient)
 
 
 Evaluate = Callable[[np.ndarray], Point]

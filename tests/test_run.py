@@ -64,8 +64,8 @@ def test_method_and_options_arrive():
 def test_bounds_arrive():
     """At every size; a start outside is moved."""
     seen = []
-    stages = [Stage(bowl(1.0), (2,), 3), Stage(bowl(-5.0), (4,), 3)]
-    outcome = paint(stages, bounds=(-2, 15), record=lambda _, x, __: seen.append(x))
+    stages = [Stage(bowl(1.0), (2,), 9), Stage(bowl(-5.0), (4,), 9)]
+    outcome = paint(stages, method="lbfgs", bounds=(-2, 15), record=lambda _, x, __: seen.append(x))
     assert seen[0].tolist() == [10, 15] and outcome.x.tolist() == [-2] * 4
     assert all(x.min() >= -2 and x.max() <= 15 for x in seen)
 
