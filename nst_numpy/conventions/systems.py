@@ -56,6 +56,7 @@ CONVENTIONS: dict[str, Convention] = {
             normalize=True,
             steps=100,
             pyramid=2,
+            bounded=True,
             remarks="Chosen by eye for the network that ships with the library.",
         ),
         Convention(
