@@ -88,8 +88,9 @@ def transfer(
         Interval, in steps, at which the picture is kept in `.frames`; 0 for never.
     callback : callable, optional
         Called as `callback(step, image, losses)` at the start of each size and after every step, with the number of
-        steps so far over all sizes, the picture as floats (H, W, 3), not clipped to 0–1, and the entry of the history.
-        If it raises StopIteration, the current size ends, and the next one starts from its picture.
+        steps so far over all sizes, the picture as floats (H, W, 3), and the entry of the history. With a convention
+        that is not `bounded`, or if only the luminance is painted, values can be outside 0–1. If it raises
+        StopIteration, the current size ends, and the next one starts from its picture.
     progress : bool
         Whether to show a progress bar with the losses on standard error.
 

@@ -287,6 +287,7 @@ def test_the_page_on_conventions_says_what_the_data_say():
             weights,
             c.init,
             str(c.steps),
+            "0–1" if c.bounded else "free",
         } <= set(cells), (name, cells)
         assert c.optimizer in " ".join(cells) and c.pooling in cells, (name, cells)
 
@@ -328,6 +329,7 @@ def test_a_convention_as_text():
         "optimizer options: learning_rate: 0.3333",
         "steps: 1000",
         "pyramid: 1",
+        "bounded: False",
         "remarks: none",
     ]
     plain = str(dataclasses.replace(mine, variation=lambda H, W: {}, noise=0.5, remarks="", optimizer_options={}))
@@ -337,7 +339,7 @@ def test_a_convention_as_text():
 
 def test_the_rest_of_a_convention_is_usual():
     mine = Convention("mine", "a test", "sum", "paper")
-    assert (mine.normalize, mine.noise, mine.pyramid, mine.remarks) == (False, None, 1, "")
+    assert (mine.normalize, mine.noise, mine.pyramid, mine.bounded, mine.remarks) == (False, None, 1, False, "")
     assert mine.variation(7, 9) == {} and mine.total_variation(0.0, 7, 9).coefficients == {}
     some = dataclasses.replace(mine, variation=lambda H, W: {"squares": 2.0})
     assert some.total_variation(0.0, 7, 9).coefficients == {} and some.total_variation(3.0, 7, 9).coefficients == {
