@@ -214,10 +214,11 @@ def _load(what: str, source: Any, size: int | None = None, shape: tuple[int, int
 
 
 def load_network(weights: Weights, convention: Convention, **network: Any) -> VGG:
-    """The network of these weights; a file is loaded with the convention's pooling and normalisation.
+    """The network of these weights; a file is loaded with the convention's pooling, padding and normalisation.
 
     `network` are the arguments of `weights.load` that were given instead.
     """
     if isinstance(weights, VGG):
         return weights
-    return weight_files.load(weights, **{"pooling": convention.pooling, "normalize": convention.normalize, **network})
+    usual = {"pooling": convention.pooling, "padding": convention.padding, "normalize": convention.normalize}
+    return weight_files.load(weights, **{**usual, **network})

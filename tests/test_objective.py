@@ -36,10 +36,10 @@ TERMS = [
 ]
 
 
-@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("pooling, padding", [("average", "zero"), ("max", "zero"), ("average", "replicate")])
 @pytest.mark.parametrize("term", TERMS, ids=str)
-def test_gradient_of_each_term_alone_and_of_the_whole(term, pooling):
-    f = objective(small_vgg(pooling=pooling), **term)
+def test_gradient_of_each_term_alone_and_of_the_whole(term, pooling, padding):
+    f = objective(small_vgg(pooling=pooling, padding=padding), **term)
     x = picture(3, 33, 40)
     check = gradcheck(lambda x: f(x)[0], f(x)[1], x, mode="sample", samples=40, h=1e-6)
     assert check.norm_ratio <= 1e-6, check
@@ -86,6 +86,17 @@ def test_the_style_image_at_another_size_leaves_the_style_loss():
     f = objective(content=small, style=large, style_layers={"conv1_1": 1.0, "conv2_1": 1.0})
     without = 2 * 50 * (1 - (150 * 260) / (300 * 200)) ** 2  # β Σ w (G − A)²/A², with A as of 300×200 positions
     assert f(small)[2]["style"] < 0.05 * without
+
+
+def test_replicated_edges_leave_no_trace_in_a_picture_of_one_colour():
+    """Every position of a layer sees the same, so the style of such a picture does not depend on its size."""
+    colour = np.array([0.9, 0.3, 0.1])
+    large, small = np.broadcast_to(colour, (50, 70, 3)), np.broadcast_to(colour, (33, 40, 3))
+    for padding, exact in (("replicate", True), ("circular", True), ("zero", False)):
+        network = small_vgg(padding=padding)
+        a = network.features(small, "conv3_1")["conv3_1"]
+        assert np.allclose(a, a[0, 0], rtol=1e-10, atol=1e-12) is exact
+        assert (objective(network, content=small, style=large)(small)[2]["style"] < 1e-20) is exact
 
 
 def test_content_and_tv_do_not_grow_with_the_image():
