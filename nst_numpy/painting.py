@@ -18,6 +18,7 @@ from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Stage, run
 from nst_numpy.settings import STARTS, Settings, Weights
 from nst_numpy.signals import interruptible
+from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number
 
 Callback = Callable[[int, np.ndarray, Losses], None]
@@ -66,7 +67,7 @@ def paint(
         start = motif.start(first.shape)
         with Recorder(motif, sizes, steps, every, callback, progress) as record:
             outcome = run(
-                chain([first], stages), start, _resized, record, settings.optimizer, **settings.optimizer_options
+                chain([first], stages), start, motif.resized, record, settings.optimizer, **settings.optimizer_options
             )
         message = outcome.message
         if not outcome.complete:
@@ -97,6 +98,7 @@ class Motif:
             self.styles = [colors.luminance(image, like=self.content) for image in self.styles]
             self.content = colors.luminance(self.content)
         self.network = load_network(settings.weights, settings.convention)
+        self.original, self.content = self._whole(self.original), self._whole(self.content)
         self._original_at = cache(lambda height, width: images.load(self.original, shape=(height, width)))
 
     def _style_size(self, size: int) -> int:
@@ -116,7 +118,7 @@ class Motif:
 
     def stage(self, size: int, steps: int) -> Stage:
         """What is minimised at one size, with the targets computed."""
-        settings, content = self.settings, images.load(self.content, size)
+        settings, content = self.settings, self._whole(images.load(self.content, size))
         objective = Objective.from_images(
             self.network,
             content,
@@ -130,6 +132,21 @@ class Motif:
             convention=settings.convention,
         )
         return Stage(objective, content.shape, steps)
+
+    def _whole(self, image: np.ndarray) -> np.ndarray:
+        """The image; for a circular network, of the nearest size of which pooling leaves out no row or column."""
+        if self.network.padding != "circular":
+            return image
+        step = reduction(self.network.layers[-1])
+        height, width = (max(step, round(side / step) * step) for side in image.shape[:2])
+        return images.load(image, shape=(height, width))
+
+    def resized(self, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The picture at another size; for a circular network, as part of the pattern that it tiles."""
+        if self.network.padding != "circular":
+            return _resized(x, shape)
+        height, width = shape[:2]
+        return _resized(np.tile(x, (3, 3, 1)), (3 * height, 3 * width, 3))[height : 2 * height, width : 2 * width]
 
     def start(self, shape: tuple[int, ...]) -> np.ndarray:
         """The picture to start from, with its fraction of white noise."""
