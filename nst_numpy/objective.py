@@ -220,6 +220,8 @@ class Objective:
     ) -> "Objective":
         """Make the objective of a style transfer; this computes the targets P and A, once.
 
+        On a circular network, total variation wraps around as well; the style images do not.
+
         Several style images with weights b_k that sum to 1 have one target, A = Σ_k b_k A_k: since
 
         Σ_k b_k Σ_ij (G − A_k)_ij² = Σ_ij (G − A)_ij² + (terms without G),
