@@ -175,8 +175,8 @@ class Timed(Backend):
     def session(self) -> AbstractContextManager[None]:
         return self.backend.session()
 
-    def prepare(self, kernel: np.ndarray, bias: np.ndarray) -> Any:
-        return self.backend.prepare(kernel, bias)
+    def prepare(self, kernel: np.ndarray, bias: np.ndarray, padding: str = "zero") -> Any:
+        return self.backend.prepare(kernel, bias, padding)
 
     def conv_relu_forward(self, x: np.ndarray, prepared: Any) -> tuple[np.ndarray, Any]:
         return self._timed("conv_relu_forward", prepared, x, prepared)

@@ -13,6 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nst_numpy.validation import check_choice
+
+PADDINGS = {"zero": "constant", "replicate": "edge", "circular": "wrap"}  # and what NumPy calls them
+
 
 def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray]:
     """Views of `x`, one for each element of a sliding window, in reading order.
@@ -58,32 +62,113 @@ def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray
             yield x[i : i + rows : stride, j : j + columns : stride]
 
 
-def zero_pad(x: np.ndarray) -> np.ndarray:
-    """A copy of `x` (H, W, C) with a border of zeros, one pixel wide: (H + 2, W + 2, C).
+def pad_forward(x: np.ndarray, padding: str) -> np.ndarray:
+    """A copy of `x` with a border, one pixel wide on each side.
+
+    Parameters
+    ----------
+    x : ndarray, shape (H, W, C)
+    padding : {"zero", "replicate", "circular"}
+        What the border holds: zeros, as in VGG (arXiv 1409.1556, section 2.1); the nearest pixel of the image; or the
+        pixels of the opposite edge, as if the image were repeated in all directions.
+
+    Returns
+    -------
+    ndarray, shape (H + 2, W + 2, C)
+
+    Raises
+    ------
+    ValueError
+        If there is no such padding.
 
     Examples
     --------
-    >>> zero_pad(np.ones((1, 2, 1)))[:, :, 0]
-    array([[0., 0., 0., 0.],
-           [0., 1., 1., 0.],
-           [0., 0., 0., 0.]])
+    >>> import numpy as np
+    >>> x = np.array([[1, 2, 3], [4, 5, 6]])[..., None]
+    >>> pad_forward(x, "zero")[..., 0]
+    array([[0, 0, 0, 0, 0],
+           [0, 1, 2, 3, 0],
+           [0, 4, 5, 6, 0],
+           [0, 0, 0, 0, 0]])
+    >>> pad_forward(x, "replicate")[..., 0]
+    array([[1, 1, 2, 3, 3],
+           [1, 1, 2, 3, 3],
+           [4, 4, 5, 6, 6],
+           [4, 4, 5, 6, 6]])
+    >>> pad_forward(x, "circular")[..., 0]
+    array([[6, 4, 5, 6, 4],
+           [3, 1, 2, 3, 1],
+           [6, 4, 5, 6, 4],
+           [3, 1, 2, 3, 1]])
     """
-    return np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    check_choice("padding", padding, PADDINGS)
+    return np.pad(x, ((1, 1), (1, 1), (0, 0)), mode=PADDINGS[padding])  # type: ignore[call-overload]
 
 
-def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Convolution with 3×3 kernels, stride 1 and zero padding (VGG: arXiv 1409.1556, section 2.1).
+def pad_backward(dy: np.ndarray, padding: str) -> np.ndarray:
+    """Gradient of padding with respect to its input.
+
+    Inside, y is x, so dx is dy there. The zeros of a border are constants: whatever the loss does with them, x has no
+    part in it, and their dy is dropped. But an element of a border that is a *copy* of x[q] is one more place where
+    x[q] is used, with the factor 1. The chain rule sums over all of them:
+
+    dx[q] = Σ of dy[p] over all positions p, inside and in the border, at which y[p] = x[q] by construction
+
+    The border can be folded in one axis at a time, since it is made that way: the rows above and below are copies of
+    rows, and then, corners included, the columns left and right are copies of columns. Replicated, the first and last
+    line are copies of their neighbours (1 and −2); circular, of the last and first line of the image (−2 and 1).
+
+    Parameters
+    ----------
+    dy : ndarray, shape (H + 2, W + 2, C)
+    padding : {"zero", "replicate", "circular"}
+
+    Returns
+    -------
+    ndarray, shape (H, W, C)
+
+    Raises
+    ------
+    ValueError
+        If there is no such padding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dy = np.ones((4, 5, 1))
+    >>> pad_backward(dy, "zero")[..., 0]
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    >>> pad_backward(dy, "replicate")[..., 0]  # a corner has three copies
+    array([[4., 2., 4.],
+           [4., 2., 4.]])
+    """
+    check_choice("padding", padding, PADDINGS)
+    if padding != "zero":
+        dy = dy.copy()
+        first, last = (1, -2) if padding == "replicate" else (-2, 1)
+        for lines in (dy, dy.swapaxes(0, 1)):  # rows, then columns
+            lines[first] += lines[0]
+            lines[last] += lines[-1]
+    return dy[1:-1, 1:-1]
+
+
+def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, padding: str = "zero") -> np.ndarray:
+    """Convolution with 3×3 kernels and stride 1 (VGG: arXiv 1409.1556, section 2.1).
 
     y[p, k] = bias[k] + Σ_o Σ_c x[p + o, c] · kernel[o, c, k],  o over the nine offsets (−1, −1) … (1, 1)
 
-    with x = 0 outside the image, so that y has the same size as x. As in every deep-learning framework the kernel is
-    not flipped, so strictly speaking this is a cross-correlation. For each offset the sum over c is a matrix product.
+    The image is padded, in VGG with x = 0 outside it, so that y has the same size as x. As in every deep-learning
+    framework the kernel is not flipped, so strictly speaking this is a cross-correlation. For each offset the sum over
+    c is a matrix product.
 
     Parameters
     ----------
     x : ndarray, shape (H, W, C)
     kernel : ndarray, shape (3, 3, C, K)
     bias : ndarray, shape (K,)
+    padding : {"zero", "replicate", "circular"}
+        See `pad_forward`.
 
     Returns
     -------
@@ -92,7 +177,7 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
     Raises
     ------
     ValueError
-        If the shapes do not match.
+        If the shapes do not match, or there is no such padding.
 
     Examples
     --------
@@ -111,12 +196,13 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndar
             f"found {kernel.shape} and {bias.shape}"
         )
     y = np.zeros((*x.shape[:2], len(bias)), x.dtype) + bias
-    for x_o, kernel_o in zip(window_views(zero_pad(x), 3, 1), kernel.reshape(9, *kernel.shape[2:]), strict=True):
+    windows = window_views(pad_forward(x, padding), 3, 1)
+    for x_o, kernel_o in zip(windows, kernel.reshape(9, *kernel.shape[2:]), strict=True):
         y += x_o @ kernel_o
     return y
 
 
-def conv_backward_input(dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+def conv_backward_input(dy: np.ndarray, kernel: np.ndarray, padding: str = "zero") -> np.ndarray:
     """Gradient of the convolution with respect to its input.
 
     Which outputs does x[q, c] contribute to? As x[p + o, c] it occurs in exactly the nine y[p, k] with p = q − o, each
@@ -127,12 +213,14 @@ def conv_backward_input(dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     There are two ways to read this. The sign of the offset has changed: it is a convolution of dy with the kernel
     rotated by 180° and C and K exchanged. Or, as in the code: where the forward pass *gathered* x[p + o] through
     kernel[o], the backward pass *scatters* dy[p] through the transpose of kernel[o] to the same place, and adds,
-    because the windows overlap. What lands on the border of zeros is dropped: those zeros are constants.
+    because the windows overlap. What lands on the border is left to `pad_backward`; a border of zeros is dropped.
 
     Parameters
     ----------
     dy : ndarray, shape (H, W, K)
     kernel : ndarray, shape (3, 3, C, K)
+    padding : {"zero", "replicate", "circular"}
+        As in the forward pass.
 
     Returns
     -------
@@ -152,10 +240,10 @@ def conv_backward_input(dy: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     dx = np.zeros((dy.shape[0] + 2, dy.shape[1] + 2, kernel.shape[2]), dy.dtype)
     for dx_o, kernel_o in zip(window_views(dx, 3, 1), kernel.reshape(9, *kernel.shape[2:]), strict=True):
         dx_o += dy @ kernel_o.T
-    return dx[1:-1, 1:-1]
+    return pad_backward(dx, padding)
 
 
-def conv_backward_kernel(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+def conv_backward_kernel(dy: np.ndarray, x: np.ndarray, padding: str = "zero") -> np.ndarray:
     """Gradient of the convolution with respect to its kernel.
 
     The same kernel is used at every position p, so kernel[o, c, k] contributes to y[p, k] for all p, with the factor
@@ -163,13 +251,16 @@ def conv_backward_kernel(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
 
     dkernel[o, c, k] = Σ_p x[p + o, c] · dy[p, k]
 
-    For each offset that is one matrix product, the shifted image (C × M) by dy (M × K), M = H·W.
+    For each offset that is one matrix product, the shifted image (C × M), padded as in the forward pass, by dy (M × K),
+    M = H·W.
 
     Parameters
     ----------
     dy : ndarray, shape (H, W, K)
     x : ndarray, shape (H, W, C)
         The input of the forward pass.
+    padding : {"zero", "replicate", "circular"}
+        As in the forward pass.
 
     Returns
     -------
@@ -186,7 +277,7 @@ def conv_backward_kernel(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
            [3., 4., 5.],
            [6., 7., 8.]])
     """
-    products = [np.tensordot(x_o, dy, axes=((0, 1), (0, 1))) for x_o in window_views(zero_pad(x), 3, 1)]
+    products = [np.tensordot(x_o, dy, axes=((0, 1), (0, 1))) for x_o in window_views(pad_forward(x, padding), 3, 1)]
     return np.reshape(products, (3, 3, x.shape[-1], dy.shape[-1]))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from nst_numpy import backends, images
 from nst_numpy.backends import Backend
+from nst_numpy.layers import PADDINGS
 from nst_numpy.topology import TOPOLOGIES, canonical, convolution_names, is_convolution, layer_names, reduction
 from nst_numpy.validation import check_choice, check_number
 
@@ -40,6 +41,9 @@ class VGG:
         The network's input is (255 · image − mean) · scale, for an image in 0–1.
     pooling : {"average", "max"}
         The paper uses average pooling; VGG was trained with max pooling.
+    padding : {"zero", "replicate", "circular"}
+        What the convolutions see beyond the edges. VGG was trained with zeros, which leave a frame in a painting.
+        Replicated pixels leave none; circular, opposite edges are neighbours, for textures that tile.
     name : str
     backend : {"fast", "plain"} or Backend
         What the network runs on: compiled kernels on all cores, the plain NumPy of `layers.py`, or any object with the
@@ -63,12 +67,14 @@ class VGG:
     mean: np.ndarray
     scale: float = 1.0
     pooling: str = "average"
+    padding: str = "zero"
     name: str = ""
     backend: str | Backend = "fast"
     threads: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("pooling", self.pooling, ("average", "max"))
+        check_choice("padding", self.padding, PADDINGS)
         if isinstance(self.backend, str):
             check_choice("backend", self.backend, backends.NAMES)
         if self.threads is not None:
@@ -97,12 +103,14 @@ class VGG:
     @cached_property
     def prepared(self) -> dict[str, Any]:
         """The weights of each convolution, in the form in which the backend uses them."""
-        return {layer: self.engine.prepare(*weights) for layer, weights in self.convolutions.items()}
+        return {layer: self.engine.prepare(*weights, self.padding) for layer, weights in self.convolutions.items()}
 
     def __repr__(self) -> str:
         names = list(self.convolutions)
         runs = self.backend if isinstance(self.backend, str) else type(self.backend).__name__
-        return f"VGG({self.name!r}, {names[0]} … {names[-1]}, {self.pooling} pooling, {self.dtype}, {runs} backend)"
+        padding = "" if self.padding == "zero" else f"{self.padding} padding, "
+        of_layers = f"{names[0]} … {names[-1]}, {self.pooling} pooling, {padding}"
+        return f"VGG({self.name!r}, {of_layers}{self.dtype}, {runs} backend)"
 
     @property
     def dtype(self) -> np.dtype:

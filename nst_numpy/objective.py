@@ -13,7 +13,7 @@ factor 1/(N_l M_l); for the same reason γ contains a factor 1/(number of pixels
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -135,14 +135,33 @@ class StyleTerm:
 
 @dataclass(frozen=True, eq=False)
 class VariationTerm:
-    """Total variation of the image, including its weight γ."""
+    """Total variation of the image, including its weight γ.
+
+    Attributes
+    ----------
+    variation : TotalVariation
+    circular : bool
+        Whether opposite edges are neighbours. With its first row and column once more at its end, the image has all
+        the differences there are then, those along this row and column twice: once they are subtracted.
+    """
 
     variation: TotalVariation
+    circular: bool = False
     name: str = "tv"
     layer: None = None
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        return self.variation(x)
+        if not self.circular:
+            return self.variation(x)
+        around = np.pad(x, ((0, 1), (0, 1), (0, 0)), mode="wrap")
+        value, gradient = self.variation(around)
+        for twice in (np.s_[:1], np.s_[:, :1]):
+            of_line, gradient_of_line = self.variation(around[twice])
+            value -= of_line
+            gradient[twice] -= gradient_of_line
+        gradient[0] += gradient[-1]
+        gradient[:, 0] += gradient[:, -1]
+        return value, gradient[:-1, :-1]
 
 
 class Objective:
@@ -201,6 +220,8 @@ class Objective:
     ) -> "Objective":
         """Make the objective of a style transfer; this computes the targets P and A, once.
 
+        On a circular network, total variation wraps around as well; the style images do not.
+
         Several style images with weights b_k that sum to 1 have one target, A = Σ_k b_k A_k: since
 
         Σ_k b_k Σ_ij (G − A_k)_ij² = Σ_ij (G − A)_ij² + (terms without G),
@@ -241,8 +262,11 @@ class Objective:
         N = {l: network.filters(l) for l in w}
         M = {l: (H // reduction(l)) * (W // reduction(l)) for l in w}
         A: dict[str, Any] = dict.fromkeys(w, 0.0)
+        around = network.padding == "circular"
+        # A painting does not go on at its opposite edge: wrapped around, its seam would be a part of the style.
+        looking = replace(network, padding="replicate", backend=network.engine) if around else network
         for style_image, b in zip(styles, shares, strict=True):
-            features, _ = network.forward(style_image, w)
+            features, _ = looking.forward(style_image, w)
             for l, a in features.items():
                 # The style image has M_a positions, the picture M. Scaled, equal textures have equal Gram matrices.
                 M_a = a.shape[0] * a.shape[1]
@@ -251,7 +275,7 @@ class Objective:
             energy = losses.gram_loss(np.zeros_like(A[l]), A[l], M[l]) or 1.0  # 0 if no filter responds
             factor = convention.style_factor(N[l], M[l], H * W, energy)
             terms.append(StyleTerm(l, A[l], beta * w[l] * factor, network.engine))
-        terms.append(VariationTerm(convention.total_variation(gamma, H, W)))
+        terms.append(VariationTerm(convention.total_variation(gamma, H, W), around))
         return cls(network, terms)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:

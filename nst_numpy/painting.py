@@ -18,6 +18,7 @@ from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Stage, run
 from nst_numpy.settings import STARTS, Settings, Weights
 from nst_numpy.signals import interruptible
+from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number
 
 Callback = Callable[[int, np.ndarray, Losses], None]
@@ -68,7 +69,7 @@ def paint(
             outcome = run(
                 chain([first], stages),
                 start,
-                _resized,
+                motif.resized,
                 record,
                 settings.optimizer,
                 bounds=(0, 1) if settings.convention.bounded else None,
@@ -103,6 +104,7 @@ class Motif:
             self.styles = [colors.luminance(image, like=self.content) for image in self.styles]
             self.content = colors.luminance(self.content)
         self.network = load_network(settings.weights, settings.convention)
+        self.original, self.content = self._whole(self.original), self._whole(self.content)
         self._original_at = cache(lambda height, width: images.load(self.original, shape=(height, width)))
 
     def _style_size(self, size: int) -> int:
@@ -122,7 +124,7 @@ class Motif:
 
     def stage(self, size: int, steps: int) -> Stage:
         """What is minimised at one size, with the targets computed."""
-        settings, content = self.settings, images.load(self.content, size)
+        settings, content = self.settings, self._whole(images.load(self.content, size))
         objective = Objective.from_images(
             self.network,
             content,
@@ -136,6 +138,21 @@ class Motif:
             convention=settings.convention,
         )
         return Stage(objective, content.shape, steps)
+
+    def _whole(self, image: np.ndarray) -> np.ndarray:
+        """The image; for a circular network, of the nearest size of which pooling leaves out no row or column."""
+        if self.network.padding != "circular":
+            return image
+        step = reduction(self.network.layers[-1])
+        height, width = (max(step, round(side / step) * step) for side in image.shape[:2])
+        return images.load(image, shape=(height, width))
+
+    def resized(self, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The picture at another size; for a circular network, as part of the pattern that it tiles."""
+        if self.network.padding != "circular":
+            return _resized(x, shape)
+        height, width = shape[:2]
+        return _resized(np.tile(x, (3, 3, 1)), (3 * height, 3 * width, 3))[height : 2 * height, width : 2 * width]
 
     def start(self, shape: tuple[int, ...]) -> np.ndarray:
         """The picture to start from, with its fraction of white noise."""
@@ -224,10 +241,11 @@ def _load(what: str, source: Any, size: int | None = None, shape: tuple[int, int
 
 
 def load_network(weights: Weights, convention: Convention, **network: Any) -> VGG:
-    """The network of these weights; a file is loaded with the convention's pooling and normalisation.
+    """The network of these weights; a file is loaded with the convention's pooling, padding and normalisation.
 
     `network` are the arguments of `weights.load` that were given instead.
     """
     if isinstance(weights, VGG):
         return weights
-    return weight_files.load(weights, **{"pooling": convention.pooling, "normalize": convention.normalize, **network})
+    usual = {"pooling": convention.pooling, "padding": convention.padding, "normalize": convention.normalize}
+    return weight_files.load(weights, **{**usual, **network})

@@ -42,7 +42,7 @@ class Settings:
     weights : path or VGG, optional
         The network: a weight file, or a name from the registry such as "vgg19" (downloaded on first use); by default
         the network that ships with the library. Or a network returned by `load_weights`, which also takes pooling,
-        backend and threads.
+        padding, backend and threads.
     size : int or sequence of int
         Longer side of the picture in pixels; 512 by default. If it is one number, the convention adds smaller sizes
         before it: large forms settle there, where steps are cheap. Several numbers are the sizes themselves, from small

@@ -87,9 +87,11 @@ def test_options_reach_the_library(folder, monkeypatch):
     }
     assert seen == expected
     assert seen.keys() | {"callback"} == inspect.signature(nst_numpy.transfer).parameters.keys()
-    main([*TRANSFER, "--pooling", "max", "--backend", "plain", "--threads", "3", "--convention", "neural-style"])
+    options = {"pooling": "max", "padding": "circular", "backend": "plain", "threads": 3}
+    of_network = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    main([*TRANSFER, *of_network, "--convention", "neural-style"])
     network = seen["weights"]
-    assert (network.name, network.pooling, network.backend, network.threads) == ("small", "max", "plain", 3)
+    assert network.name == "small" and {name: getattr(network, name) for name in options} == options
     main([*TRANSFER, "--size", "48,"])
     assert seen["size"] == [48]
 
@@ -101,7 +103,7 @@ def test_every_command_takes_what_its_function_takes():
             [sys.executable, "-m", "nst_numpy", name, "--help"], capture_output=True, text=True, check=True
         ).stdout
         options = {option.replace("-", "_") for option in re.findall(r"^  --([a-z-]+)", text, re.MULTILINE)}
-        own = {"pooling", "backend", "threads", "animation", "losses", "quiet"}
+        own = {"pooling", "padding", "backend", "threads", "animation", "losses", "quiet"}
         assert options - own == takes - {"content", "style", "layer", "callback", "progress"}
         assert "examples:\n  nst-numpy " + name in text
 

@@ -322,6 +322,7 @@ def test_a_convention_as_text():
         "variation: ½ Σ d²: 22, Σ |d↓|: 0.25 (for 512 × 512 pixels, times pixel scale)",
         "pixel scale: 1, 2, 4",
         "pooling: max",
+        "padding: zero",
         "normalize: False",
         "init: content",
         "noise: uniform in 0–1",

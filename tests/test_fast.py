@@ -26,7 +26,10 @@ from nst_numpy.backends.fast import Fast
 BACKEND, PLAIN_TRAINING = FastTraining(3, np.float64), PlainTraining()
 TOLERANCE = {np.float64: 1e-12, np.float32: 3e-5}
 KINDS = ["average", "max"]
+PADDINGS = ["zero", "replicate", "circular"]
 seeds, kinds, dtypes = st.integers(0, 2**32 - 1), st.sampled_from(KINDS), st.sampled_from([np.float32, np.float64])
+paddings = st.sampled_from(PADDINGS)
+each_padding = pytest.mark.parametrize("padding", PADDINGS)
 
 NEVER = 10**6
 METHODS = {
@@ -86,21 +89,19 @@ def any_layout(a, seed):
 
 @each_method
 @each_cut
-@given(convolutions())
-@settings(max_examples=15)
-def test_conv_relu(method, cut, case):
+@given(convolutions(), paddings)
+@settings(max_examples=25)
+def test_conv_relu(method, cut, case, padding):
     x, kernel, bias, dtype, seed = case
     with limits(**METHODS[method], **cut):
-        prepared = BACKEND.prepare(kernel, bias)
+        prepared, weights = (backend.prepare(kernel, bias, padding) for backend in (BACKEND, plain))
         y, signs = BACKEND.conv_relu_forward(x, prepared)
-        expected, _ = plain.conv_relu_forward(x, (kernel, bias))
+        expected, _ = plain.conv_relu_forward(x, weights)
         assert_close(y, expected, dtype)
         assert np.array_equal(bits(signs, len(bias)), y > 0)
         dy = any_layout(like(seed + 2, y.shape, dtype), seed)
         # With the same masks: those of the fast one.
-        assert_close(
-            BACKEND.conv_relu_backward(dy, prepared, signs), plain.conv_relu_backward(dy, (kernel, bias), y), dtype
-        )
+        assert_close(BACKEND.conv_relu_backward(dy, prepared, signs), plain.conv_relu_backward(dy, weights, y), dtype)
 
 
 @each_method
@@ -111,9 +112,9 @@ def test_conv_for_training(method, cut, case):
     x, kernel, bias, dtype, seed = case
     dy = any_layout(like(seed + 2, (*x.shape[:2], len(bias)), dtype), seed)
     with limits(**METHODS[method], **cut):
-        prepared = BACKEND.prepare(kernel, bias)
-        assert_close(BACKEND.conv_forward(x, prepared), PLAIN_TRAINING.conv_forward(x, (kernel, bias)), dtype)
-        assert_close(BACKEND.conv_backward(dy, prepared), PLAIN_TRAINING.conv_backward(dy, (kernel, bias)), dtype)
+        prepared, weights = (backend.prepare(kernel, bias) for backend in (BACKEND, PLAIN_TRAINING))
+        assert_close(BACKEND.conv_forward(x, prepared), PLAIN_TRAINING.conv_forward(x, weights), dtype)
+        assert_close(BACKEND.conv_backward(dy, prepared), PLAIN_TRAINING.conv_backward(dy, weights), dtype)
         found, expected = BACKEND.conv_backward_weights(dy, x), PLAIN_TRAINING.conv_backward_weights(dy, x)
         for gradient, truth in zip(found, expected, strict=True):
             assert_close(gradient, truth, dtype)
@@ -128,14 +129,15 @@ def test_weight_gradients_of_images_of_several_strips(size):
         assert_close(found, expected, np.float64)
 
 
+@each_padding
 @pytest.mark.parametrize("size", [(100, 70), (3, 4200), (4200, 3)])
-def test_im2col_of_images_of_several_strips(size):
+def test_im2col_of_images_of_several_strips(size, padding):
     x, kernel, bias = like(0, (*size, 3)), like(1, (3, 3, 3, 5)), like(2, (5,))
-    prepared = BACKEND.prepare(kernel, bias)
+    prepared, weights = (backend.prepare(kernel, bias, padding) for backend in (BACKEND, plain))
     y, signs = BACKEND.conv_relu_forward(x, prepared)
-    assert_close(y, plain.conv_relu_forward(x, (kernel, bias))[0], np.float64)
+    assert_close(y, plain.conv_relu_forward(x, weights)[0], np.float64)
     dy = like(3, y.shape)
-    dx = plain.conv_relu_backward(dy, (kernel, bias), y)
+    dx = plain.conv_relu_backward(dy, weights, y)
     assert_close(BACKEND.conv_relu_backward(dy, prepared, signs), dx, np.float64)
 
 
@@ -143,13 +145,12 @@ def test_im2col_of_images_of_several_strips(size):
 @pytest.mark.parametrize("size", [(6, 6), (10, 10), (30, 33), (60, 70), (100, 31), (90, 94), (1, 200), (300, 2)])
 def test_conv_relu_by_the_method_chosen(size, dtype):
     x, kernel, bias = like(0, (*size, 16), dtype), like(1, (3, 3, 16, 20), dtype), like(2, (20,), dtype)
-    prepared = BACKEND.prepare(kernel, bias)
-    y, signs = BACKEND.conv_relu_forward(x, prepared)
-    assert_close(y, plain.conv_relu_forward(x, (kernel, bias))[0], dtype)
-    dy = like(3, y.shape, dtype)
-    assert_close(
-        BACKEND.conv_relu_backward(dy, prepared, signs), plain.conv_relu_backward(dy, (kernel, bias), y), dtype
-    )
+    for padding in PADDINGS:
+        prepared, weights = (backend.prepare(kernel, bias, padding) for backend in (BACKEND, plain))
+        y, signs = BACKEND.conv_relu_forward(x, prepared)
+        assert_close(y, plain.conv_relu_forward(x, weights)[0], dtype)
+        dy = like(3, y.shape, dtype)
+        assert_close(BACKEND.conv_relu_backward(dy, prepared, signs), plain.conv_relu_backward(dy, weights, y), dtype)
 
 
 @pytest.mark.parametrize(
@@ -197,12 +198,12 @@ def test_transformed_kernels_are_counted_once():
 
 @each_method
 @each_cut
-@given(convolutions(least=2), kinds)
-@settings(max_examples=15)
-def test_conv_relu_pool(method, cut, case, kind):
+@given(convolutions(least=2), kinds, paddings)
+@settings(max_examples=25)
+def test_conv_relu_pool(method, cut, case, kind, padding):
     x, kernel, bias, dtype, seed = case
     with limits(**METHODS[method], **cut):
-        prepared = BACKEND.prepare(kernel, bias)
+        prepared = BACKEND.prepare(kernel, bias, padding)
         # In one step, and in the two that other tests hold equal to the plain ones.
         y, cache = BACKEND.conv_relu_pool_forward(x, prepared, kind)
         response, signs = BACKEND.conv_relu_forward(x, prepared)
@@ -221,17 +222,17 @@ def test_where_the_sum_is_exactly_0_and_where_all_are_equal(method, cut, kind, K
     """No light on the image: every sum is its bias, −1, 0 or 1. At 0 nothing passes; the first of equals wins."""
     x, kernel, bias = np.zeros((9, 14, 4)), like(1, (3, 3, 4, K)), np.resize([0.0, 1.0, -1.0, -0.0], K)
     with limits(**METHODS[method], **cut):
-        prepared = BACKEND.prepare(kernel, bias)
+        prepared, weights = (backend.prepare(kernel, bias) for backend in (BACKEND, plain))
         y, signs = BACKEND.conv_relu_forward(x, prepared)
         assert np.array_equal(y, np.broadcast_to(np.maximum(bias, 0), y.shape))
         assert np.array_equal(bits(signs, K), y > 0)
         dy = like(2, y.shape)
-        dx = plain.conv_relu_backward(dy, (kernel, bias), y)
+        dx = plain.conv_relu_backward(dy, weights, y)
         assert_close(BACKEND.conv_relu_backward(dy, prepared, signs), dx, np.float64)
         y, cache = BACKEND.conv_relu_pool_forward(x, prepared, kind)
         dy = like(3, y.shape)
-        _, plain_cache = plain.conv_relu_pool_forward(x, (kernel, bias), kind)
-        dx = plain.conv_relu_pool_backward(dy, (kernel, bias), kind, plain_cache)
+        _, plain_cache = plain.conv_relu_pool_forward(x, weights, kind)
+        dx = plain.conv_relu_pool_backward(dy, weights, kind, plain_cache)
         assert_close(BACKEND.conv_relu_pool_backward(dy, prepared, kind, cache), dx, np.float64)
         # Nothing passes at all where every bias is 0.
         prepared = BACKEND.prepare(kernel, np.zeros(K))
@@ -247,7 +248,7 @@ def test_nan_is_passed_on_through_pooling(kind):
     x[5, 2, 1] = np.nan
     kernel, bias = np.ones((3, 3, 3, 4)), np.zeros(4)
     y, _ = BACKEND.conv_relu_pool_forward(x, BACKEND.prepare(kernel, bias), kind)
-    expected, _ = plain.conv_relu_pool_forward(x, (kernel, bias), kind)
+    expected, _ = plain.conv_relu_pool_forward(x, plain.prepare(kernel, bias), kind)
     assert np.isnan(expected).any() and np.array_equal(np.isnan(y), np.isnan(expected))
     y, _ = BACKEND.pool_forward(x, kind)
     assert np.array_equal(np.isnan(y), np.isnan(plain.pool_forward(x, kind)[0]))
@@ -339,11 +340,12 @@ def objective(**network):
     )
 
 
+@each_padding
 @pytest.mark.parametrize("pooling", KINDS)
-def test_the_whole_objective_in_float64(pooling):
+def test_the_whole_objective_in_float64(pooling, padding):
     x = picture(3, 33, 40)
     (total, gradient, _), (plain_total, plain_gradient, _) = (
-        objective(pooling=pooling, backend=backend)(x) for backend in ("fast", "plain")
+        objective(pooling=pooling, padding=padding, backend=backend)(x) for backend in ("fast", "plain")
     )
     assert abs(total - plain_total) <= 1e-12 * plain_total
     assert np.linalg.norm(gradient - plain_gradient) <= 1e-12 * np.linalg.norm(plain_gradient)
@@ -383,11 +385,13 @@ def test_the_same_bits_for_any_number_of_threads(method, cut, dtype):
     with limits(**METHODS[method], **cut):
         for threads in (1, 2, 3, 5):
             backend = FastTraining(threads, dtype)
-            prepared = backend.prepare(kernel, bias)
-            y, signs = backend.conv_relu_forward(x, prepared)
+            found = []
+            for padding in PADDINGS:
+                prepared = backend.prepare(kernel, bias, padding)
+                y, signs = backend.conv_relu_forward(x, prepared)
+                found += [y, signs, backend.conv_relu_backward(y, prepared, signs)]
             da = backend.gram_backward(dG, y, y.copy())
-            found = [y, signs, da, backend.gram(y), backend.gram_backward(dG, y)]
-            found += [backend.conv_relu_backward(da, prepared, signs), *backend.conv_backward_weights(da, x)]
+            found += [da, backend.gram(y), backend.gram_backward(dG, y), *backend.conv_backward_weights(da, x)]
             for kind in KINDS:
                 pooled, cache = backend.conv_relu_pool_forward(x, prepared, kind)
                 found += [pooled, backend.conv_relu_pool_backward(pooled, prepared, kind, cache)]
@@ -411,7 +415,7 @@ def test_float32_is_computed_in_float32(method, cut):
 
     x, kernel = like(0, (12, 13, 8), np.float32), like(1, (3, 3, 8, 9), np.float32)
     with limits(**METHODS[method], **cut), mock.patch.object(backend.buffers, "take", watched):
-        prepared = backend.prepare(kernel, np.zeros(9, np.float32))
+        prepared = backend.prepare(kernel, np.zeros(9, np.float32), "replicate")
         y, signs = backend.conv_relu_forward(x, prepared)
         found = [y, backend.conv_relu_backward(y, prepared, signs), backend.gram(y)]
         found += [backend.gram_backward(backend.gram(y), y, y.copy()), backend.gram_backward(backend.gram(y), y)]

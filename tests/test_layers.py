@@ -11,57 +11,101 @@ from nst_numpy import layers
 
 seeds = st.integers(0, 2**32 - 1)
 filters = st.integers(1, 4)
+paddings = st.sampled_from(["zero", "replicate", "circular"])
 POOLS = [
     (layers.average_pool_forward, layers.average_pool_backward),
     (layers.max_pool_forward, layers.max_pool_backward),
 ]
 
 
+# Padding --------------------------------------------------------------------------------------------------------------
+
+
+def source(p, q, shape, padding):
+    """The pixel that the position (p, q) of a padded image shows, counted from its first one inside; None for a 0."""
+    height, width = shape
+    if padding == "circular":
+        return p % height, q % width
+    if padding == "replicate":
+        return min(max(p, 0), height - 1), min(max(q, 0), width - 1)
+    return (p, q) if 0 <= p < height and 0 <= q < width else None
+
+
+@given(maps(most=5), paddings, seeds)
+def test_padding_is_the_formula(x, padding, seed):
+    dy, dx = like(seed, (x.shape[0] + 2, x.shape[1] + 2, x.shape[2])), np.zeros(x.shape)
+    y = layers.pad_forward(x, padding)
+    assert y.shape == dy.shape
+    for p, q in np.ndindex(y.shape[:2]):
+        pixel = source(p - 1, q - 1, x.shape[:2], padding)
+        assert np.array_equal(y[p, q], np.zeros(x.shape[2]) if pixel is None else x[pixel])
+        if pixel is not None:
+            dx[pixel] += dy[p, q]
+    assert np.allclose(layers.pad_backward(dy, padding), dx, rtol=1e-14, atol=1e-14)
+
+
+def test_padding_refuses_other_names():
+    for function in (layers.pad_forward, layers.pad_backward):
+        with pytest.raises(ValueError, match="unknown padding 'zeros'; did you mean zero"):
+            function(np.zeros((3, 3, 1)), "zeros")
+
+
 # Convolution ----------------------------------------------------------------------------------------------------------
 
 
-def conv_loops(x, kernel, bias):
+def conv_loops(x, kernel, bias, padding):
     (height, width, channels), count = x.shape, kernel.shape[3]
     y = np.zeros((height, width, count))
     for r, s, k in np.ndindex(y.shape):
         y[r, s, k] = bias[k]
         for i, j, c in np.ndindex(3, 3, channels):
-            if 0 <= r + i - 1 < height and 0 <= s + j - 1 < width:
-                y[r, s, k] += x[r + i - 1, s + j - 1, c] * kernel[i, j, c, k]
+            pixel = source(r + i - 1, s + j - 1, (height, width), padding)
+            if pixel is not None:
+                y[r, s, k] += x[(*pixel, c)] * kernel[i, j, c, k]
     return y
 
 
-@given(maps(most=5), filters, seeds)
-def test_conv_forward_is_the_formula(x, count, seed):
+@given(maps(most=5), filters, paddings, seeds)
+def test_conv_forward_is_the_formula(x, count, padding, seed):
     kernel, bias = like(seed, (3, 3, x.shape[2], count)), like(seed + 1, (count,))
-    y = layers.conv_forward(x, kernel, bias)
-    assert np.allclose(y, conv_loops(x, kernel, bias), rtol=1e-13, atol=1e-13)
+    y = layers.conv_forward(x, kernel, bias, padding)
+    assert np.allclose(y, conv_loops(x, kernel, bias, padding), rtol=1e-13, atol=1e-13)
 
 
-@given(maps(), filters, seeds)
-def test_conv_forward_is_scipys_correlation(x, count, seed):
+@given(maps(), filters, paddings, seeds)
+def test_conv_forward_is_scipys_correlation(x, count, padding, seed):
     kernel, bias = like(seed, (3, 3, x.shape[2], count)), like(seed + 1, (count,))
+    boundary = {"zero": "fill", "replicate": "symm", "circular": "wrap"}[padding]
     expected = [
-        bias[k] + sum(correlate2d(x[..., c], kernel[..., c, k], mode="same") for c in range(x.shape[2]))
+        bias[k] + sum(correlate2d(x[..., c], kernel[..., c, k], "same", boundary) for c in range(x.shape[2]))
         for k in range(count)
     ]
-    assert np.allclose(layers.conv_forward(x, kernel, bias), np.stack(expected, -1), rtol=1e-13, atol=1e-13)
+    assert np.allclose(layers.conv_forward(x, kernel, bias, padding), np.stack(expected, -1), rtol=1e-13, atol=1e-13)
 
 
-@given(maps(), filters, seeds)
-def test_conv_gradients(x, count, seed):
+@given(maps(), filters, paddings, seeds)
+def test_conv_gradients(x, count, padding, seed):
     kernel, bias = like(seed, (3, 3, x.shape[2], count)), like(seed + 1, (count,))
     dy = like(seed + 2, (*x.shape[:2], count))
 
     def loss(x=x, kernel=kernel, bias=bias):
-        return np.sum(dy * layers.conv_forward(x, kernel, bias))
+        return np.sum(dy * layers.conv_forward(x, kernel, bias, padding))
 
     # The loss is linear in each argument: a large step has no error from curvature.
-    assert_gradient(lambda x: loss(x=x), layers.conv_backward_input(dy, kernel), x, h=1e-2)
-    assert_gradient(lambda kernel: loss(kernel=kernel), layers.conv_backward_kernel(dy, x), kernel, h=1e-2)
+    dx = layers.conv_backward_input(dy, kernel, padding)
+    assert_gradient(lambda x: loss(x=x), dx, x, h=1e-2)
+    assert_gradient(lambda kernel: loss(kernel=kernel), layers.conv_backward_kernel(dy, x, padding), kernel, h=1e-2)
     assert_gradient(lambda bias: loss(bias=bias), layers.conv_backward_bias(dy), bias, h=1e-2)
     exact = complex_step(lambda x: loss(x=x), x)
-    assert np.allclose(layers.conv_backward_input(dy, kernel), exact, rtol=1e-12, atol=1e-12)
+    assert np.allclose(dx, exact, rtol=1e-12, atol=1e-12)
+
+
+def test_convolutions_pad_with_zeros_by_default():
+    x, dy, kernel, bias = (like(n, shape) for n, shape in enumerate([(4, 5, 2), (4, 5, 3), (3, 3, 2, 3), (3,)]))
+    y, dx = layers.conv_forward(x, kernel, bias), layers.conv_backward_input(dy, kernel)
+    assert np.array_equal(y, layers.conv_forward(x, kernel, bias, "zero"))
+    assert np.array_equal(dx, layers.conv_backward_input(dy, kernel, "zero"))
+    assert np.array_equal(layers.conv_backward_kernel(dy, x), layers.conv_backward_kernel(dy, x, "zero"))
 
 
 @given(maps(), filters, seeds)
@@ -167,6 +211,8 @@ def test_every_layer_keeps_the_type_and_its_arguments(dtype):
     x, dy = like(0, (5, 4, 3), dtype), like(1, (5, 4, 2), dtype)
     kernel, bias = like(2, (3, 3, 3, 2), dtype), like(3, (2,), dtype)  # all read-only: a write would raise
     results = [
+        *(layers.pad_forward(x, padding) for padding in layers.PADDINGS),
+        *(layers.pad_backward(x, padding) for padding in layers.PADDINGS),
         layers.conv_forward(x, kernel, bias),
         layers.conv_backward_input(dy, kernel),
         layers.conv_backward_kernel(dy, x),

@@ -31,21 +31,27 @@ def packed(mask):
     return words.sum(axis=-1).astype(np.uint32)
 
 
-def surrounded(x, y0, rows, columns):
-    """Rows y0 … of x in zeros on all sides, from one column before the first."""
-    wide = np.zeros((x.shape[0] + 40, x.shape[1] + 40, x.shape[2]), x.dtype)
-    wide[20 : 20 + x.shape[0], 20 : 20 + x.shape[1]] = x
-    return wide[20 + y0 : 20 + y0 + rows, 19 : 19 + columns]
+PADDINGS = {loops.ZERO: "constant", loops.REPLICATE: "edge", loops.CIRCULAR: "wrap"}
+paddings = st.sampled_from(list(PADDINGS))
+windows = st.tuples(*[st.integers(-2, 8)] * 2, *[st.integers(1, 12)] * 2)  # first row and column, rows, columns
 
 
-@given(sides, sides, channels, st.integers(-2, 6), st.integers(1, 9), st.integers(1, 9), dtypes, seeds)
-@quick
-def test_gather(H, W, C, y0, rows, columns, dtype, seed):
+def surrounded(x, padding, window):
+    """The part of x, continued on all sides, that a window shows."""
+    y0, x0, rows, columns = window
+    wide = np.pad(x, ((20, 20), (20, 20), (0, 0)), PADDINGS[padding])
+    return wide[20 + y0 : 20 + y0 + rows, 20 + x0 : 20 + x0 + columns]
+
+
+@given(sides, sides, channels, paddings, windows, dtypes, seeds)
+@settings(max_examples=60)
+def test_gather(H, W, C, padding, window, dtype, seed):
     x, mask = like(seed, (H, W, C), dtype), like(seed + 1, (H, W, C)) > 0
+    y0, x0, *shape = window
     for masked in (False, True):
-        padded = np.full((rows, columns, C), np.nan, dtype)
-        loops.gather(x, packed(mask), masked, y0, padded)
-        assert np.array_equal(padded, surrounded(x * mask if masked else x, y0, rows, columns))
+        padded = np.full((*shape, C), np.nan, dtype)
+        loops.gather(x, packed(mask), masked, padding, y0, x0, padded)
+        assert np.array_equal(padded, surrounded(x * mask if masked else x, padding, window))
 
 
 @pytest.mark.parametrize("C", [5, 40])
@@ -53,7 +59,7 @@ def test_gather_masks_as_the_plain_relu_does_also_what_is_not_finite(C):
     x = np.full((1, 1, C), np.inf)
     mask = np.arange(C).reshape(1, 1, C) % 2 == 0
     padded = np.empty((1, 2, C))
-    loops.gather(x, packed(mask), True, 0, padded)
+    loops.gather(x, packed(mask), True, loops.ZERO, 0, -1, padded)
     with np.errstate(invalid="ignore"):
         assert np.array_equal(padded[0, 1], layers.relu_backward(x, mask)[0, 0], equal_nan=True)
 
@@ -131,19 +137,21 @@ def test_nan_wins_the_maximum_from_every_place(place, C):
     assert np.isnan(y).all() and (winner == place).all()
 
 
-@given(sides, sides, channels, st.integers(-2, 8), st.integers(1, 12), st.integers(1, 12), dtypes, seeds)
-@example(1, 1, 1, -1, 3, 3, np.float64, 0)
-@quick
-def test_gather_pooled(H, W, C, y0, rows, columns, dtype, seed):
+@given(sides, sides, channels, st.integers(0, 1), st.integers(0, 1), paddings, windows, dtypes, seeds)
+@example(1, 1, 1, 0, 0, loops.ZERO, (-1, -1, 3, 3), np.float64, 0)
+@settings(max_examples=60)
+def test_gather_pooled(H, W, C, odd_row, odd_column, padding, window, dtype, seed):
     dy, mask = like(seed, (H, W, C), dtype), like(seed + 1, (2 * H, 2 * W, C)) > 0
     winner = np.random.default_rng(seed).integers(0, 4, (H, W, C)).astype(np.uint8)
     spread = dy.repeat(2, axis=0).repeat(2, axis=1)
     place = np.tile(np.array([[0, 1], [2, 3]])[..., None], (H, W, C))
     won = place == winner.repeat(2, axis=0).repeat(2, axis=1)
     for winners, dx in ((np.empty((0, 0, 0), np.uint8), spread * dtype(0.25)), (winner, spread * won)):
-        padded = np.full((rows, columns, C), np.nan, dtype)
-        loops.gather_pooled(dy, packed(mask), winners, y0, padded)
-        assert np.array_equal(padded, surrounded(dx * mask, y0, rows, columns))
+        dz = np.pad(dx * mask, ((0, odd_row), (0, odd_column), (0, 0)))
+        y0, x0, *shape = window
+        padded = np.full((*shape, C), np.nan, dtype)
+        loops.gather_pooled(dy, packed(mask), winners, *dz.shape[:2], padding, y0, x0, padded)
+        assert np.array_equal(padded, surrounded(dz, padding, window))
 
 
 @given(sides, sides, sides, st.integers(0, 4), st.integers(0, 3), st.integers(0, 3), seeds)

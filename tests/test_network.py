@@ -10,6 +10,8 @@ from nst_numpy import VGG, gradcheck, layers
 from nst_numpy.backends import plain
 from nst_numpy.topology import FILTERS, FIRST, layer_names
 
+each_padding = pytest.mark.parametrize("padding", ["zero", "replicate", "circular"])
+
 
 def test_topologies_are_those_of_the_table():
     vgg16, vgg19 = layer_names("vgg16"), layer_names("vgg19")
@@ -21,17 +23,29 @@ def test_topologies_are_those_of_the_table():
 
 @pytest.mark.parametrize("topology", ["vgg16", "vgg19"])
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_features_are_the_layers_one_after_another(topology, pooling):
-    network = small_vgg(topology, pooling=pooling)
+@each_padding
+def test_features_are_the_layers_one_after_another(topology, pooling, padding):
+    network = small_vgg(topology, pooling=pooling, padding=padding)
     image = picture(1, 37, 45)
     features = network.features(image, network.layers)
     pool = {"average": layers.average_pool_forward, "max": layers.max_pool_forward}[pooling]
     a = (255 * image - MEAN) / 60
     for name in layer_names(topology):
         weights = network.convolutions.get(name)
-        a = pool(a) if weights is None else np.maximum(layers.conv_forward(a, *weights), 0)
+        a = pool(a) if weights is None else np.maximum(layers.conv_forward(a, *weights, padding), 0)
         assert np.allclose(features[name], a, rtol=1e-13, atol=1e-13), name
     assert a.shape == (1, 1, 8)
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_a_circular_network_has_no_edges(pooling):
+    """Shifted around by a multiple of what the poolings reduce, an image has the same features, shifted."""
+    network, image = small_vgg(last="conv4_2", pooling=pooling, padding="circular"), picture(1, 48, 32)
+    features = network.features(image, network.layers)
+    shifted = network.features(np.roll(image, (16, -8), axis=(0, 1)), network.layers)
+    for layer, a in features.items():
+        step = image.shape[0] // a.shape[0]
+        assert np.allclose(shifted[layer], np.roll(a, (16 // step, -8 // step), axis=(0, 1)), rtol=1e-9, atol=1e-12)
 
 
 def test_forward_stops_at_the_deepest_layer_asked_for():
@@ -169,9 +183,11 @@ def test_a_gap_is_named_also_in_block_4_of_vgg16():
         VGG(convolutions, MEAN)
 
 
-def test_pooling_must_be_known():
+def test_pooling_and_padding_must_be_known():
     with pytest.raises(ValueError, match="unknown pooling 'median'; there are average, max"):
         dataclasses.replace(small_vgg(), pooling="median")
+    with pytest.raises(ValueError, match="unknown padding 'zeros'; did you mean zero"):
+        dataclasses.replace(small_vgg(), padding="zeros")
 
 
 @pytest.mark.parametrize(
@@ -234,8 +250,10 @@ def test_what_is_no_image_is_refused(image, error, found):
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("backend", ["fast", "plain"])
-def test_layers_one_by_one_are_the_sweep(backend, pooling):
-    network, image = small_vgg(last="conv2_2", pooling=pooling, backend=backend), picture(3, 9, 12)
+@each_padding
+def test_layers_one_by_one_are_the_sweep(backend, pooling, padding):
+    network = small_vgg(last="conv2_2", pooling=pooling, padding=padding, backend=backend)
+    image = picture(3, 9, 12)
     features, tape = network.forward(image, network.layers)
     a, inputs = image, {}
     for name in ("input", *network.layers):
@@ -329,8 +347,10 @@ def test_networks_as_objects():
     assert network == network and network != small_vgg(last="conv2_1") and hash(network) == hash(network)
     with pytest.raises(dataclasses.FrozenInstanceError):
         network.pooling = "max"
+    around = dataclasses.replace(network, padding="circular")
+    assert repr(around) == ("VGG('small', conv1_1 … conv2_1, average pooling, circular padding, float64, fast backend)")
     plain_one = VGG(network.convolutions, MEAN)
-    assert (plain_one.scale, plain_one.pooling, plain_one.name) == (1.0, "average", "")
+    assert (plain_one.scale, plain_one.pooling, plain_one.padding, plain_one.name) == (1.0, "average", "zero", "")
     assert (plain_one.backend, plain_one.threads) == ("fast", None)
 
 

@@ -11,8 +11,9 @@ from nst_numpy import VGG, check_layers, check_network, layers
 
 @pytest.mark.parametrize("backend", ["plain", "fast"])
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_a_right_network(backend, pooling):
-    network = small_vgg(last="conv3_1", pooling=pooling, backend=backend)
+@pytest.mark.parametrize("padding", ["zero", "replicate", "circular"])
+def test_a_right_network(backend, pooling, padding):
+    network = small_vgg(last="conv3_1", pooling=pooling, padding=padding, backend=backend)
     found = check_network(network, picture(0, 13, 18), "conv3_1")
     assert found and found.first_wrong is None, found
     assert list(found.checks) == ["input", "conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2", "conv3_1"]

@@ -8,6 +8,7 @@ from drawing import picture, small_vgg
 
 from nst_numpy import Objective, conventions, gradcheck, images
 from nst_numpy.backends import plain
+from nst_numpy.conventions import CONVENTIONS
 from nst_numpy.objective import ContentTerm, StyleTerm, VariationTerm
 
 STYLE = {"conv1_1": 0.1, "conv2_1": 0.2, "conv3_1": 0.3, "conv4_1": 0.2, "conv5_1": 0.2}
@@ -36,10 +37,10 @@ TERMS = [
 ]
 
 
-@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("pooling, padding", [("average", "zero"), ("max", "zero"), ("average", "replicate")])
 @pytest.mark.parametrize("term", TERMS, ids=str)
-def test_gradient_of_each_term_alone_and_of_the_whole(term, pooling):
-    f = objective(small_vgg(pooling=pooling), **term)
+def test_gradient_of_each_term_alone_and_of_the_whole(term, pooling, padding):
+    f = objective(small_vgg(pooling=pooling, padding=padding), **term)
     x = picture(3, 33, 40)
     check = gradcheck(lambda x: f(x)[0], f(x)[1], x, mode="sample", samples=40, h=1e-6)
     assert check.norm_ratio <= 1e-6, check
@@ -88,6 +89,17 @@ def test_the_style_image_at_another_size_leaves_the_style_loss():
     assert f(small)[2]["style"] < 0.05 * without
 
 
+def test_replicated_edges_leave_no_trace_in_a_picture_of_one_colour():
+    """Every position of a layer sees the same, so the style of such a picture does not depend on its size."""
+    colour = np.array([0.9, 0.3, 0.1])
+    large, small = np.broadcast_to(colour, (50, 70, 3)), np.broadcast_to(colour, (33, 40, 3))
+    for padding, exact in (("replicate", True), ("circular", True), ("zero", False)):
+        network = small_vgg(padding=padding)
+        a = network.features(small, "conv3_1")["conv3_1"]
+        assert np.allclose(a, a[0, 0], rtol=1e-10, atol=1e-12) is exact
+        assert (objective(network, content=small, style=large)(small)[2]["style"] < 1e-20) is exact
+
+
 def test_content_and_tv_do_not_grow_with_the_image():
     """The same picture tiled: one α and γ serve every size. (Only seams and borders differ.)"""
     small, x = picture(1, 64, 64), picture(2, 64, 64)
@@ -97,6 +109,42 @@ def test_content_and_tv_do_not_grow_with_the_image():
     many = objective(content=tile(small), style=small / 2, **keywords)(tile(x))[2]
     for term in ("content", "style", "tv"):
         assert np.isclose(many[term], one[term], rtol=0.05), term
+
+
+@pytest.mark.parametrize("name", [name for name, c in CONVENTIONS.items() if c.variation(9, 9)])
+def test_total_variation_around_the_edges(name):
+    """That of the image without its edges' differences, and these, whatever the shape: an image of 1 pixel has none."""
+    for shape in ((6, 7, 3), (1, 5, 3), (4, 1, 3), (1, 1, 3)):
+        x = picture(1, *shape[:2])
+        variation = CONVENTIONS[name].total_variation(2.0, *shape[:2])
+        around = VariationTerm(variation, circular=True)
+        assert gradcheck(lambda x, term=around: term(x)[0], around(x)[1], x, mode="all"), shape
+        for shift in ((1, 0), (0, 1), (2, -3)):
+            assert np.isclose(around(np.roll(x, shift, (0, 1)))[0], around(x)[0], rtol=1e-12, atol=1e-12)
+        constant = np.full(shape, 0.3)
+        assert around(constant)[0] == 0 and not around(constant)[1].any()
+    x = picture(1, 6, 7)
+    if name == "nst_numpy":
+        differences = sum(np.sum((np.roll(x, 1, axis) - x) ** 2) for axis in (0, 1))
+        value, _ = VariationTerm(CONVENTIONS[name].total_variation(2.0, 6, 7), circular=True)(x)
+        assert np.isclose(value, 2.0 * 0.5 * differences / 42, rtol=1e-12)
+
+
+def test_an_objective_on_a_circular_network_has_no_edges():
+    """A shifted picture has the same loss and the gradient shifted, by multiples of what pooling reduces."""
+    network, x = small_vgg(padding="circular"), picture(3, 32, 48)
+    f = objective(network, content=x, content_weight=0.0)
+    total, gradient, terms = f(x)
+    shifted, shifted_gradient, shifted_terms = f(np.roll(x, (16, -32), axis=(0, 1)))
+    assert terms["tv"] > 0 and np.isclose(shifted_terms["tv"], terms["tv"], rtol=1e-12)
+    assert np.isclose(shifted, total, rtol=1e-12)
+    difference = shifted_gradient - np.roll(gradient, (16, -32), axis=(0, 1))
+    assert np.abs(difference).max() <= 1e-10 * np.abs(gradient).max()
+    replicating = objective(small_vgg(padding="replicate")).terms
+    for around, not_around in zip(objective(network).terms[1:-1], replicating[1:-1], strict=True):
+        assert np.allclose(around.A, not_around.A, rtol=1e-12), "the style image is not wrapped"
+    assert not np.allclose(objective(network).terms[0].P, replicating[0].P), "the content image is"
+    assert [objective(small_vgg(padding=p)).terms[-1].circular for p in ("zero", "replicate", "circular")] == [0, 0, 1]
 
 
 # The objective as a sum of terms --------------------------------------------------------------------------------------

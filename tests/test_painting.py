@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import Objective, Settings, colors, conventions, images, paint, painting, transfer
+from nst_numpy import Objective, Settings, colors, conventions, images, paint, painting, samples, texture, transfer
 from nst_numpy.painting import Motif, Recorder
 
 CONTENT, STYLE, OTHER = picture(1, 48, 36), picture(2, 40, 50), picture(3, 44, 44)
@@ -142,6 +142,46 @@ def test_a_picture_of_the_right_size_is_not_clipped():
     x = picture(5, 20, 15) * 2
     assert painting._resized(x, x.shape) is x
     assert np.array_equal(painting._resized(x, (10, 8, 3)), images.load(x.clip(0, 1), shape=(10, 8)))
+
+
+# A circular network ---------------------------------------------------------------------------------------------------
+
+CIRCULAR = small_vgg(last="conv3_1", dtype=np.float32, padding="circular")
+
+
+@pytest.mark.parametrize("side, found", [(49, 48), (30, 32), (2, 4), (48, 48)])
+def test_the_picture_has_a_size_of_which_pooling_leaves_nothing_out(side, found):
+    circular = motif(picture(1, 48, side), weights=CIRCULAR, size=48)
+    longer = {49: 48, 48: 48}.get(side, 48)
+    content = images.load(picture(1, 48, side), longer)
+    height, width = (max(4, round(n / 4) * 4) for n in content.shape[:2])
+    assert circular.content.shape == circular.original.shape == (height, width, 3)
+    assert np.array_equal(circular.content, images.load(content, shape=(height, width)))
+    assert circular.stage(24, 1).shape[0] % 4 == circular.stage(23, 1).shape[1] % 4 == 0
+    assert motif(picture(1, 48, side), size=48).content.shape == content.shape
+
+
+def test_a_circular_picture_is_enlarged_as_a_part_of_its_pattern():
+    x = picture(1, 12, 16, np.float32)
+    found = motif(weights=CIRCULAR).resized(x, (24, 40, 3))
+    shifted = motif(weights=CIRCULAR).resized(np.roll(x, (6, 8), (0, 1)), (24, 40, 3))
+    assert found.shape == (24, 40, 3) and np.allclose(shifted, np.roll(found, (12, 20), (0, 1)), atol=1e-5)
+    assert np.array_equal(motif().resized(x, (24, 40, 3)), painting._resized(x, (24, 40, 3)))
+
+
+def test_a_texture_on_a_circular_network_tiles():
+    """Across the edges it changes no more than anywhere else; with zeros, more than at any line inside."""
+
+    def jumps(padding):
+        network = small_vgg(last="conv2_1", dtype=np.float32, padding=padding)
+        result = texture(samples.woodcut_waves(64), weights=network, size=(32, 64), steps=30, progress=False)
+        x = result.image.astype(float)
+        for lines in (x, x.swapaxes(0, 1)):
+            changes = np.abs(lines - np.roll(lines, 1, axis=0)).mean(axis=(1, 2))
+            yield changes[0] / changes[1:].mean(), changes[0] / changes[1:].max()
+
+    assert all(mean < 1.5 and most < 1.1 for mean, most in jumps("circular"))
+    assert all(most > 1.1 for _, most in jumps("zero"))
 
 
 # The start ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import colorsys
 import csv
+import dataclasses
 import io
 import os
 import subprocess
@@ -14,7 +15,18 @@ import pytest
 from drawing import picture, small_vgg
 from PIL import Image
 
-from nst_numpy import Objective, TransferResult, colors, images, load_weights, reconstruct, samples, texture, transfer
+from nst_numpy import (
+    Objective,
+    TransferResult,
+    colors,
+    conventions,
+    images,
+    load_weights,
+    reconstruct,
+    samples,
+    texture,
+    transfer,
+)
 
 CONTENT, STYLE = picture(1, 48, 36), picture(2, 40, 50)
 SMALL = small_vgg(dtype=np.float32)
@@ -130,8 +142,11 @@ def test_a_convention_says_how_a_file_is_read(monkeypatch):
         transfer(CONTENT, STYLE, convention=convention, size=(40,), steps=0, progress=False)
         return asked
 
-    assert read("nst_numpy") == {"source": "vgg19-mini", "pooling": "average", "normalize": True}
-    assert read("neural-style") == {"source": "vgg19-mini", "pooling": "max", "normalize": False}
+    zero = {"source": "vgg19-mini", "padding": "zero"}
+    assert read("nst_numpy") == {**zero, "pooling": "average", "normalize": True}
+    assert read("neural-style") == {**zero, "pooling": "max", "normalize": False}
+    around = dataclasses.replace(conventions.get("nst_numpy"), padding="circular")
+    assert read(around)["padding"] == "circular"
 
 
 def test_callback_sees_every_step_and_can_stop():

@@ -21,7 +21,9 @@ def torch_features(network, image, layers):
             a = pool(a, 2)
         else:
             kernel, bias = (torch.tensor(w) for w in network.convolutions[name])
-            a = torch.relu(torch.nn.functional.conv2d(a, kernel.permute(3, 2, 0, 1), bias, padding=1))
+            mode = {"zero": "constant"}.get(network.padding, network.padding)
+            a = torch.nn.functional.pad(a, (1, 1, 1, 1), mode)
+            a = torch.relu(torch.nn.functional.conv2d(a, kernel.permute(3, 2, 0, 1), bias))
         if name in layers:
             features[name] = a[0].flatten(1)  # N × M
         if layers <= features.keys():
@@ -41,9 +43,10 @@ def torch_loss(network, content, style, x):
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("padding", ["zero", "replicate", "circular"])
 @pytest.mark.parametrize("topology, sizes", [("vgg19", (64, 48)), ("vgg16", (53, 67)), ("vgg19", (35, 39))])
-def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, pooling):
-    network = small_vgg(topology, (16, 24, 32, 40, 48), pooling=pooling)
+def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, padding, pooling):
+    network = small_vgg(topology, (16, 24, 32, 40, 48), pooling=pooling, padding=padding)
     content, x, style = picture(1, *sizes), picture(2, *sizes), picture(3, 50, 70)
     f = Objective.from_images(
         network,
@@ -62,7 +65,7 @@ def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, pooling)
     expected = leaf.grad.numpy()
     assert abs(total - loss.item()) <= 1e-12 * abs(total)
     difference = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
-    print(f"{topology} {sizes} {pooling}: relative difference {difference:.1e}")
+    print(f"{topology} {sizes} {pooling} {padding}: relative difference {difference:.1e}")
     assert difference <= 1e-10
 
 

@@ -21,9 +21,9 @@ def objective(**keywords):
     )
 
 
-@pytest.mark.parametrize("pooling", ["average", "max"])
-def test_it_is_the_objectives_own_pass(pooling):
-    f, x = objective(pooling=pooling), picture(3, 20, 16)
+@pytest.mark.parametrize("pooling, padding", [("average", "zero"), ("max", "replicate"), ("average", "circular")])
+def test_it_is_the_objectives_own_pass(pooling, padding):
+    f, x = objective(pooling=pooling, padding=padding), picture(3, 20, 16)
     found = trace(f, x)
     total, gradient, terms = f(x)
     assert found and np.isclose(found.total, total, rtol=1e-12)

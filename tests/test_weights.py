@@ -275,7 +275,13 @@ def test_the_means_are_those_of_the_pooling_asked_for(file):
         assert np.median(abs(means["conv2_2"] - 1)) < 1e-6, pooling
 
 
-ARGUMENTS = [("backend", "plain"), ("pooling", "max"), ("threads", 1), ("dtype", np.dtype("float64"))]
+ARGUMENTS = [
+    ("backend", "plain"),
+    ("pooling", "max"),
+    ("padding", "circular"),
+    ("threads", 1),
+    ("dtype", np.dtype("float64")),
+]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +302,7 @@ def test_every_argument_arrives_at_the_network(file, make):
 
 def test_what_a_network_is_by_default(file):
     for network in (load_weights(file), load_weights(file, normalize=False)):
-        assert (network.backend, network.pooling, network.threads) == ("fast", "average", None)
+        assert (network.backend, network.pooling, network.padding, network.threads) == ("fast", "average", "zero", None)
         assert {a.dtype for pair in network.convolutions.values() for a in pair} == {np.dtype("float32")}
 
 
@@ -314,6 +320,7 @@ BOTH = [lambda **asked: load_weights("vgg19-mini", **asked), random_network]
         ({"threads": "2"}, TypeError, "threads must be a whole number of at least 1, found '2'"),
         ({"threads": 0}, ValueError, "threads must be a whole number of at least 1, found 0"),
         ({"pooling": "avg"}, ValueError, "unknown pooling 'avg'; .*there are average, max"),
+        ({"padding": "same"}, ValueError, "unknown padding 'same'; .*there are zero, replicate, circular"),
         ({"backend": "slow"}, ValueError, "unknown backend 'slow'; .*there are fast, plain"),
     ],
 )
@@ -385,7 +392,7 @@ def test_random_network(drawn):
     first, again, other = (n.convolutions["conv1_1"][0] for n in (network, random_network(0), random_network(1)))
     assert np.array_equal(first, again) and not np.allclose(first, other)
     assert network.name == "random-vgg19-0" and network.scale == 1
-    assert (network.backend, network.pooling, network.threads) == ("fast", "average", None)
+    assert (network.backend, network.pooling, network.padding, network.threads) == ("fast", "average", "zero", None)
     assert [len(bias) for _, bias in network.convolutions.values()] == [32, 32, 96, 96, *9 * [160]]
     assert np.array_equal(network.mean, [123.68, 116.779, 103.939])  # of ImageNet
 

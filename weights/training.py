@@ -100,8 +100,8 @@ class PlainTraining(TrainingBackend):
         return layers.conv_forward(x, *prepared)
 
     def conv_backward(self, dy: np.ndarray, prepared: plain.Prepared) -> np.ndarray:
-        kernel, _ = prepared
-        return layers.conv_backward_input(dy, kernel)
+        kernel, _, padding = prepared
+        return layers.conv_backward_input(dy, kernel, padding)
 
     def conv_backward_weights(self, dy: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return layers.conv_backward_kernel(dy, x), layers.conv_backward_bias(dy)
@@ -124,8 +124,8 @@ class FastTraining(Fast, TrainingBackend):
     def conv_backward(self, dy: np.ndarray, prepared: Prepared) -> np.ndarray:
         dy = np.ascontiguousarray(dy)
 
-        def gather(first_row: int, padded: np.ndarray) -> None:
-            loops.gather(dy, NO_SIGNS, False, first_row, padded)
+        def gather(first_row: int, first_column: int, padded: np.ndarray) -> None:
+            loops.gather(dy, NO_SIGNS, False, prepared.padding_back, first_row, first_column, padded)
 
         return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
 
@@ -145,7 +145,7 @@ class FastTraining(Fast, TrainingBackend):
             columns = self.buffers.take((rows, width, 9 * C), x.dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows)
-                loops.gather(x, NO_SIGNS, False, strip * rows - 1, padded[: here + 2])
+                loops.gather(x, NO_SIGNS, False, loops.ZERO, strip * rows - 1, -1, padded[: here + 2])
                 loops.patches(padded[: here + 2], columns[:here])
                 dz = dy[strip * rows : strip * rows + here].reshape(-1, K)
                 np.matmul(columns[:here].reshape(-1, 9 * C).T, dz, out=kernels[strip])

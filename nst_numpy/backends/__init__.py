@@ -36,7 +36,7 @@ class Backend(Protocol):
         """Return what to enter around a sweep, so that what its calls need is set up once. Sessions may be nested."""
         ...
 
-    def prepare(self, kernel: np.ndarray, bias: np.ndarray) -> Any:
+    def prepare(self, kernel: np.ndarray, bias: np.ndarray, padding: str = "zero") -> Any:
         """Compute what can be computed from the weights alone, once for many passes.
 
         Parameters
@@ -44,6 +44,8 @@ class Backend(Protocol):
         kernel : ndarray, shape (3, 3, C, K)
         bias : ndarray, shape (K,)
             Both may be kept without a copy; they must not change afterwards.
+        padding : {"zero", "replicate", "circular"}
+            Of the convolutions with these weights, forward and backward; see `layers.pad_forward`.
 
         Returns
         -------
@@ -52,7 +54,7 @@ class Backend(Protocol):
         ...
 
     def conv_relu_forward(self, x: np.ndarray, prepared: Any) -> tuple[np.ndarray, Any]:
-        """Convolution with bias (zero padding, stride 1), then ReLU.
+        """Convolution with bias (stride 1, with the padding that was given to `prepare`), then ReLU.
 
         Parameters
         ----------

@@ -35,20 +35,27 @@ ROWS_OF_COLUMNS = 4096  # rows of a matrix product in im2col
 ROWS_OF_POOLING = 8  # rows of a pooled map in one piece of work
 GRAM_ROWS, GRAM_BACKWARD_ROWS = (512, 4096), (128, 2048)  # fewest and most rows of F in one piece; else an eighth of F
 
+PADDINGS = {"zero": loops.ZERO, "replicate": loops.REPLICATE, "circular": loops.CIRCULAR}
 NO_SIGNS = np.empty((0, 0, 0), np.uint32)
 
-Gather = Callable[[int, np.ndarray], None]  # (first row, padded): fill `padded` with the image's rows from there on
+Gather = Callable[[int, int, np.ndarray], None]  # (first row, first column, padded): fill `padded` from there on
 Finish = Callable[[np.ndarray, int], None]  # (tiles, first row): put the results of a strip where they belong
 PooledCache = tuple[tuple[int, int], np.ndarray, np.ndarray]  # size of the unpooled map, signs, winners (max pooling)
 
 
 class Prepared:
-    """A kernel and its bias, with the kernel's transforms, each computed when it is first needed."""
+    """A kernel, its bias and the padding, with the kernel's transforms, each computed when it is first needed."""
 
-    def __init__(self, kernel: np.ndarray, bias: np.ndarray, workers: Workers):
+    def __init__(self, kernel: np.ndarray, bias: np.ndarray, padding: str, workers: Workers):
         self.kernel, self.bias, self._workers = np.ascontiguousarray(kernel), np.ascontiguousarray(bias), workers
         self.C, self.K = kernel.shape[2:]
+        self.padding = PADDINGS[padding]
         self.forms: dict[tuple[winograd.Filtering, str], np.ndarray] = {}
+
+    @property
+    def padding_back(self) -> int:
+        """How the gradient of the response is padded to be convolved with the rotated kernel: see `_fold_border`."""
+        return loops.CIRCULAR if self.padding == loops.CIRCULAR else loops.ZERO
 
     @property
     def nbytes(self) -> int:
@@ -141,8 +148,8 @@ class Fast:
         """BLAS on one thread: the threads are this backend's."""
         return one_blas_thread()
 
-    def prepare(self, kernel: np.ndarray, bias: np.ndarray) -> Prepared:
-        return Prepared(kernel, bias, self.workers)
+    def prepare(self, kernel: np.ndarray, bias: np.ndarray, padding: str = "zero") -> Prepared:
+        return Prepared(kernel, bias, padding, self.workers)
 
     # Convolution with ReLU --------------------------------------------------------------------------------------------
 
@@ -163,8 +170,8 @@ class Fast:
         """Gradient (H, W, K) with respect to the response → gradient (H, W, C) with respect to the input."""
         dy = np.ascontiguousarray(dy)
 
-        def gather(first_row: int, padded: np.ndarray) -> None:
-            loops.gather(dy, signs, True, first_row, padded)
+        def gather(first_row: int, first_column: int, padded: np.ndarray) -> None:
+            loops.gather(dy, signs, True, prepared.padding_back, first_row, first_column, padded)
 
         return self._convolve_back(dy.shape[:2], dy.dtype, prepared, gather)
 
@@ -188,14 +195,14 @@ class Fast:
         dy = np.ascontiguousarray(dy)
         size, signs, winner = cache
 
-        def gather(first_row: int, padded: np.ndarray) -> None:
-            loops.gather_pooled(dy, signs, winner, first_row, padded)
+        def gather(first_row: int, first_column: int, padded: np.ndarray) -> None:
+            loops.gather_pooled(dy, signs, winner, *size, prepared.padding_back, first_row, first_column, padded)
 
         return self._convolve_back(size, dy.dtype, prepared, gather)
 
     def _convolve(self, x: np.ndarray, prepared: Prepared, finish: Finish) -> None:
-        def gather(first_row: int, padded: np.ndarray) -> None:
-            loops.gather(x, NO_SIGNS, False, first_row, padded)
+        def gather(first_row: int, first_column: int, padded: np.ndarray) -> None:
+            loops.gather(x, NO_SIGNS, False, prepared.padding, first_row, first_column, padded)
 
         with self.session():
             if filtering := prepared.method(*x.shape[:2]):
@@ -217,7 +224,39 @@ class Fast:
                 self._winograd(size, dtype, gather, filtering, kernels, order, finish)
             else:
                 self._columns_back(gather, prepared, dx)
+            if prepared.padding == loops.REPLICATE:
+                self._fold_border(gather, prepared, dx)
         return dx
+
+    def _fold_border(self, gather: Gather, prepared: Prepared, dx: np.ndarray) -> None:
+        """Add to the pixels at the edges of dx the gradient of the border that replicates them.
+
+        Only the outermost row or column of dz, the gradient before ReLU, reaches the border next to it, through the row
+        or column of the kernel on that side. The rows take the corners along, the columns leave them out.
+        """
+        (height, width, _), kernel = dx.shape, prepared.kernel
+        edges = (  # where dz is taken from, its shape, the part of the kernel, the pixels that are replicated
+            (0, 0, 1, width, kernel[0], dx[0]),
+            (height - 1, 0, 1, width, kernel[2], dx[-1]),
+            (0, 0, height, 1, kernel[:, 0], dx[:, 0]),
+            (0, width - 1, height, 1, kernel[:, 2], dx[:, -1]),
+        )
+        borders = [np.zeros((len(to) + 2, prepared.C), dx.dtype) for *_, to in edges]
+
+        def one(edge: int) -> None:
+            first_row, first_column, rows, columns, part, _ = edges[edge]
+            dz = self.buffers.take((rows, columns, prepared.K), dx.dtype)
+            gather(first_row, first_column, dz)
+            flat = dz.reshape(-1, prepared.K)
+            for offset in range(3):
+                borders[edge][offset : offset + len(flat)] += flat @ part[offset].T
+
+        self.workers.each(len(edges), one)
+        for (*_, to), border in zip(edges, borders, strict=True):
+            to += border[1:-1]
+        for row, border in zip((dx[0], dx[-1]), borders[:2], strict=True):
+            row[0] += border[0]
+            row[-1] += border[-1]
 
     def _winograd(
         self,
@@ -241,7 +280,7 @@ class Fast:
             def transform_rows(indices: Iterator[int]) -> None:
                 padded = self.buffers.take((m + 2, m * columns + 2, C), dtype)
                 for row in indices:
-                    gather(m * row - 1, padded)
+                    gather(m * row - 1, -1, padded)
                     transform_input(padded, order, 1, columns, V, row * columns)
 
             def multiply(point: int) -> None:
@@ -270,7 +309,7 @@ class Fast:
             for strip in indices:
                 first, here = starts[strip], starts[strip + 1] - starts[strip]
                 tiles = here * columns
-                gather(m * first - 1, padded)
+                gather(m * first - 1, -1, padded)
                 transform_input(padded, order, here, columns, V, 0)
                 np.matmul(V[:, :tiles], kernels, out=M[:, :tiles])
                 transform_output(M, 0, order, here, columns, out)
@@ -294,7 +333,7 @@ class Fast:
             out = self.buffers.take((rows * width, prepared.K), dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows)
-                gather(strip * rows - 1, padded[: here + 2])
+                gather(strip * rows - 1, -1, padded[: here + 2])
                 loops.patches(padded, columns[:here])
                 m = here * width
                 np.matmul(columns.reshape(-1, 9 * C)[:m], prepared.columns, out=out[:m])
@@ -311,7 +350,7 @@ class Fast:
             columns = self.buffers.take((rows + 2, width + 2, 9 * C), dx.dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows) + 2
-                gather(strip * rows - 1, padded[:here])
+                gather(strip * rows - 1, -1, padded[:here])
                 flat = columns[:here].reshape(-1, 9 * C)
                 np.matmul(padded[:here].reshape(-1, K), prepared.columns.T, out=flat)
                 loops.scatter(columns, dx[strip * rows : strip * rows + here - 2])

@@ -14,6 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
+ZERO, REPLICATE, CIRCULAR = range(3)  # paddings
 COMPILED = not getattr(numba.config, "DISABLE_JIT", False)  # NUMBA_DISABLE_JIT leaves Python functions
 OPTIONS: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
@@ -69,28 +70,39 @@ def _respond(k: Any, source: np.ndarray, bias: np.ndarray, to: np.ndarray, words
         words[K // 32] = word
 
 
+@inlined
+def _inside(p: int, length: int, padding: int) -> int:
+    """The row or column of the image that row or column p shows, or −1 for zeros."""
+    if 0 <= p < length:
+        return p
+    if padding == REPLICATE:
+        return 0 if p < 0 else length - 1
+    return p % length if padding == CIRCULAR else -1
+
+
 @compiled
-def gather(x: np.ndarray, signs: np.ndarray, masked: bool, y0: int, padded: np.ndarray) -> None:
-    """Copy rows y0 … of x (H, W, C), from one column before the first, into `padded`; zero outside x.
+def gather(x: np.ndarray, signs: np.ndarray, masked: bool, padding: int, y0: int, x0: int, padded: np.ndarray) -> None:
+    """Copy x (H, W, C), from row y0 and column x0 on, into `padded`, which may reach beyond x on all sides.
 
     With `masked`, elements whose bit in `signs` (H, W, ⌈C/32⌉) is 0 become 0: the backward pass of ReLU.
     """
     H, W, C = x.shape
     k = x.dtype.type
     for i in range(padded.shape[0]):
-        y = y0 + i
+        row = _inside(y0 + i, H, padding)
         for j in range(padded.shape[1]):
+            column = _inside(x0 + j, W, padding)
             to = padded[i, j]
-            if y < 0 or y >= H or j < 1 or j > W:
+            if row < 0 or column < 0:
                 for c in range(C):
                     to[c] = 0
                 continue
-            source = x[y, j - 1]
+            source = x[row, column]
             if not masked:
                 for c in range(C):
                     to[c] = source[c]
                 continue
-            _mask(k, source, signs[y, j - 1], to)
+            _mask(k, source, signs[row, column], to)
 
 
 @compiled
@@ -135,15 +147,28 @@ def finish_and_pool(
 
 
 @compiled
-def gather_pooled(dy: np.ndarray, signs: np.ndarray, winner: np.ndarray, y0: int, padded: np.ndarray) -> None:
-    """As `gather`, masked, for the gradient that `dy` (H', W', C), the gradient of the pooled response, makes of it."""
+def gather_pooled(
+    dy: np.ndarray,
+    signs: np.ndarray,
+    winner: np.ndarray,
+    height: int,
+    width: int,
+    padding: int,
+    y0: int,
+    x0: int,
+    padded: np.ndarray,
+) -> None:
+    """As `gather`, masked, for the gradient that `dy` (H', W', C), the gradient of the pooled response, makes of it.
+
+    The response that was pooled is (height, width, C): the last row or column of an odd size has no part in `dy`.
+    """
     k = dy.dtype.type
     H, W, C = dy.shape
     take_largest = winner.size > 0
     for i in range(padded.shape[0]):
-        y = y0 + i
+        y = _inside(y0 + i, height, padding)
         for j in range(padded.shape[1]):
-            x = j - 1
+            x = _inside(x0 + j, width, padding)
             to = padded[i, j]
             if y < 0 or y >= 2 * H or x < 0 or x >= 2 * W:
                 for c in range(C):

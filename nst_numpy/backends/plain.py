@@ -1,6 +1,6 @@
 """The plain backend: `backends.Backend` made of the functions in `layers.py` and `losses.py`.
 
-The module itself is the backend. `prepared` is the pair of kernel and bias; caches are the arrays that the backward
+The module itself is the backend. `prepared` is kernel, bias and padding; caches are the arrays that the backward
 functions of `layers.py` take.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from nst_numpy import layers, losses
 
-Prepared = tuple[np.ndarray, np.ndarray]
+Prepared = tuple[np.ndarray, np.ndarray, str]
 Pool = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray, np.ndarray], np.ndarray]]
 
 POOLS: dict[str, Pool] = {
@@ -25,9 +25,9 @@ def session() -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def prepare(kernel: np.ndarray, bias: np.ndarray) -> Prepared:
+def prepare(kernel: np.ndarray, bias: np.ndarray, padding: str = "zero") -> Prepared:
     """Nothing is computed from the weights alone."""
-    return kernel, bias
+    return kernel, bias, padding
 
 
 def conv_relu_forward(x: np.ndarray, prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +38,8 @@ def conv_relu_forward(x: np.ndarray, prepared: Prepared) -> tuple[np.ndarray, np
 
 def conv_relu_backward(dy: np.ndarray, prepared: Prepared, cache: np.ndarray) -> np.ndarray:
     """Gradient (H, W, K) with respect to the response → gradient (H, W, C) with respect to the input."""
-    kernel, _ = prepared
-    return layers.conv_backward_input(layers.relu_backward(dy, cache), kernel)
+    kernel, _, padding = prepared
+    return layers.conv_backward_input(layers.relu_backward(dy, cache), kernel, padding)
 
 
 def pool_forward(x: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+from nst_numpy.layers import PADDINGS
 from nst_numpy.optimize import METHODS
 from nst_numpy.settings import KEEP_COLORS, Settings
 from nst_numpy.stylize import parameters_of
@@ -82,6 +83,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 # Options of the network.
 NETWORK: dict[str, tuple[str, dict[str, Any]]] = {
     "pooling": ("Average (the paper) or max (VGG); by default the convention's.", {"choices": ["average", "max"]}),
+    "padding": (
+        "Beyond the edges zeros (the paper), the nearest pixels (replicate: no frame), or the opposite edge (circular, "
+        "for textures that tile); by default the convention's.",
+        {"choices": list(PADDINGS)},
+    ),
     "backend": ("Compiled kernels (fast, the default), or plain NumPy.", {"choices": ["fast", "plain"]}),
     "threads": ("Number of threads of the fast backend; by default one for each core.", {"type": int, "metavar": "N"}),
 }

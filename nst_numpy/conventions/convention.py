@@ -142,7 +142,7 @@ class Convention:
         `variation(H, W)` returns the coefficients of `TotalVariation` for γ = 1; empty if the system has none.
     pixel_scale : float or tuple of three floats
         The factor from differences of pixels in 0–1 to those of the variable whose variation the system measures.
-    pooling, init, optimizer : str
+    pooling, padding, init, optimizer : str
     normalize : bool
         Whether the filters of a network are scaled to mean response 1; see `weights.normalize_network`. α and β depend
         on the scale of the features: the content loss is quadratic in it, the style loss quartic.
@@ -177,6 +177,7 @@ class Convention:
     variation: Callable[[int, int], dict[str, float]] = field(default=lambda H, W: {}, repr=False)
     pixel_scale: float | tuple[float, float, float] = 1.0
     pooling: str = "max"
+    padding: str = "zero"
     normalize: bool = False
     init: str = "content"
     noise: float | None = None

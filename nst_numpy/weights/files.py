@@ -26,6 +26,7 @@ def load(
     *,
     normalize: bool = True,
     pooling: str = "average",
+    padding: str = "zero",
     dtype: DTypeLike = np.float32,
     backend: str = "fast",
     threads: int | None = None,
@@ -40,6 +41,7 @@ def load(
         Scale every filter to mean response 1 (see `normalize_network`), with the constants in the file if it has them,
         otherwise with those of `estimate_mean_responses`. False keeps the scale of the file.
     pooling : {"average", "max"}
+    padding : {"zero", "replicate", "circular"}
     dtype : float32 or float64
     backend : {"fast", "plain"}
     threads : int, optional
@@ -70,7 +72,7 @@ def load(
     if not isinstance(normalize, bool | np.bool_):
         raise TypeError(f"normalize must be True or False, found {normalize!r}")
     network, contents, _ = _read(source, dtype)
-    network = replace(network, pooling=pooling, backend=backend, threads=threads)
+    network = replace(network, pooling=pooling, padding=padding, backend=backend, threads=threads)
     if not normalize:
         return network
     return normalize_network(network, contents.mean_responses or estimate_mean_responses(network))

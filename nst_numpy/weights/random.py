@@ -21,6 +21,7 @@ def random_network(
     seed: int = 0,
     *,
     pooling: str = "average",
+    padding: str = "zero",
     dtype: DTypeLike = np.float32,
     backend: str = "fast",
     threads: int | None = None,
@@ -37,6 +38,7 @@ def random_network(
     ----------
     seed : int
     pooling : {"average", "max"}
+    padding : {"zero", "replicate", "circular"}
     dtype : float32 or float64
     backend : {"fast", "plain"}
     threads : int, optional
@@ -59,7 +61,7 @@ def random_network(
     check_number("seed", seed, whole=True)
     kind = floating_type(dtype, "float32", "float64")
     tiny = {"conv1_1": (np.zeros((3, 3, 3, 1)), np.zeros(1))}
-    VGG(tiny, IMAGENET_MEAN, 1.0, pooling, "", backend, threads)  # refuses wrong arguments before the work
+    VGG(tiny, IMAGENET_MEAN, 1.0, pooling, padding, "", backend, threads)  # refuses wrong arguments before the work
     rng = np.random.default_rng(seed)
     over = sample_images()
     responses = [(255 * image[::2, ::2] - IMAGENET_MEAN).astype(np.float32) for image in over]
@@ -75,7 +77,7 @@ def random_network(
         bias = -np.concatenate([z.reshape(-1, filters) for z in inputs]).mean(axis=0)
         responses = [layers.relu_forward(z + bias) for z in inputs]
         convolutions[layer] = kernel.astype(kind), bias.astype(kind)
-    network = VGG(convolutions, IMAGENET_MEAN, 1.0, pooling, f"random-vgg19-{seed}", backend, threads)
+    network = VGG(convolutions, IMAGENET_MEAN, 1.0, pooling, padding, f"random-vgg19-{seed}", backend, threads)
     measured = dataclasses.replace(network, backend="fast")  # the plain one would take minutes
     return normalize_network(network, measure_mean_responses(measured, over))
 

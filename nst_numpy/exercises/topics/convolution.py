@@ -5,7 +5,7 @@
 import numpy as np
 
 from nst_numpy.exercises.model import Exercise, map_cases, without_border
-from nst_numpy.layers import conv_backward_bias, conv_backward_input, conv_backward_kernel, conv_forward, zero_pad
+from nst_numpy.layers import conv_backward_bias, conv_backward_input, conv_backward_kernel, conv_forward, pad_forward
 
 
 def _arrays(rng, H, W, C):
@@ -98,7 +98,7 @@ def _(dy, kernel):
 
 
 def _uncropped(dy, kernel):
-    return conv_backward_input(zero_pad(dy), kernel)
+    return conv_backward_input(pad_forward(dy, "zero"), kernel)
 
 
 HALF_TURNED = "the kernel is turned in one direction only"
@@ -180,16 +180,11 @@ def _(dy, x):
     return dkernel
 
 
-def _continued(dy, x, mode):
-    """With the image continued beyond its border by something else than zeros."""
-    return conv_backward_kernel(zero_pad(dy), np.pad(x, ((1, 1), (1, 1), (0, 0)), mode))
-
-
 KERNEL.recognise(
     ("transposed", "rows and columns are exchanged", lambda dy, x: conv_backward_kernel(dy, x).swapaxes(0, 1)),
     ("channels-swapped", "the channels are exchanged", lambda dy, x: conv_backward_kernel(dy, x).swapaxes(2, 3)),
-    ("edges-lost", "the border is repeated, not zero", lambda dy, x: _continued(dy, x, "edge")),
-    ("edges-lost", "the image wraps around", lambda dy, x: _continued(dy, x, "wrap")),
+    ("edges-lost", "the border is repeated, not zero", lambda dy, x: conv_backward_kernel(dy, x, "replicate")),
+    ("edges-lost", "the image wraps around", lambda dy, x: conv_backward_kernel(dy, x, "circular")),
 )
 
 # With respect to the bias ---------------------------------------------------------------------------------------------
