@@ -9,8 +9,9 @@
 The mutations are mutmut's. Its own runner leaves out decorated functions (so every compiled kernel and every property),
 defaults, and what stands outside functions, and replaces functions by wrappers that `inspect` sees. Here one process
 imports the tests and forks for each mutant; the fork gives the function its mutated code, and runs the tests that
-execute the changed line, the quickest first, until one fails. A mutant outside functions runs its tests in a fork that
-imports the mutated source in place of the module. No file is changed.
+execute the changed line, those first that have killed another mutant of the function, then the quickest, until one
+fails. A mutant outside functions runs its tests in a fork that imports the mutated source in place of the module. No
+file is changed.
 
 Left out: annotations, imports, error messages (what stands in a `raise`) and docstrings. pyproject.toml names the tests
 of each module. A mutant that no test can kill is explained in tests/mutants/*.md, in a line that begins with its change
@@ -67,6 +68,7 @@ class Module:
         self.source = (ROOT / path).read_text()
         self.seconds: dict[str, float] = {}
         self.covering: dict[int, set[str]] = defaultdict(set)
+        self.killers: dict[str, set[str]] = defaultdict(set)  # by function
         wrapper = MetadataWrapper(cst.parse_module(self.source))
         self.tree = wrapper.module
         positions = wrapper.resolve(PositionProvider)
@@ -97,12 +99,12 @@ class Module:
         )
 
     def tests_of(self, number: int) -> list[str]:
-        """The tests that execute a statement of the mutant, the quickest first; all, if it runs at import."""
-        _, first, last, *_ = self.mutants[number]
+        """The tests that execute a statement of the mutant, all if it runs at import; the likeliest to fail first."""
+        scope, first, last, *_ = self.mutants[number]
         chosen = set().union(*(self.covering[line] for line in self.statement(first, last)))
-        if self.mutants[number][0] == "module" or "" in chosen:
+        if scope == "module" or "" in chosen:
             chosen = set(self.seconds)
-        return sorted(chosen, key=self.seconds.__getitem__)
+        return sorted(chosen, key=lambda test: (test not in self.killers[scope], self.seconds[test]))
 
     def statement(self, first: int, last: int) -> range:
         """The lines of the smallest statement around some lines; of a compound one its head, of a function all."""
@@ -308,11 +310,23 @@ class Loop:
             for test in tests:
                 items[test].ihook.pytest_runtest_protocol(item=items[test], nextitem=None)
                 if self.failed:
+                    (folder / "killer").write_text(test)
                     return 1
             return 0
 
         self.alive, self.left = fork_each(self.module, self.numbers, self.jobs, run)
         return True
+
+
+class Killer:
+    """A plugin of pytest that notes which test fails."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            (self.folder / "killer").write_text(report.nodeid)
 
 
 def survivors(module: Module, numbers: list[int], jobs: int) -> list[int]:
@@ -327,7 +341,7 @@ def survivors(module: Module, numbers: list[int], jobs: int) -> list[int]:
 
     def run(number: int, tests: list[str], folder: Path) -> int:
         sys.meta_path.insert(0, Finder(module, module.mutated(number)))
-        return _pytest(tests, folder, "--tb=no")
+        return _pytest(tests, folder, "--tb=no", plugins=[Killer(folder)])
 
     os.waitpid(_forked(swap, folder, silent=False), 0)
     alive, left = json.loads((folder / "found").read_text())
@@ -359,6 +373,8 @@ def fork_each(module: Module, numbers: list[int], jobs: int, run) -> tuple[list[
             if ended:
                 del running[process]
                 bar.update()
+                if (folder / "killer").exists():
+                    module.killers[module.mutants[number][0]].add((folder / "killer").read_text())
                 shutil.rmtree(folder, ignore_errors=True)
                 if os.WIFEXITED(status) and os.WEXITSTATUS(status) in (0, ELSEWHERE):
                     (left if os.WEXITSTATUS(status) else alive).append(number)
