@@ -3,8 +3,8 @@
     python tests/mutants/mutate.py nst_numpy/losses.py          all mutants of a module; `make mutants` does all modules
     python tests/mutants/mutate.py nst_numpy/losses.py --again  only those that survived last time
     python tests/mutants/mutate.py nst_numpy/losses.py --lines 40-90
-    python tests/mutants/mutate.py nst_numpy/losses.py --draw 64   64 at random, always the same; of all, if n drawn ones
-                                                                   are killed, 3/n survive at most (95 % confidence)
+    python tests/mutants/mutate.py nst_numpy/losses.py --draw 64   64 of them, at random, the same each time; if all n
+                                                        are killed, at most 3/n of the others survive (95 % confidence)
 
 The mutations are mutmut's. Its own runner leaves out decorated functions (so every compiled kernel and every property),
 defaults, and what stands outside functions, and replaces functions by wrappers that `inspect` sees. Here one process
