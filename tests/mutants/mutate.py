@@ -3,7 +3,7 @@
     python tests/mutants/mutate.py nst_numpy/losses.py          all mutants of a module; `make mutants` does all modules
     python tests/mutants/mutate.py nst_numpy/losses.py --again  only those that survived last time
     python tests/mutants/mutate.py nst_numpy/losses.py --lines 40-90
-    python tests/mutants/mutate.py nst_numpy/losses.py --draw 64   64 of them, at random, the same each time; if all n
+    python tests/mutants/mutate.py nst_numpy/losses.py --draw 64   64 of them, at random; others with --seed 1. If all n
                                                         are killed, at most 3/n of the others survive (95 % confidence)
 
 The mutations are mutmut's. Its own runner leaves out decorated functions (so every compiled kernel and every property),
@@ -393,6 +393,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="only the mutants that survived last time")
     parser.add_argument("--lines", help="only the mutants in these lines, such as 40-90")
     parser.add_argument("--draw", type=int, metavar="N", help="only N mutants of each module, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of --draw")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--row", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--list", action="store_true", help="print the mutants, run nothing")
@@ -400,7 +401,7 @@ def main() -> None:
     if len(arguments.modules) > 1:  # each in a process of its own: what is imported for one may be mutated in another
         print(HEADER, flush=True)
         options = [f"--jobs={arguments.jobs}", "--row", *["--again"] * arguments.again]
-        options += [f"--draw={arguments.draw}"] * (arguments.draw is not None)
+        options += [f"--draw={arguments.draw}", f"--seed={arguments.seed}"] * (arguments.draw is not None)
         codes = [subprocess.call([sys.executable, __file__, path, *options]) for path in arguments.modules]
         sys.exit(any(codes))
     (path,) = arguments.modules
@@ -423,7 +424,7 @@ def main() -> None:
         before = set(json.loads(kept.read_text()))
         numbers = [n for n in numbers if module.change(n) in before]
     if arguments.draw is not None and arguments.draw < len(numbers):
-        numbers = sorted(random.Random(0).sample(numbers, arguments.draw))
+        numbers = sorted(random.Random(arguments.seed).sample(numbers, arguments.draw))
     if arguments.list:
         for number in numbers:
             print(f"{module.mutants[number][1]:5} {module.change(number)}")
