@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -378,6 +379,24 @@ PRINTED_VARIATIONS = {
     "Σ (d↓² + d→²)": lambda down, right: np.sum(down[:, :-1] ** 2 + right[:-1] ** 2),
     "Σ (d↓² + d→²)^1.25": lambda down, right: np.sum((down[:, :-1] ** 2 + right[:-1] ** 2) ** 1.25),
 }
+
+
+def test_the_table():
+    header, *lines = conventions.table().splitlines()
+    heads = ["content term", "style term", "α", "β", "γ", "total variation", "start", "optimiser"]
+    assert re.split("  +", header.strip()) == heads
+    starts = [0, *(header.index(f" {head}") + 1 for head in heads)]
+    rows = {}
+    for line in lines:
+        assert all(line[start - 2 : start] == "  " for start in starts[1:]) and line == line.rstrip()
+        name, *cells = (line[a:b].rstrip() for a, b in zip(starts, [*starts[1:], None], strict=True))
+        rows[name] = cells
+    assert list(rows) == list(CONVENTIONS)
+    means = ["mean of (F − P)²", "mean of squares of (G − A)/NM"]
+    assert rows["paper"][2:] == ["1", "1000", "0", "none", "noise", "lbfgs"]
+    assert rows["neural-style"] == [*means, "5", "100", "0.001", "Σ (d↓² + d→²)", "noise", "lbfgs"]
+    assert rows["tensorflow-tutorial"][2:] == ["10000", "0.01", "30", "Σ |d↓| + Σ |d→|", "content", "adam, rate 0.02"]
+    assert rows["d2l"][-1] == "adam, rate 0.0678"  # 0.3 times the mean of 0.229, 0.224 and 0.225
 
 
 def test_variations_are_as_printed():
