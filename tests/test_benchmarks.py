@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from drawing import picture, small_vgg
+from PIL import Image
+
+from nst_numpy import images, save_weights
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,3 +91,44 @@ def test_methods(program, capsys, monkeypatch):
     for line in lines:
         values = re.findall(r"([\d.]+) ms +(\de-\d\d)", line)
         assert len(values) == 3 and all(float(time) > 0 and float(error) < 1e-4 for time, error in values)
+
+
+def test_pictures(program, tmp_path, capsys):
+    """Two photographs and one painting, from the content and from noise; a picture that is there is not painted."""
+    pictures = program("pictures")
+    for kind, number in (("content", 2), ("style", 1)):
+        (tmp_path / kind).mkdir()
+        for k in range(number):
+            Image.fromarray(images.to_uint8(picture(k, 24, 32))).save(tmp_path / kind / f"{kind}{k}.png")
+    save_weights(tmp_path / "real.h5", small_vgg(last="conv3_4", dtype=np.float32), source="test", licence="none")
+    program("pictures").main(
+        [str(tmp_path), str(tmp_path / "out"), "--judge", str(tmp_path / "real.h5"), "--size", "32", "--noise"]
+    )
+    lines = (tmp_path / "out/table.md").read_text().splitlines()
+    assert lines[0] == "| photograph | painting | mini: style | mini: content | mini: noise | mini: frame |"
+    figures = np.array([[float(cell) for cell in line.split("|")[3:-1]] for line in lines[2:]])
+    assert figures.shape == (3, 4) and np.allclose(figures[2], figures[:2].mean(axis=0), atol=1e-4)
+    assert (figures[:, 0] < 0.5).all() and Image.open(tmp_path / "out/sheet.jpg").size == (4 * 256, 2 * 192)
+    assert "| **mean** |" in capsys.readouterr().out
+    half = np.zeros((40, 60, 3))
+    half[2:-2, 2:-2] = 0.5
+    assert pictures.frame(half) == -127.5 and pictures.frame(half[2:-2, 2:-2]) == 0
+    x = picture(3, 40, 60, np.float32)
+    assert pictures.correlation(x, x) == pytest.approx(1) and pictures.correlation(1 - x, x) == pytest.approx(-1)
+    with pytest.raises(SystemExit, match="2"):
+        pictures.main([str(tmp_path), str(tmp_path / "out"), "--networks", "real"])
+
+
+def test_textures(program, tmp_path, capsys, monkeypatch):
+    """Vertical and horizontal stripes are told apart, two halves of one noise are not."""
+    textures = program("textures")
+    monkeypatch.setattr(textures, "CROPS", 6)
+    stripes = np.broadcast_to((np.arange(128) // 4 % 2)[:, None, None], (128, 128, 3)).astype(np.float32)
+    for name, image in (("a", stripes), ("b", stripes.transpose(1, 0, 2))):
+        Image.fromarray(images.to_uint8(image)).save(tmp_path / f"{name}.png")
+    textures.main([str(tmp_path), "vgg19-mini"])
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| vgg19-mini")]
+    assert [float(cell) for cell in rows[0][2:-1]] == [1.0] * 5
+    rng = np.random.default_rng(0)
+    learn, test = rng.standard_normal((2, 12, 400))
+    assert textures.accuracy(learn, learn, 2) == 1 and 0 <= textures.accuracy(learn, test, 2) < 1
