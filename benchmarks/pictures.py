@@ -1,30 +1,38 @@
-"""Pictures by random filters, the included network and the real VGG-19 side by side, and how near each is to the style.
+"""Paint every pair of some photographs and paintings, and measure what can be measured of the pictures.
 
-    python benchmarks/pictures.py IMAGES REAL OUT
+    python benchmarks/pictures.py IMAGES OUT
+    python benchmarks/pictures.py IMAGES OUT --judge REAL --networks random mini real --noise
 
-IMAGES holds the folders content and style; every pair is painted. REAL is a weight file of the real VGG-19, of
-at least three blocks. OUT receives every picture, sheet.jpg with all of them, and the table table.md. Pictures that
-exist already are not painted again.
+IMAGES holds the folders content and style. Every pair is painted with the library's defaults. OUT receives the
+pictures, sheet.jpg with all of them (photograph, painting, pictures), and the table table.md. Pictures that exist
+already are not painted again. REAL is a weight file of the real VGG-19, of at least three blocks.
 
-The judge is the real network, not normalised. For a picture with Gram matrices G over M positions, and a style with A
-over M_a,
+The table has, for each network:
 
-E = mean over conv1_1, conv2_1, conv3_1, conv3_4 of ‖G/M − A/M_a‖² / ‖A/M_a‖²
-
-and the table has E relative to that of the untouched content image: 1 is no style at all.
+style
+    How far the picture is from the style, with the real network, not normalised, as the judge. For a picture with Gram
+    matrices G over M positions, and a style with A over M_a, it is the mean over conv1_1, conv2_1, conv3_1, conv3_4 of
+    ‖G/M − A/M_a‖² / ‖A/M_a‖², relative to that of the untouched photograph: 1 is no style at all.
+content
+    The correlation of the picture's luminance with the photograph's, at an eighth of the size.
+noise
+    The same for a picture started from white noise.
+frame
+    The mean brightness of the outer two pixels minus that of the ring between 4 and 12 pixels from the edge, in grey
+    levels (0–255), minus the same in the photograph.
 """
 
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from nst_numpy import VGG, images, load_weights, losses, random_network, transfer
+from nst_numpy import VGG, colors, images, load_weights, losses, random_network, transfer
 
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
-NETWORKS = ("random", "mini", "real")
 CELL = 256  # pixels, the width of a picture in the sheet
 
 
@@ -35,46 +43,85 @@ def grams(judge: VGG, image: np.ndarray) -> list[np.ndarray]:
 
 
 def distance(G: list[np.ndarray], A: list[np.ndarray]) -> float:
-    """E of two lists of Gram matrices."""
+    """The mean of the squared relative errors of Gram matrices."""
     return float(np.mean([np.sum((g - a) ** 2) / np.sum(a**2) for g, a in zip(G, A, strict=True)]))
 
 
-def main() -> None:
+def correlation(picture: np.ndarray, photograph: np.ndarray) -> float:
+    """Of the luminances, at an eighth of the size."""
+    height, width = photograph.shape[:2]
+    shape = max(1, height // 8), max(1, width // 8)
+    small = [colors.luminance(images.load(image, shape=shape))[..., 0].ravel() for image in (picture, photograph)]
+    return float(np.corrcoef(*small)[0, 1])
+
+
+def frame(picture: np.ndarray) -> float:
+    """How much brighter the outer two pixels are than those between 4 and 12 from the edge, in grey levels."""
+    height, width = picture.shape[:2]
+    row, column = np.ogrid[:height, :width]
+    edge = np.minimum(np.minimum(row, height - 1 - row), np.minimum(column, width - 1 - column))
+    brightness = 255 * picture.mean(axis=2)
+    return float(brightness[edge < 2].mean() - brightness[(edge >= 4) & (edge < 12)].mean())
+
+
+def painted(path: Path, content: Path, style: Path, network: VGG, size: int, **settings: Any) -> np.ndarray:
+    """The picture in the file, which is painted if it is not there."""
+    if not path.exists():
+        transfer(content, style, weights=network, size=size, progress=False, **settings).save(path)
+    return images.load(path)
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Paint, judge, and lay out."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("images", type=Path)
-    parser.add_argument("real", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--judge", type=Path, metavar="REAL", help="a weight file of the real VGG-19")
+    parser.add_argument("--networks", nargs="+", choices=("random", "mini", "real"), default=["mini"])
+    parser.add_argument("--noise", action="store_true", help="paint each pair from noise, too")
     parser.add_argument("--size", type=int, default=384)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    if "real" in options.networks and options.judge is None:
+        parser.error("the real network needs --judge")
     options.out.mkdir(exist_ok=True)
-    judge = load_weights(options.real, normalize=False)
-    networks = {"random": random_network(), "mini": load_weights("vgg19-mini"), "real": load_weights(options.real)}
+    judge = None if options.judge is None else load_weights(options.judge, normalize=False)
+    make = {
+        "random": lambda: random_network(padding="replicate"),
+        "mini": lambda: load_weights("vgg19-mini", padding="replicate"),
+        "real": lambda: load_weights(options.judge, padding="replicate"),
+    }
+    networks = {name: make[name]() for name in options.networks}
     contents, styles = (sorted((options.images / kind).iterdir()) for kind in ("content", "style"))
+    measures = ["style"] * (judge is not None) + ["content"] + ["noise"] * options.noise + ["frame"]
 
-    rows, table, seconds = [], [], dict.fromkeys(NETWORKS, 0.0)
+    rows, table, seconds = [], [], dict.fromkeys(networks, 0.0)
     for content in contents:
+        photograph = images.load(content, options.size)
         for style in styles:
-            content_image, style_image = images.load(content, options.size), images.load(style, options.size)
-            A = grams(judge, style_image)
-            start = distance(grams(judge, content_image), A)
-            row, judged = [content_image, style_image], []
-            for name in NETWORKS:
-                path = options.out / f"{content.stem}_{style.stem}_{name}.png"
-                if not path.exists():
-                    begin = time.perf_counter()
-                    transfer(content, style, weights=networks[name], size=options.size, progress=False).save(path)
-                    seconds[name] += time.perf_counter() - begin
-                row.append(images.load(path))
-                judged.append(distance(grams(judge, row[-1]), A) / start)
+            row, figures = [photograph, images.load(style, options.size)], []
+            for name, network in networks.items():
+                begin, stem = time.perf_counter(), f"{content.stem}_{style.stem}_{name}"
+                picture = painted(options.out / f"{stem}.png", content, style, network, options.size)
+                seconds[name] += time.perf_counter() - begin
+                row.append(picture)
+                if judge is not None:
+                    start, end, A = (grams(judge, image) for image in (photograph, picture, row[1]))
+                    figures.append(distance(end, A) / distance(start, A))
+                figures.append(correlation(picture, photograph))
+                if options.noise:
+                    path = options.out / f"{stem}_noise.png"
+                    row.append(painted(path, content, style, network, options.size, init="noise"))
+                    figures.append(correlation(row[-1], photograph))
+                figures.append(frame(picture) - frame(photograph))
             rows.append(row)
-            table.append((content.stem, style.stem, *judged))
-            print(f"{content.stem} × {style.stem}:", *(f"{e:.4f}" for e in judged), flush=True)
+            table.append((content.stem, style.stem, *figures))
+            print(f"{content.stem} × {style.stem}:", *(f"{figure:.4f}" for figure in figures), flush=True)
 
     means = np.mean([line[2:] for line in table], axis=0)
-    lines = ["| content | style | random filters | mini | real |", "|---|---|---|---|---|"]
-    lines += [f"| {c} | {s} | " + " | ".join(f"{e:.4f}" for e in judged) + " |" for c, s, *judged in table]
-    lines += ["| **mean** | | " + " | ".join(f"{e:.4f}" for e in means) + " |"]
+    headings = ["photograph", "painting", *(f"{name}: {measure}" for name in networks for measure in measures)]
+    lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
+    lines += [f"| {c} | {s} | " + " | ".join(f"{figure:.4f}" for figure in figures) + " |" for c, s, *figures in table]
+    lines += ["| **mean** | | " + " | ".join(f"{figure:.4f}" for figure in means) + " |"]
     (options.out / "table.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines), f"seconds spent painting: {seconds}", sep="\n")
 

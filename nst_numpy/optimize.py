@@ -4,6 +4,11 @@ A method is a generator: from a starting point it yields one point after another
 `minimize` drives it, and does what all methods share: counting, stopping, the callback, keeping the best point.
 
 The points are arrays of any shape, in float32 or float64; every sum over them is a float64.
+
+Bounds, low ≤ x_i ≤ high, are kept by projection: wherever a method steps, each element is cut off at its bound before f
+is evaluated. An element that is at a bound, and that −∇f would move out, is *held*; the others are *free*. x satisfies
+the conditions for a minimum within bounds (Karush 1939, Kuhn and Tucker 1951) where ∇f_i = 0 for every free element.
+Without bounds everything is free.
 """
 
 import inspect
@@ -13,6 +18,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -78,18 +84,39 @@ def _shown(value: object) -> str:
     return f"{value.dtype} array of shape {value.shape}, values from {value.min():.6g} to {value.max():.6g}"
 
 
+Bounds = tuple[Any, Any]  # low and high
+
+
 @dataclass(frozen=True)
 class Point:
-    """A place where the function has been evaluated."""
+    """A place where the function has been evaluated, within the bounds, if there are any."""
 
     x: np.ndarray
     value: float
     gradient: np.ndarray
     info: Any = None
+    bounds: Bounds | None = None
 
     @property
     def finite(self) -> bool:
         return math.isfinite(self.value) and bool(np.isfinite(self.gradient).all())
+
+    def inward(self, v: np.ndarray) -> np.ndarray:
+        """The vector v, with 0 for the elements that would move x out of the bounds."""
+        return v if self.bounds is None else v * self._can_move(v)
+
+    def free(self, v: np.ndarray) -> np.ndarray:
+        """The vector v, with 0 for the elements held at a bound."""
+        return v if self.bounds is None else v * self._is_free
+
+    def _can_move(self, v: np.ndarray) -> np.ndarray:
+        low, high = self.bounds or (-math.inf, math.inf)
+        able: np.ndarray = ((self.x > low) | (v >= 0)) & ((self.x < high) | (v <= 0))
+        return able
+
+    @cached_property
+    def _is_free(self) -> np.ndarray:
+        return self._can_move(-self.gradient)
 
 
 Evaluate = Callable[[np.ndarray], Point]
@@ -103,7 +130,9 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
 
 def first_rate(learning_rate: float | None, point: Point) -> float:
     """The learning rate given, or the one with which the largest first change of an element of x is 0.01."""
-    return learning_rate if learning_rate is not None else 0.01 / max(float(np.abs(point.gradient).max()), 1e-300)
+    if learning_rate is not None:
+        return learning_rate
+    return 0.01 / max(float(np.abs(point.free(point.gradient)).max()), 1e-300)
 
 
 def gradient_descent(evaluate: Evaluate, point: Point, *, learning_rate: float | None = None) -> Iterator[Point]:
@@ -111,6 +140,9 @@ def gradient_descent(evaluate: Evaluate, point: Point, *, learning_rate: float |
 
     η is halved until f falls by at least 10⁻⁴ η ‖∇f‖² (Armijo's condition; Nocedal and Wright 2006, equation 3.4). If
     the first trial is accepted, η is doubled for the next iteration.
+
+    With bounds, ∇f stands for its free elements, in the step and in the condition: x(η) = P(x − η ∇f), where P cuts
+    elements off at their bounds, and f(x(η)) has the slope −‖∇f‖² at η = 0, since an element that is not held moves.
 
     Parameters
     ----------
@@ -126,14 +158,15 @@ def gradient_descent(evaluate: Evaluate, point: Point, *, learning_rate: float |
     """
     eta = first_rate(learning_rate, point)
     while True:
-        slope = dot(point.gradient, point.gradient)
+        gradient = point.free(point.gradient)
+        slope = dot(gradient, gradient)
         first = eta
-        trial = evaluate(point.x - eta * point.gradient)
+        trial = evaluate(point.x - eta * gradient)
         while not (trial.finite and trial.value <= point.value - 1e-4 * eta * slope):
             eta /= 2
             if eta <= 1e-18 * first:  # no step helps
                 return
-            trial = evaluate(point.x - eta * point.gradient)
+            trial = evaluate(point.x - eta * gradient)
         point = trial
         yield point
         if eta == first:
@@ -150,6 +183,8 @@ def momentum(
 
     No fixed η fits everywhere. After a step that lowers f, η grows by 5 %. A step that would raise f is not taken: the
     velocity is reset to 0, and η multiplied by 0.7 (Vogl et al. 1988, Biological Cybernetics 59, pages 257–263).
+
+    With bounds, an element at its bound loses the velocity that would move it out.
 
     Parameters
     ----------
@@ -169,7 +204,7 @@ def momentum(
     least = 1e-18 * eta
     velocity = np.zeros_like(point.x)
     while least < eta < math.inf:
-        velocity = decay * velocity - eta * point.gradient
+        velocity = point.inward(decay * velocity - eta * point.gradient)
         trial = evaluate(point.x + velocity)
         if trial.finite and trial.value < point.value:
             point, eta = trial, 1.05 * eta
@@ -195,7 +230,8 @@ def adam(
     m ← β₁ m + (1 − β₁) g,    s ← β₂ s + (1 − β₂) g²,    x ← x − η m̂ / (√ŝ + ε)
 
     A step along which g keeps its sign is η long; where the sign changes, m̂ is smaller than √ŝ, and the step shorter.
-    The length does not shrink by itself, and the value may rise on the way.
+    The length does not shrink by itself, and the value may rise on the way. With bounds, x is projected after each
+    step; m and s are means over all gradients, as without.
 
     Parameters
     ----------
@@ -230,6 +266,18 @@ def lbfgs(evaluate: Evaluate, point: Point, *, memory: int = 10) -> Iterator[Poi
     matrix: the search direction. A line search then finds a step along it. (Nocedal and Wright 2006, algorithms 7.4 and
     7.5.)
 
+    With bounds, the search follows the path x(a) = P(x + a d), where P cuts elements off at their bounds. Held elements
+    stay: with Z the matrix that keeps the free elements of a vector and sets the others to 0, d = −Z H Z ∇f, and
+
+    ∇fᵀd = −(Z ∇f)ᵀ H (Z ∇f) < 0,
+
+    as H is positive definite. Free elements that are at a bound and that d would move out stay as well, d_i = 0: since
+    they are free, −∇f_i points inwards, ∇f_i d_i ≥ 0, and leaving them out makes the slope ∇fᵀd only steeper. All
+    others can move, so this is the slope of f(x(a)) at a = 0, and f falls if the step is short enough. (Bertsekas 1982,
+    SIAM Journal on Control and Optimization 20, section 2. L-BFGS-B, Byrd et al. 1995, has the same idea, but finds the
+    held elements along −∇f, and minimises a quadratic model over the others.) H needs to describe f along free elements
+    only. So Z, at the new point, is applied to s and y, too.
+
     Parameters
     ----------
     evaluate : callable
@@ -244,7 +292,7 @@ def lbfgs(evaluate: Evaluate, point: Point, *, memory: int = 10) -> Iterator[Poi
     """
     pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=memory)
     while True:
-        direction = -two_loop(point.gradient, pairs)
+        direction = point.inward(-point.free(two_loop(point.free(point.gradient), pairs)))
         slope = dot(point.gradient, direction)
         # Without pairs the direction is −∇f, whose length says nothing about the right step: begin with a short one.
         step = 1.0 if pairs else 1 / max(math.sqrt(-slope), 1.0)
@@ -254,7 +302,7 @@ def lbfgs(evaluate: Evaluate, point: Point, *, memory: int = 10) -> Iterator[Poi
                 return
             pairs.clear()  # rounding may have spoilt the estimate: once more along −∇f
             continue
-        s, y = found.x - point.x, found.gradient - point.gradient
+        s, y = found.free(found.x - point.x), found.free(found.gradient - point.gradient)
         curvature = dot(s, y)
         if curvature > sys.float_info.epsilon * dot(y, y):
             pairs.append((s, y, curvature))
@@ -312,6 +360,9 @@ def line_search(
     and `high`; then the bracket shrinks around the minimum of the cubic through both ends. (Nocedal and Wright 2006,
     algorithms 3.5 and 3.6 in one loop.)
 
+    With bounds, the step goes to P(x + a d); an element that has been cut off no longer moves, and contributes nothing
+    to φ'(a).
+
     Parameters
     ----------
     evaluate : callable
@@ -334,7 +385,7 @@ def line_search(
     high: Trial | None = None
     for _ in range(evaluations):
         point = evaluate(start.x + step * direction)
-        trial = (step, point, dot(point.gradient, direction) if point.finite else math.nan)
+        trial = (step, point, dot(point.gradient, point.inward(direction)) if point.finite else math.nan)
         if not point.finite or point.value > start.value + c1 * step * slope or point.value >= low[1].value:
             high = trial
         else:
@@ -400,6 +451,7 @@ def minimize(
     x0: Any,
     method: str = "lbfgs",
     *,
+    bounds: tuple[float, float] | None = None,
     maxiter: int = 1000,
     gtol: float = 1e-5,
     ftol: float = 1e-9,
@@ -415,10 +467,13 @@ def minimize(
     x0 : array_like of real numbers, any shape
         Where to start; not changed. All points are float32 if x0 is, else float64.
     method : {"lbfgs", "adam", "momentum", "gradient_descent"}
+    bounds : (low, high), optional
+        Two numbers, rounded to the type of the points: every element of every point is in low–high. Where x0 is not, it
+        is moved there. One of them can be infinite.
     maxiter : int
         Maximum number of iterations.
     gtol : float
-        Stop when no element of the gradient is larger in absolute value.
+        Stop when no element of the gradient is larger in absolute value; with bounds, no free element.
     ftol : float
         Stop when an iteration changes the value by no more than ftol · max(|value before|, |value after|, 1).
     callback : callable, optional
@@ -431,17 +486,18 @@ def minimize(
     Returns
     -------
     OptimizeResult
-        The best point found; never one with a higher value than x0. An interrupt from the keyboard (Ctrl-C) returns the
-        best point so far, with status 130; before the first evaluation is complete, it propagates. As in SciPy,
-        `success` is False when `maxiter` is reached.
+        The best point found; never one with a higher value than the start. An interrupt from the keyboard (Ctrl-C)
+        returns the best point so far, with status 130; before the first evaluation is complete, it propagates. As in
+        SciPy, `success` is False when `maxiter` is reached.
 
     Raises
     ------
     ValueError
-        If the method is unknown, a number is out of range, x0 is empty, or `fun` returns a value that is no scalar or a
-        gradient with another shape than x.
+        If the method is unknown, a number is out of range, low is larger than high, x0 is empty, or `fun` returns a
+        value that is no scalar or a gradient with another shape than x.
     TypeError
-        If the method has no such option, x0 does not hold real numbers, or `fun` does not return a tuple.
+        If the method has no such option, the bounds are not two numbers, x0 does not hold real numbers, or `fun` does
+        not return a tuple.
 
     Examples
     --------
@@ -456,6 +512,12 @@ def minimize(
     True
     >>> minimize(valley, [10.0, 1.0], "adam", learning_rate=0.3, maxiter=5).status
     1
+
+    Within bounds, the gradient at the minimum is 0 only where x is free to move:
+
+    >>> result = minimize(lambda x: (np.sum((x - [0.5, 3.0]) ** 2), 2 * (x - [0.5, 3.0])), [0.0, 0.0], bounds=(0, 1))
+    >>> result.success, result.x.round(6), result.jac.round(6)
+    (True, array([0.5, 1. ]), array([ 0., -4.]))
     """
     check_choice("method", method, METHODS)
     check_number("maxiter", maxiter, whole=True)
@@ -464,18 +526,22 @@ def minimize(
     allowed = inspect.getfullargspec(METHODS[method]).kwonlyargs
     for name, value in options.items():
         if name not in allowed:
-            nearest = did_you_mean(name, [*allowed, "maxiter", "gtol", "ftol", "callback"])
+            nearest = did_you_mean(name, [*allowed, "bounds", "maxiter", "gtol", "ftol", "callback"])
             raise TypeError(f"{method} has no option {name!r};{nearest} it has {', '.join(allowed)}")
         if value is not None or name != "learning_rate":
             check_number(name, value, **LIMITS[name])
     options = {name: value for name, value in options.items() if value is not None}
     start = _real(x0)
+    box = None if bounds is None else _bounds(bounds, start.dtype)
     nit, nfev, broken = 0, 0, False
 
     def evaluate(x: np.ndarray) -> Point:
         nonlocal nfev, broken
+        if box is not None:
+            x = np.clip(x, *box)
         with np.errstate(over="ignore", invalid="ignore"):
-            point = _point(x, fun(np.array(x)))  # copies: neither x nor the gradient changes when fun uses them again
+            # Copies: neither x nor the gradient changes when fun uses them again.
+            point = _point(x, fun(np.array(x)), box)
         nfev += 1
         broken |= not point.finite
         return point
@@ -493,7 +559,7 @@ def minimize(
         return False
 
     def flat(point: Point) -> bool:
-        return bool(np.abs(point.gradient).max() <= gtol)
+        return bool(np.abs(point.free(point.gradient)).max() <= gtol)
 
     best: Point | None = None
     try:  # from the first evaluation to the return: an interrupt anywhere in between finds a best point
@@ -541,7 +607,21 @@ def _real(x0: Any) -> np.ndarray:
     return x if x.dtype == np.float32 else x.astype(np.float64)
 
 
-def _point(x: np.ndarray, returned: tuple[Any, ...]) -> Point:
+def _bounds(bounds: Any, dtype: np.dtype[Any]) -> Bounds:
+    """Low and high as numbers of the type of the points."""
+    expected = f"bounds must be two numbers, the lower first, or None, found {bounds!r}"
+    try:
+        low, high = bounds
+    except (TypeError, ValueError) as error:
+        raise type(error)(expected) from None
+    if not all(isinstance(b, int | float | np.integer | np.floating) and not isinstance(b, bool) for b in (low, high)):
+        raise TypeError(expected)
+    if not low <= high or low == math.inf or high == -math.inf:
+        raise ValueError(expected)
+    return dtype.type(low), dtype.type(high)
+
+
+def _point(x: np.ndarray, returned: tuple[Any, ...], bounds: Bounds | None) -> Point:
     """What the function returned at x, checked, as a point."""
     if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
         raise TypeError(f"fun must return (value, gradient) or (value, gradient, info), found {_shown(returned)}")
@@ -550,4 +630,5 @@ def _point(x: np.ndarray, returned: tuple[Any, ...]) -> Point:
         raise ValueError(f"fun must return a number as the value, found shape {value.shape}")
     if gradient.shape != np.shape(x):
         raise ValueError(f"the gradient must have the shape of x, {np.shape(x)}, found {gradient.shape}")
-    return Point(np.asarray(x), float(value.item()), gradient, returned[2] if len(returned) == 3 else None)
+    info = returned[2] if len(returned) == 3 else None
+    return Point(np.asarray(x), float(value.item()), gradient, info, bounds)

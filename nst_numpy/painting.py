@@ -67,7 +67,13 @@ def paint(
         start = motif.start(first.shape)
         with Recorder(motif, sizes, steps, every, callback, progress) as record:
             outcome = run(
-                chain([first], stages), start, motif.resized, record, settings.optimizer, **settings.optimizer_options
+                chain([first], stages),
+                start,
+                motif.resized,
+                record,
+                settings.optimizer,
+                bounds=(0, 1) if settings.convention.bounded else None,
+                **settings.optimizer_options,
             )
         message = outcome.message
         if not outcome.complete:
@@ -170,7 +176,11 @@ class Motif:
         return colors.luminance(picture) if self.settings.keep_colors == "luminance" else picture
 
     def finished(self, x: np.ndarray) -> np.ndarray:
-        """The picture as shown: with the colors of the photograph, if they are kept. Not clipped."""
+        """The picture as shown: with the colors of the photograph, if they are kept. Not clipped.
+
+        If only the luminance is painted, bounds keep that in 0–1. A pixel can still be outside: where the photograph's
+        color leaves no room for the new luminance. Red, (1, 0, 0), has room for none but its own.
+        """
         if self.settings.keep_colors != "luminance":
             return x
         return colors.with_luminance(self._original_at(*x.shape[:2]), x)

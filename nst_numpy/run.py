@@ -63,6 +63,8 @@ def run(
     resize: Callable[[np.ndarray, tuple[int, ...]], np.ndarray],
     record: Callable[[int, np.ndarray, Losses], None],
     method: str = "lbfgs",
+    *,
+    bounds: tuple[float, float] | None = None,
     **options: Any,
 ) -> Outcome:
     """Work through the stages, each from the best point of the previous one.
@@ -78,6 +80,7 @@ def run(
         `record(step, x, losses)` at the start of each stage and after every step; `step` counts over all stages. If it
         raises StopIteration, the stage ends, and the next begins.
     method : str
+    bounds : (low, high), optional
     **options
         As in `minimize`.
 
@@ -116,7 +119,15 @@ def run(
                     x = resize(x, stage.shape)
                 best = None
                 found = minimize(
-                    stage.function, x, method, maxiter=stage.steps, gtol=0, ftol=0, callback=after_step, **options
+                    stage.function,
+                    x,
+                    method,
+                    bounds=bounds,
+                    maxiter=stage.steps,
+                    gtol=0,
+                    ftol=0,
+                    callback=after_step,
+                    **options,
                 )
                 x, done, best = found.x, done + found.nit, None
                 if found.status in (NOT_FINITE, INTERRUPTED):

@@ -60,7 +60,7 @@ def interrupts_wait() -> Iterator[None]:
 
     with _installed({number: note for number, handler in _handlers().items() if callable(handler)}):
         yield
-    for number in received[:1]:
+    for number in dict.fromkeys(received):  # each once
         signal.raise_signal(number)
 
 

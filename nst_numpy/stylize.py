@@ -6,6 +6,7 @@ Their keywords are the fields of `Settings`, where they are described; `painting
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import getdoc, signature
+from textwrap import indent
 from typing import Any, TypeVar
 
 from nst_numpy.conventions import Convention
@@ -20,18 +21,15 @@ Function = TypeVar("Function", bound=Callable[..., TransferResult])
 def parameters_of(documented: Any) -> dict[str, str]:
     """The entries of a docstring's Parameters section, by their first lines, such as "size : int"."""
     section = re.split(r"\n(\w.*)\n-+\n", getdoc(documented) or "")
-    blocks = section[section.index("Parameters") + 1]
+    blocks = section[section.index("Parameters") + 1] if "Parameters" in section else ""  # `python -OO` drops it
     return {head: text.rstrip() for head, text in re.findall(r"^(\S.*)\n((?:(?: .*)?\n?)*)", blocks, re.MULTILINE)}
 
 
 def _with_settings(function: Function) -> Function:
     """Replace {settings} in the function's docstring by the descriptions of its keywords in `Settings`."""
-    blocks = []
-    for head, text in parameters_of(Settings).items():
-        names, _, kind = head.partition(" : ")
-        if kept := [name for name in names.split(", ") if name in signature(function).parameters]:
-            blocks.append(f"{', '.join(kept)} : {kind}\n{text}")
-    settings = re.sub("^(?=.)", "    ", "\n".join(blocks), flags=re.MULTILINE).lstrip()
+    takes = signature(function).parameters
+    described = [f"{head}\n{text}" for head, text in parameters_of(Settings).items() if head.split()[0] in takes]
+    settings = indent("\n".join(described), "    ").lstrip()
     function.__doc__ = (function.__doc__ or "").replace("{settings}", settings)
     return function
 
@@ -88,8 +86,9 @@ def transfer(
         Interval, in steps, at which the picture is kept in `.frames`; 0 for never.
     callback : callable, optional
         Called as `callback(step, image, losses)` at the start of each size and after every step, with the number of
-        steps so far over all sizes, the picture as floats (H, W, 3), not clipped to 0–1, and the entry of the history.
-        If it raises StopIteration, the current size ends, and the next one starts from its picture.
+        steps so far over all sizes, the picture as floats (H, W, 3), and the entry of the history. With a convention
+        that is not `bounded`, or if only the luminance is painted, values can be outside 0–1. If it raises
+        StopIteration, the current size ends, and the next one starts from its picture.
     progress : bool
         Whether to show a progress bar with the losses on standard error.
 

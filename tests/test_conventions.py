@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,7 @@ def test_the_page_on_conventions_says_what_the_data_say():
             weights,
             c.init,
             str(c.steps),
+            "0–1" if c.bounded else "free",
         } <= set(cells), (name, cells)
         assert c.optimizer in " ".join(cells) and c.pooling in cells, (name, cells)
 
@@ -329,6 +331,7 @@ def test_a_convention_as_text():
         "optimizer options: learning_rate: 0.3333",
         "steps: 1000",
         "pyramid: 1",
+        "bounded: False",
         "remarks: none",
     ]
     plain = str(dataclasses.replace(mine, variation=lambda H, W: {}, noise=0.5, remarks="", optimizer_options={}))
@@ -338,7 +341,7 @@ def test_a_convention_as_text():
 
 def test_the_rest_of_a_convention_is_usual():
     mine = Convention("mine", "a test", "sum", "paper")
-    assert (mine.normalize, mine.noise, mine.pyramid, mine.remarks) == (False, None, 1, "")
+    assert (mine.normalize, mine.noise, mine.pyramid, mine.bounded, mine.remarks) == (False, None, 1, False, "")
     assert mine.variation(7, 9) == {} and mine.total_variation(0.0, 7, 9).coefficients == {}
     some = dataclasses.replace(mine, variation=lambda H, W: {"squares": 2.0})
     assert some.total_variation(0.0, 7, 9).coefficients == {} and some.total_variation(3.0, 7, 9).coefficients == {
@@ -376,6 +379,24 @@ PRINTED_VARIATIONS = {
     "Σ (d↓² + d→²)": lambda down, right: np.sum(down[:, :-1] ** 2 + right[:-1] ** 2),
     "Σ (d↓² + d→²)^1.25": lambda down, right: np.sum((down[:, :-1] ** 2 + right[:-1] ** 2) ** 1.25),
 }
+
+
+def test_the_table():
+    header, *lines = conventions.table().splitlines()
+    heads = ["content term", "style term", "α", "β", "γ", "total variation", "start", "optimiser"]
+    assert re.split("  +", header.strip()) == heads
+    starts = [0, *(header.index(f" {head}") + 1 for head in heads)]
+    rows = {}
+    for line in lines:
+        assert all(line[start - 2 : start] == "  " for start in starts[1:]) and line == line.rstrip()
+        name, *cells = (line[a:b].rstrip() for a, b in zip(starts, [*starts[1:], None], strict=True))
+        rows[name] = cells
+    assert list(rows) == list(CONVENTIONS)
+    means = ["mean of (F − P)²", "mean of squares of (G − A)/NM"]
+    assert rows["paper"][2:] == ["1", "1000", "0", "none", "noise", "lbfgs"]
+    assert rows["neural-style"] == [*means, "5", "100", "0.001", "Σ (d↓² + d→²)", "noise", "lbfgs"]
+    assert rows["tensorflow-tutorial"][2:] == ["10000", "0.01", "30", "Σ |d↓| + Σ |d→|", "content", "adam, rate 0.02"]
+    assert rows["d2l"][-1] == "adam, rate 0.0678"  # 0.3 times the mean of 0.229, 0.224 and 0.225
 
 
 def test_variations_are_as_printed():

@@ -1,5 +1,6 @@
 """From images and settings to a picture: what is loaded and passed on, where it starts, what is recorded."""
 
+import dataclasses
 import inspect
 import warnings
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import Objective, Settings, colors, images, paint, painting, samples, texture, transfer
+from nst_numpy import Objective, Settings, colors, conventions, images, paint, painting, samples, texture, transfer
 from nst_numpy.painting import Motif, Recorder
 
 CONTENT, STYLE, OTHER = picture(1, 48, 36), picture(2, 40, 50), picture(3, 44, 44)
@@ -46,6 +47,43 @@ def test_every_setting_arrives_at_the_objective(monkeypatch):
         assert np.array_equal(content, images.load(images.load(CONTENT, 40), size))
         half = [images.load(images.load(source, 20), size // 2) for source in (STYLE, OTHER)]
         assert all(np.array_equal(*pair) for pair in zip(styles, half, strict=True))
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("keep_colors", [None, "statistics"])
+def test_the_saved_picture_is_the_optimised_one_within_bounds(bounded, keep_colors):
+    """Its loss differs by no more than other roundings to 8 bits change it."""
+    convention = dataclasses.replace(conventions.get("nst_numpy"), bounded=bounded)
+    content, style = ((image > 0.5).astype(float) for image in (CONTENT, STYLE))  # black, white, primary colors
+    settings = Settings(weights=SMALL, size=(40,), steps=30, convention=convention, keep_colors=keep_colors)
+    seen = []
+    result = paint(
+        content, style, settings, progress=False, callback=lambda _, x, losses: seen.append((x, losses["total"]))
+    )
+    x, total = min(seen, key=lambda state: state[1])
+    assert total == result.history[-1]["total"]
+    assert all(x.min() >= 0 and x.max() <= 1 for x, _ in seen) == bounded
+    assert (np.abs(result.image / 255 - x).max() <= 0.5 / 255 + 1e-6) == bounded
+    objective = Motif(content, style, settings).stage(40, 0).function
+    rng = np.random.default_rng(0)
+    rounded = [x + rng.uniform(-0.5, 0.5, x.shape).astype(np.float32) / 255 for _ in range(5)]
+    error = max(abs(objective(near)[0] - total) for near in rounded)
+    assert (abs(objective((result.image / 255).astype(np.float32))[0] - total) <= 3 * error) == bounded
+
+
+def test_bounds_are_the_conventions(monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def run(*_, bounds, **__):
+        raise Seen(bounds)
+
+    monkeypatch.setattr(painting, "run", run)
+    for bounded, expected in ((True, (0, 1)), (False, None)):
+        convention = dataclasses.replace(conventions.get("keras"), bounded=bounded)
+        with pytest.raises(Seen) as error:
+            paint(CONTENT, STYLE, Settings(weights=SMALL, size=40, convention=convention), progress=False)
+        assert error.value.args == (expected,)
 
 
 def test_a_style_image_has_at_least_a_pixel():

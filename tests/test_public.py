@@ -42,6 +42,13 @@ def test_import_brings_nothing_heavy():
     assert out.splitlines() == ["[]", "True"]
 
 
+def test_it_works_without_docstrings():
+    """With `python -OO` there are none."""
+    code = "from nst_numpy import cli, transfer; print(transfer.__doc__); cli.main(['transfer', '--help'])"
+    out = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.startswith("\nusage:") and "--style-weight" in out
+
+
 def public_functions():
     for name in nst_numpy.__all__:
         thing = getattr(nst_numpy, name)

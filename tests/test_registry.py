@@ -376,9 +376,9 @@ def test_the_registry_is_what_the_publishers_say():
 
 
 def test_the_table(known, monkeypatch, tmp_path):
-    path = known("good", size=12_600_000, hash="md5:123")
+    path = known("good", size=13_500_001, hash="md5:123")
     lines = registry.table().splitlines()
-    at = lines.index("vgg19  (13 MB, Keras HDF5; not downloaded)")
+    at = lines.index("vgg19  (14 MB, Keras HDF5; not downloaded)")
     assert lines[at + 1 : at + 6] == [
         f"    {registry.REGISTRY['vgg19'].url}",
         "    md5:123",
@@ -394,7 +394,7 @@ def test_the_table(known, monkeypatch, tmp_path):
     path.write_bytes(b"x")
     monkeypatch.setattr(registry, "_PLACES", (tmp_path, tmp_path))
     lines = registry.table().splitlines()
-    assert lines[0] == "vgg19-mini  (4 MB, nst_numpy; missing)" and "vgg19  (13 MB, Keras HDF5; here)" in lines
+    assert lines[0] == "vgg19-mini  (4 MB, nst_numpy; missing)" and "vgg19  (14 MB, Keras HDF5; here)" in lines
 
 
 def test_identify(known, tmp_path):

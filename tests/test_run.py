@@ -61,6 +61,15 @@ def test_method_and_options_arrive():
     assert steps == list(range(8))  # the values differ by less than 1e-9, the gradients are less than 1e-5
 
 
+def test_bounds_arrive():
+    """At every size; a start outside is moved."""
+    seen = []
+    stages = [Stage(bowl(1.0), (2,), 9), Stage(bowl(-5.0), (4,), 9)]
+    outcome = paint(stages, method="lbfgs", bounds=(-2, 15), record=lambda _, x, __: seen.append(x))
+    assert seen[0].tolist() == [10, 15] and outcome.x.tolist() == [-2] * 4
+    assert all(x.min() >= -2 and x.max() <= 15 for x in seen)
+
+
 def test_the_best_point_counts_not_the_last():
     values = []
 

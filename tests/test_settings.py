@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,13 @@ def test_json():
     assert plain.to_dict() == {**read, "weights": "vgg19-mini", "init": "content"}
 
 
+def description(of, name):
+    """A parameter's entry in a docstring: its head, and the lines below, which are indented."""
+    lines = iter(inspect.getdoc(of).splitlines())
+    head = next(line for line in lines if line.startswith(f"{name} : "))
+    return [head, *takewhile(lambda line: line.startswith("    "), lines)]
+
+
 def test_the_functions_take_the_settings_and_describe_them():
     """Signature, default and description of every setting are the same wherever it is taken."""
     usual = inspect.signature(Settings).parameters
@@ -157,7 +165,7 @@ def test_the_functions_take_the_settings_and_describe_them():
             same = parameters[name].default == usual[name].default
             assert same == ((function.__name__, name) not in changed), (function, name)
             assert parameters[name].annotation == usual[name].annotation or not same, (function, name)
-            assert f"\n    {name} : " in function.__doc__, (function, name)
+            assert description(function, name) == description(Settings, name), (function, name)
         assert "{settings}" not in function.__doc__
 
 

@@ -411,6 +411,19 @@ def test_interrupts_wait_until_the_end(hear_ctrl_c):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_each_signal_that_waited_is_answered_once(hear_ctrl_c):
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_wait():
+            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(number)
+            assert not heard
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
 def test_interrupts_that_are_ignored_stay_so_and_other_threads_change_nothing(hear_ctrl_c):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with interrupts_wait():

@@ -249,7 +249,7 @@ def main() -> int:
         for one in sets
         for i in one.images.training[:: max(len(one.images.training) // 256, 1)]
     ]
-    m = weights.measure_mean_responses(network, over)
+    m = weights.measure_mean_responses(network, over, floor=0.01)
     m |= {layer: np.ones(len(m[layer])) for layer in FIXED}  # these are normalised already
     network = weights.normalize_network(network, m)
     ones = {layer: np.ones(len(m[layer])) for layer in m}

@@ -222,7 +222,7 @@ def main() -> int:
     )
     network = VGG(folded(parameters, statistics, CONVOLUTIONS), MEAN, SCALE, name=options.output.stem)
     over = (nst_numpy.images.load(images.open(i)) for i in images.training[:: max(len(images.training) // 256, 1)])
-    network = weights.normalize_network(network, weights.measure_mean_responses(network, over))
+    network = weights.normalize_network(network, weights.measure_mean_responses(network, over, floor=0.01))
     ones = {layer: np.ones(len(bias)) for layer, (_, bias) in network.convolutions.items()}
     weights.save(options.output, network, source=SOURCE, licence=LICENCE, mean_responses=ones, dtype=np.float16)
     write_curves(log, options.output.with_suffix(".csv"))

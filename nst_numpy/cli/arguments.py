@@ -98,8 +98,7 @@ def _first_sentences() -> dict[str, str]:
     """The first sentence of each setting's description."""
     found = {}
     for head, text in parameters_of(Settings).items():
-        sentence = re.split(r"(?<=[.])\s", " ".join(text.split()))[0].replace("`", "")
-        found.update(dict.fromkeys(head.partition(" : ")[0].split(", "), sentence))
+        found[head.split()[0]] = re.split(r"(?<=[.])\s", " ".join(text.split()))[0].replace("`", "")
     return found
 
 
@@ -117,7 +116,7 @@ def add_settings(command: argparse.ArgumentParser, function: Callable[..., Any])
     for name in (name for name in SETTINGS if name in takes):
         own = takes[name].default
         here = f" Here {own} by default." if own != usual[name].default else ""
-        words = HELP[name].replace("%", "%%") + here
+        words = HELP.get(name, "").replace("%", "%%") + here
         command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **SETTINGS[name])
 
 

@@ -155,6 +155,9 @@ class Convention:
         Iterations at each size.
     pyramid : int
         The number of sizes, from coarse to fine, each half of the next, if the user gives one size.
+    bounded : bool
+        Whether every pixel is kept in 0–1 while the picture is optimised. If not, what lies outside is clipped when the
+        picture is saved, and its loss is then higher than the one reported.
     remarks : str
         What the system does that is not reproduced here, and what its source leaves open.
     """
@@ -182,6 +185,7 @@ class Convention:
     optimizer_options: Mapping[str, float] = field(default_factory=dict)
     steps: int = 1000
     pyramid: int = 1
+    bounded: bool = False
     remarks: str = ""
 
     def __post_init__(self) -> None:

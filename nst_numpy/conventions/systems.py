@@ -57,6 +57,7 @@ CONVENTIONS: dict[str, Convention] = {
             normalize=True,
             steps=100,
             pyramid=2,
+            bounded=True,
             remarks="Chosen by eye for the network that ships with the library.",
         ),
         Convention(
@@ -103,8 +104,8 @@ CONVENTIONS: dict[str, Convention] = {
             style_layers=("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
             style_weight=1e6,
             steps=300,
-            remarks="It takes responses before their ReLU; here after it. It clips the pixels to 0–1 at each "
-            "evaluation.",
+            bounded=True,
+            remarks="It takes responses before their ReLU; here after it.",
         ),
         Convention(
             "d2l",
@@ -146,7 +147,7 @@ CONVENTIONS: dict[str, Convention] = {
             variation=_sums("absolute_down", "absolute_right"),
             optimizer="adam",
             optimizer_options={"learning_rate": 0.02, "beta1": 0.99, "epsilon": 0.1},
-            remarks="It clips the pixels to 0–1 after each step.",
+            bounded=True,
         ),
         Convention(
             "keras",
@@ -181,8 +182,10 @@ CONVENTIONS: dict[str, Convention] = {
             optimizer="adam",
             optimizer_options={"learning_rate": 3 * sum(DEVIATIONS) / 3},
             steps=200,
+            bounded=True,
             remarks="Its network is SqueezeNet, with layer 3 for content, 1, 4, 6, 7 for style; layers of VGG stand in "
-            "for them. It clips the pixels, and from step 180 on the learning rate is 0.1 instead of 3.",
+            "for them. Until step 190 it keeps the pixels within the mean ± 1.5 deviations; here in 0–1. From step 180 "
+            "on the learning rate is 0.1 instead of 3.",
         ),
     )
 }

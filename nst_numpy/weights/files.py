@@ -13,7 +13,12 @@ from nst_numpy.network import VGG
 from nst_numpy.topology import FIRST
 from nst_numpy.weights import formats, registry
 from nst_numpy.weights.formats import Contents, StrPath, floating_type
-from nst_numpy.weights.normalization import measure_mean_responses, normalize_network, sample_images
+from nst_numpy.weights.normalization import (
+    estimate_mean_responses,
+    measure_mean_responses,
+    normalize_network,
+    sample_images,
+)
 
 
 def load(
@@ -34,7 +39,7 @@ def load(
         A weight file of any layout in `formats`, or a name of the registry, such as "vgg19-mini" or "vgg19".
     normalize : bool
         Scale every filter to mean response 1 (see `normalize_network`), with the constants in the file if it has them,
-        otherwise with those measured on the library's sample images. False keeps the scale of the file.
+        otherwise with those of `estimate_mean_responses`. False keeps the scale of the file.
     pooling : {"average", "max"}
     padding : {"zero", "replicate", "circular"}
     dtype : float32 or float64
@@ -70,7 +75,7 @@ def load(
     network = replace(network, pooling=pooling, padding=padding, backend=backend, threads=threads)
     if not normalize:
         return network
-    return normalize_network(network, contents.mean_responses or measure_mean_responses(network, sample_images()))
+    return normalize_network(network, contents.mean_responses or estimate_mean_responses(network))
 
 
 def locate(source: StrPath) -> Path:

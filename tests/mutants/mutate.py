@@ -3,12 +3,15 @@
     python tests/mutants/mutate.py nst_numpy/losses.py          all mutants of a module; `make mutants` does all modules
     python tests/mutants/mutate.py nst_numpy/losses.py --again  only those that survived last time
     python tests/mutants/mutate.py nst_numpy/losses.py --lines 40-90
+    python tests/mutants/mutate.py nst_numpy/losses.py --draw 64   64 of them, at random; others with --seed 1. If all n
+                                                        are killed, at most 3/n of the others survive (95 % confidence)
 
 The mutations are mutmut's. Its own runner leaves out decorated functions (so every compiled kernel and every property),
 defaults, and what stands outside functions, and replaces functions by wrappers that `inspect` sees. Here one process
 imports the tests and forks for each mutant; the fork gives the function its mutated code, and runs the tests that
-execute the changed line, the quickest first, until one fails. A mutant outside functions runs its tests in a fork that
-imports the mutated source in place of the module. No file is changed.
+execute the changed line, those first that have killed another mutant of the function, then the quickest, until one
+fails. A mutant outside functions runs its tests in a fork that imports the mutated source in place of the module. No
+file is changed.
 
 Left out: annotations, imports, error messages (what stands in a `raise`) and docstrings. pyproject.toml names the tests
 of each module. A mutant that no test can kill is explained in tests/mutants/*.md, in a line that begins with its change
@@ -25,6 +28,7 @@ import importlib.abc
 import importlib.machinery
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -64,6 +68,7 @@ class Module:
         self.source = (ROOT / path).read_text()
         self.seconds: dict[str, float] = {}
         self.covering: dict[int, set[str]] = defaultdict(set)
+        self.killers: dict[str, set[str]] = defaultdict(set)  # by function
         wrapper = MetadataWrapper(cst.parse_module(self.source))
         self.tree = wrapper.module
         positions = wrapper.resolve(PositionProvider)
@@ -94,12 +99,12 @@ class Module:
         )
 
     def tests_of(self, number: int) -> list[str]:
-        """The tests that execute a statement of the mutant, the quickest first; all, if it runs at import."""
-        _, first, last, *_ = self.mutants[number]
+        """The tests that execute a statement of the mutant, all if it runs at import; the likeliest to fail first."""
+        scope, first, last, *_ = self.mutants[number]
         chosen = set().union(*(self.covering[line] for line in self.statement(first, last)))
-        if self.mutants[number][0] == "module" or "" in chosen:
+        if scope == "module" or "" in chosen:
             chosen = set(self.seconds)
-        return sorted(chosen, key=self.seconds.__getitem__)
+        return sorted(chosen, key=lambda test: (test not in self.killers[scope], self.seconds[test]))
 
     def statement(self, first: int, last: int) -> range:
         """The lines of the smallest statement around some lines; of a compound one its head, of a function all."""
@@ -305,11 +310,23 @@ class Loop:
             for test in tests:
                 items[test].ihook.pytest_runtest_protocol(item=items[test], nextitem=None)
                 if self.failed:
+                    (folder / "killer").write_text(test)
                     return 1
             return 0
 
         self.alive, self.left = fork_each(self.module, self.numbers, self.jobs, run)
         return True
+
+
+class Killer:
+    """A plugin of pytest that notes which test fails."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            (self.folder / "killer").write_text(report.nodeid)
 
 
 def survivors(module: Module, numbers: list[int], jobs: int) -> list[int]:
@@ -324,7 +341,7 @@ def survivors(module: Module, numbers: list[int], jobs: int) -> list[int]:
 
     def run(number: int, tests: list[str], folder: Path) -> int:
         sys.meta_path.insert(0, Finder(module, module.mutated(number)))
-        return _pytest(tests, folder, "--tb=no")
+        return _pytest(tests, folder, "--tb=no", plugins=[Killer(folder)])
 
     os.waitpid(_forked(swap, folder, silent=False), 0)
     alive, left = json.loads((folder / "found").read_text())
@@ -356,6 +373,8 @@ def fork_each(module: Module, numbers: list[int], jobs: int, run) -> tuple[list[
             if ended:
                 del running[process]
                 bar.update()
+                if (folder / "killer").exists():
+                    module.killers[module.mutants[number][0]].add((folder / "killer").read_text())
                 shutil.rmtree(folder, ignore_errors=True)
                 if os.WIFEXITED(status) and os.WEXITSTATUS(status) in (0, ELSEWHERE):
                     (left if os.WEXITSTATUS(status) else alive).append(number)
@@ -373,6 +392,8 @@ def main() -> None:
     parser.add_argument("--tests", nargs="+", help="instead of those that pyproject.toml names")
     parser.add_argument("--again", action="store_true", help="only the mutants that survived last time")
     parser.add_argument("--lines", help="only the mutants in these lines, such as 40-90")
+    parser.add_argument("--draw", type=int, metavar="N", help="only N mutants of each module, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of --draw")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--row", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--list", action="store_true", help="print the mutants, run nothing")
@@ -380,6 +401,7 @@ def main() -> None:
     if len(arguments.modules) > 1:  # each in a process of its own: what is imported for one may be mutated in another
         print(HEADER, flush=True)
         options = [f"--jobs={arguments.jobs}", "--row", *["--again"] * arguments.again]
+        options += [f"--draw={arguments.draw}", f"--seed={arguments.seed}"] * (arguments.draw is not None)
         codes = [subprocess.call([sys.executable, __file__, path, *options]) for path in arguments.modules]
         sys.exit(any(codes))
     (path,) = arguments.modules
@@ -401,6 +423,8 @@ def main() -> None:
     if arguments.again:
         before = set(json.loads(kept.read_text()))
         numbers = [n for n in numbers if module.change(n) in before]
+    if arguments.draw is not None and arguments.draw < len(numbers):
+        numbers = sorted(random.Random(arguments.seed).sample(numbers, arguments.draw))
     if arguments.list:
         for number in numbers:
             print(f"{module.mutants[number][1]:5} {module.change(number)}")
