@@ -142,9 +142,10 @@ def test_a_convention_says_how_a_file_is_read(monkeypatch):
         transfer(CONTENT, STYLE, convention=convention, size=(40,), steps=0, progress=False)
         return asked
 
-    zero = {"source": "vgg19-mini", "padding": "zero"}
-    assert read("nst_numpy") == {**zero, "pooling": "average", "normalize": True}
-    assert read("neural-style") == {**zero, "pooling": "max", "normalize": False}
+    own = {"source": "vgg19-mini", "pooling": "average", "padding": "replicate", "normalize": True}
+    assert read("nst_numpy") == own
+    assert read("paper") == {**own, "padding": "zero"}
+    assert read("neural-style") == {**own, "pooling": "max", "padding": "zero", "normalize": False}
     around = dataclasses.replace(conventions.get("nst_numpy"), padding="circular")
     assert read(around)["padding"] == "circular"
 

@@ -53,6 +53,7 @@ CONVENTIONS: dict[str, Convention] = {
             tv_weight=20.0,
             variation=lambda H, W: {"squares": 1 / (H * W)},
             pooling="average",
+            padding="replicate",
             normalize=True,
             steps=100,
             pyramid=2,
