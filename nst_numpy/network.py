@@ -42,8 +42,9 @@ class VGG:
     pooling : {"average", "max"}
         The paper uses average pooling; VGG was trained with max pooling.
     padding : {"zero", "replicate", "circular"}
-        What the convolutions see beyond the edges. VGG was trained with zeros, which leave a frame in a painting.
-        Replicated pixels leave none; circular, opposite edges are neighbours, for textures that tile.
+        What the convolutions see beyond the edges. VGG was trained with zeros, which leave a frame in a painting, a
+        light veil and strokes along the edge. With replicated pixels, only the outermost one or two can look rougher.
+        Circular, opposite edges are neighbours, for textures that tile.
     name : str
     backend : {"fast", "plain"} or Backend
         What the network runs on: compiled kernels on all cores, the plain NumPy of `layers.py`, or any object with the

@@ -84,7 +84,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 NETWORK: dict[str, tuple[str, dict[str, Any]]] = {
     "pooling": ("Average (the paper) or max (VGG); by default the convention's.", {"choices": ["average", "max"]}),
     "padding": (
-        "Beyond the edges zeros (the paper), the nearest pixels (replicate: no frame), or the opposite edge (circular, "
+        "Beyond the edges zeros (the paper), the nearest pixels (replicate, no frame), or the opposite edge (circular, "
         "for textures that tile); by default the convention's.",
         {"choices": list(PADDINGS)},
     ),
