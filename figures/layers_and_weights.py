@@ -5,7 +5,7 @@ import sheet
 from nst_numpy import load_weights, samples, transfer
 
 options = sheet.options(__doc__)
-network = load_weights(options.weights)
+network = load_weights(options.weights, padding="replicate")
 blocks = sorted({layer[4] for layer in network.convolutions})
 content, style = samples.portrait(), samples.swirling_night()
 
@@ -22,6 +22,6 @@ for n in range(1, len(blocks) + 1):
             style_weight=beta,
             progress=False,
         ).image
-        for beta in (50_000, 5_000, 500, 50)
+        for beta in (10_000, 1_000, 100, 10)
     }
 sheet.show(options.folder / "layers_and_weights.jpg", rows)

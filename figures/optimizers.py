@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from nst_numpy import load_weights, samples, transfer
 
 options = sheet.options(__doc__)
-network = load_weights(options.weights)
+network = load_weights(options.weights, padding="replicate")
 content, style = samples.portrait(), samples.swirling_night()
 
 figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")

@@ -9,7 +9,11 @@ content, style = samples.portrait(), samples.swirling_night()
 
 rows = {}
 for pooling in ("average", "max"):
-    settings = {"weights": load_weights(options.weights, pooling=pooling), "size": options.size, "progress": False}
+    settings = {
+        "weights": load_weights(options.weights, pooling=pooling, padding="replicate"),
+        "size": options.size,
+        "progress": False,
+    }
     rows[pooling] = {
         "transfer": transfer(content, style, **settings).image,
         "texture": texture(style, **settings).image,

@@ -8,7 +8,7 @@ import sheet
 from nst_numpy import load_weights, reconstruct, samples, texture
 
 options = sheet.options(__doc__)
-network = load_weights(options.weights)
+network = load_weights(options.weights, padding="replicate")
 settings = {"weights": network, "size": options.size, "progress": False}
 blocks = sorted({layer[4] for layer in network.convolutions})
 

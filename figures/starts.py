@@ -5,7 +5,7 @@ import sheet
 from nst_numpy import load_weights, samples, transfer
 
 options = sheet.options(__doc__)
-network = load_weights(options.weights)
+network = load_weights(options.weights, padding="replicate")
 content, style = samples.portrait(), samples.swirling_night()
 starts = {
     "content": {"init": "content"},
@@ -18,7 +18,7 @@ starts = {
 
 pictures = {}
 for name, start in starts.items():
-    settings = {"weights": network, "size": options.size, "style_weight": 50, "progress": False}
+    settings = {"weights": network, "size": options.size, "style_weight": 30, "progress": False}
     result = transfer(content, style, **settings, **start)
     pictures[f"{name}: L = {result.history[-1]['total']:.2f}"] = result.image
 sheet.show(options.folder / "starts.jpg", {"": pictures})

@@ -67,7 +67,7 @@ assert np.isclose(last["total"], last["content"] + last["style"] + last["tv"])
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12, 5))
-for ax, weight in zip(axes, (10, 1000, 100000), strict=True):
+for ax, weight in zip(axes, (1, 100, 10000), strict=True):
     ax.imshow(nst_numpy.transfer(content, style, size=(128,), steps=30, style_weight=weight, progress=False).image)
     ax.set(title=f"style_weight={weight}", xticks=[], yticks=[])
 

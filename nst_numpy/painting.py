@@ -104,8 +104,21 @@ class Motif:
             self.styles = [colors.luminance(image, like=self.content) for image in self.styles]
             self.content = colors.luminance(self.content)
         self.network = load_network(settings.weights, settings.convention)
+        self._check_scale()
         self.original, self.content = self._whole(self.original), self._whole(self.content)
         self._original_at = cache(lambda height, width: images.load(self.original, shape=(height, width)))
+
+    def _check_scale(self) -> None:
+        """Warn if the weights of another system meet features that they are not meant for."""
+        system, settings = self.settings.convention, self.settings
+        usual = (settings.content_weight, settings.style_weight) == (system.content_weight, system.style_weight)
+        if usual and not system.normalize and self.network.name == "vgg19-mini":
+            warnings.warn(
+                f"the weights of {system.name} are meant for VGG-19 as published, whose responses are 30 to 340 times "
+                'those of the included network: take weights="vgg19", or other style and content weights',
+                RuntimeWarning,
+                stacklevel=5,
+            )
 
     def _style_size(self, size: int) -> int:
         return max(1, round(self.settings.style_scale * size))

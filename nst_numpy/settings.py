@@ -54,12 +54,13 @@ class Settings:
         Names of layers, or names with weights v_l (else 1); conv3_4 by default. A default layer that the network lacks
         is replaced by the nearest one. (The paper uses conv4_2.)
     style_layers : iterable of str, or mapping of str to float, optional
-        Names of layers, or names with weights w_l (else 1/number of layers); conv1_1, conv2_1, conv3_1 and conv4_1 by
-        default. (The paper also uses conv5_1.)
+        Names of layers, or names with weights w_l (else 1/number of layers); conv1_1, conv2_1, conv3_1 and conv3_4 by
+        default. (The paper uses conv4_1 and conv5_1 instead of conv3_4: larger forms, and more strokes in quiet
+        areas.)
     content_weight : float, optional
         α, the weight of the content loss; 1 by default. Only the ratio of the three weights matters.
     style_weight : float, optional
-        β, the weight of the style loss; 500 by default.
+        β, the weight of the style loss; 100 by default.
     tv_weight : float, optional
         γ, the weight of the total variation, which smooths; 20 by default.
     style_blend : sequence of float, optional

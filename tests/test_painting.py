@@ -271,3 +271,23 @@ def test_defaults():
         "progress": True,
     }
     assert inspect.signature(transfer).parameters["progress"].default is True
+
+
+def test_weights_of_other_systems_on_the_included_network_are_warned_of():
+    network = small_vgg(dtype=np.float32)
+    included = dataclasses.replace(network, name="vgg19-mini")
+    quick = {"size": (16,), "steps": 0}
+    with pytest.warns(
+        RuntimeWarning, match='^the weights of keras are meant for VGG-19 as .*: take weights="vgg19", or '
+    ):
+        paint(CONTENT, STYLE, Settings(convention="keras", weights=included, **quick), progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for settings in (
+            {"convention": "keras", "weights": network},
+            {"convention": "keras", "weights": included, "style_weight": 1.0},
+            {"convention": "keras", "weights": included, "content_weight": 1.0},
+            {"convention": "paper", "weights": included},
+            {"weights": included},
+        ):
+            paint(CONTENT, STYLE, Settings(**settings, **quick), progress=False)

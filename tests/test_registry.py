@@ -388,13 +388,13 @@ def test_the_table(known, monkeypatch, tmp_path):
     ]
     at = lines.index("vgg19-gatys  (PyTorch, layers by name; not downloaded)")
     assert lines[at + 2] == "    no hash is published"
-    assert lines[0] == "vgg19-mini  (4 MB, nst_numpy; here)" and lines[1].startswith("    input: RGB")
+    assert lines[0] == "vgg19-mini  (5 MB, nst_numpy; here)" and lines[1].startswith("    input: RGB")
     assert [line.split()[0] for line in lines if line[0] != " "] == list(registry.REGISTRY)
     path.parent.mkdir()
     path.write_bytes(b"x")
     monkeypatch.setattr(registry, "_PLACES", (tmp_path, tmp_path))
     lines = registry.table().splitlines()
-    assert lines[0] == "vgg19-mini  (4 MB, nst_numpy; missing)" and "vgg19  (14 MB, Keras HDF5; here)" in lines
+    assert lines[0] == "vgg19-mini  (5 MB, nst_numpy; missing)" and "vgg19  (14 MB, Keras HDF5; here)" in lines
 
 
 def test_identify(known, tmp_path):

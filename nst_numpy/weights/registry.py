@@ -80,8 +80,8 @@ class Known:
 REGISTRY = {
     "vgg19-mini": Known(
         "",
-        4252624,
-        "sha256:9e794ca8b84ca414a2ca9a8fb175c0ad0213e2059998fa0c6005c8708ec955b2",
+        4939928,
+        "sha256:dbd9370b5ace186e6cc8799d7b5287aea696af2d70bf60e6e31123b9993b54cd",
         "nst_numpy",
         RGB,
         "BSD-3-Clause, with the terms of its training data; see its model card",
@@ -311,7 +311,7 @@ def table() -> str:
     Examples
     --------
     >>> table().splitlines()[0]
-    'vgg19-mini  (4 MB, nst_numpy; here)'
+    'vgg19-mini  (5 MB, nst_numpy; here)'
     """
     lines = []
     for name, known in REGISTRY.items():
