@@ -226,7 +226,8 @@ class Objective:
 
         Σ_k b_k Σ_ij (G − A_k)_ij² = Σ_ij (G − A)_ij² + (terms without G),
 
-        the weighted sum of their style losses has the same gradient as the style loss with the target A.
+        the weighted sum of their style losses E has the same gradient as E with the target A. (A convention that
+        divides E by the energy of the style takes that of A.)
 
         Parameters
         ----------

@@ -99,7 +99,8 @@ def test_pictures(program, tmp_path, capsys):
     for kind, number in (("content", 2), ("style", 1)):
         (tmp_path / kind).mkdir()
         for k in range(number):
-            Image.fromarray(images.to_uint8(picture(k, 24, 32))).save(tmp_path / kind / f"{kind}{k}.png")
+            image = picture(k, 24, 32) if kind == "style" else 0.1 + 0.2 * picture(k, 24, 32)
+            Image.fromarray(images.to_uint8(image)).save(tmp_path / kind / f"{kind}{k}.png")
     save_weights(tmp_path / "real.h5", small_vgg(last="conv3_4", dtype=np.float32), source="test", licence="none")
     program("pictures").main(
         [str(tmp_path), str(tmp_path / "out"), "--judge", str(tmp_path / "real.h5"), "--size", "32", "--noise"]

@@ -276,7 +276,7 @@ def test_defaults():
 def test_weights_of_other_systems_on_the_included_network_are_warned_of():
     network = small_vgg(dtype=np.float32)
     included = dataclasses.replace(network, name="vgg19-mini")
-    quick = {"size": (16,), "steps": 0}
+    quick = {"size": (32,), "steps": 0}
     with pytest.warns(
         RuntimeWarning, match='^the weights of keras are meant for VGG-19 as .*: take weights="vgg19", or '
     ):

@@ -1,10 +1,12 @@
 """Against PyTorch, in float64, an oracle that shares no code: the pixel gradient of the whole objective, and Adam."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawing import MEAN, picture, small_vgg
 
-from nst_numpy import Objective, minimize
+from nst_numpy import Objective, conventions, minimize
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; .ci/run installs it (pip install '.[oracle]')")
 
@@ -32,13 +34,16 @@ def torch_features(network, image, layers):
 
 def torch_loss(network, content, style, x):
     layers = {*STYLE, "conv4_2"}
-    F, P, F_a = (torch_features(network, image, layers) for image in (x, content, style))
+    F, P = (torch_features(network, image, layers) for image in (x, content))
+    circular = network.padding == "circular"
+    F_a = torch_features(replace(network, padding="replicate") if circular else network, style, layers)
     loss = ALPHA * 0.5 * ((F["conv4_2"] - P["conv4_2"]) ** 2).mean()
     for l, w in STYLE.items():
         (N, M), M_a = F[l].shape, F_a[l].shape[1]
         G, A = F[l] @ F[l].T, (M / M_a) * F_a[l] @ F_a[l].T
         loss = loss + BETA * w * ((G - A) ** 2).sum() / (4 * N**2 * M**2)
-    tv = 0.5 * ((x[1:] - x[:-1]) ** 2).sum() + 0.5 * ((x[:, 1:] - x[:, :-1]) ** 2).sum()
+    down, right = (x.roll(-1, axis) - x for axis in (0, 1))  # the last is the difference across the edge
+    tv = 0.5 * sum((d if circular else d[:-1, :]).square().sum() for d in (down, right.transpose(0, 1)))
     return loss + GAMMA * tv / (x.shape[0] * x.shape[1])
 
 
@@ -57,6 +62,7 @@ def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, padding,
         content_weight=ALPHA,
         style_weight=BETA,
         tv_weight=GAMMA,
+        convention=replace(conventions.get("nst_numpy"), style_term="paper"),
     )
     total, gradient, _ = f(x)
     leaf = torch.tensor(x, requires_grad=True)

@@ -393,7 +393,7 @@ def test_random_network(drawn):
     assert np.array_equal(first, again) and not np.allclose(first, other)
     assert network.name == "random-vgg19-0" and network.scale == 1
     assert (network.backend, network.pooling, network.padding, network.threads) == ("fast", "average", "zero", None)
-    assert [len(bias) for _, bias in network.convolutions.values()] == [32, 32, 96, 96, *9 * [160]]
+    assert [len(bias) for _, bias in network.convolutions.values()] == [32, 32, 96, 96, *4 * [160], *4 * [176], 256]
     assert np.array_equal(network.mean, [123.68, 116.779, 103.939])  # of ImageNet
 
 

@@ -5,11 +5,12 @@ functions of `layers.py` take.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 import numpy as np
 
 from nst_numpy import layers, losses
+from nst_numpy.backends.threads import one_blas_thread
 
 Prepared = tuple[np.ndarray, np.ndarray, str]
 Pool = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray, np.ndarray], np.ndarray]]
@@ -21,8 +22,8 @@ POOLS: dict[str, Pool] = {
 
 
 def session() -> AbstractContextManager[None]:
-    """Nothing to set up around a sweep."""
-    return nullcontext()
+    """BLAS on one thread: on several, its sums depend on their number in the last bits."""
+    return one_blas_thread()
 
 
 def prepare(kernel: np.ndarray, bias: np.ndarray, padding: str = "zero") -> Prepared:
@@ -73,12 +74,14 @@ def conv_relu_pool_backward(
 
 def gram(a: np.ndarray) -> np.ndarray:
     """Gram matrix (N, N) of a response (H, W, N)."""
-    return losses.gram(losses.feature_matrix(a))
+    with session():
+        return losses.gram(losses.feature_matrix(a))
 
 
 def gram_backward(dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -> np.ndarray:
     """Gradient (H, W, N) with respect to the response a through its Gram matrix; added to `da` in place, if given."""
-    gradient = losses.gram_backward(dG, losses.feature_matrix(a)).T.reshape(a.shape)
+    with session():
+        gradient = losses.gram_backward(dG, losses.feature_matrix(a)).T.reshape(a.shape)
     if da is None:
         return gradient
     da += gradient

@@ -238,7 +238,7 @@ def summary(source: StrPath) -> str:
     --------
     >>> from nst_numpy import weights
     >>> print(weights.summary("vgg19-mini").splitlines()[0])
-    vgg19-mini: nst_numpy, 2,103,808 parameters, input (RGB − [123.680 116.779 103.939]) · 0.01724
+    vgg19-mini: nst_numpy, 2,447,264 parameters, input (RGB − [123.680 116.779 103.939]) · 0.01724
     """
     network, contents, _ = _read(source)
     means = measure_mean_responses(network, sample_images(), floor=0)

@@ -64,7 +64,7 @@ class Known:
         Examples
         --------
         >>> REGISTRY["vgg19"].mismatch(location("vgg19-mini"))
-        'expected 80134624 bytes, found 4252624'
+        'expected 80134624 bytes, found 4939928'
         """
         size = path.stat().st_size
         if self.size and size != self.size:
