@@ -68,7 +68,7 @@ assert all(result.fun < 1e-12 for result in found.values())
 
 # %%
 content, style = samples.portrait(), samples.swirling_night()
-options = {"size": (96,), "steps": 40, "progress": False}
+options = {"size": (96,), "steps": 80, "progress": False}
 figure, cells = plt.subplots(1, 5, figsize=(17, 3.5))
 best = {}
 for method, ax in zip(METHODS, cells[1:], strict=True):
