@@ -21,6 +21,10 @@ from nst_numpy.signals import interruptible
 from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number
 
+# Of the shorter side of a style image: left out at each edge. Scans of paintings show their frame or mount there, which
+# would be painted at the edges of the picture.
+FRAME = 0.03
+
 Callback = Callable[[int, np.ndarray, Losses], None]
 
 
@@ -133,6 +137,8 @@ class Motif:
                 RuntimeWarning,
                 stacklevel=5,
             )
+        margin = round(FRAME * min(image.shape[:2]))
+        image = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
         return images.load(image, size)
 
     def stage(self, size: int, steps: int) -> Stage:

@@ -81,7 +81,7 @@ def transfer(
     ----------
     content, style : path, file object, PIL image or array
         Arrays are uint8 in 0–255 or floats in 0–1, (H, W, 3), (H, W, 4) or (H, W). `style` can also be a list of
-        images.
+        images; 3 % of the shorter side of each is left out at its edges, where scans of paintings show a frame.
     {settings}
     every : int
         Interval, in steps, at which the picture is kept in `.frames`; 0 for never.

@@ -13,6 +13,13 @@ from nst_numpy.painting import Motif, Recorder
 
 CONTENT, STYLE, OTHER = picture(1, 48, 36), picture(2, 40, 50), picture(3, 44, 44)
 SMALL = small_vgg(dtype=np.float32)
+FRAME = painting.FRAME
+
+
+@pytest.fixture(autouse=True)
+def whole_styles(monkeypatch):
+    """Style images with their edges, so that their pixels can be compared."""
+    monkeypatch.setattr(painting, "FRAME", 0)
 
 
 def motif(content=CONTENT, style=STYLE, **settings):
@@ -291,3 +298,14 @@ def test_weights_of_other_systems_on_the_included_network_are_warned_of():
             {"weights": included},
         ):
             paint(CONTENT, STYLE, Settings(**settings, **quick), progress=False)
+
+
+def test_the_frame_of_a_scan_is_left_out(monkeypatch):
+    monkeypatch.setattr(painting, "FRAME", FRAME)
+    scan = np.full((100, 200, 3), 1.0, np.float32)
+    scan[3:-3, 3:-3] = picture(2, 94, 194, np.float32) / 2
+    small = Settings(weights=SMALL, size=194)
+    (style,) = Motif(CONTENT, [scan], small).styles
+    assert np.allclose(style, scan[3:-3, 3:-3], atol=1e-6)
+    (tiny,) = Motif(CONTENT, [picture(2, 10, 15)], Settings(weights=SMALL, size=15)).styles
+    assert np.allclose(tiny, picture(2, 10, 15), atol=1e-6)
