@@ -97,16 +97,17 @@ def main(arguments: list[str] | None = None) -> None:
     rows, table, seconds = [], [], dict.fromkeys(networks, 0.0)
     for content in contents:
         photograph = images.load(content, options.size)
+        of_photograph = judge and grams(judge, photograph)
         for style in styles:
             row, figures = [photograph, images.load(style, options.size)], []
+            A = judge and grams(judge, row[1])
             for name, network in networks.items():
                 begin, stem = time.perf_counter(), f"{content.stem}_{style.stem}_{name}"
                 picture = painted(options.out / f"{stem}.png", content, style, network, options.size)
                 seconds[name] += time.perf_counter() - begin
                 row.append(picture)
                 if judge is not None:
-                    start, end, A = (grams(judge, image) for image in (photograph, picture, row[1]))
-                    figures.append(distance(end, A) / distance(start, A))
+                    figures.append(distance(grams(judge, picture), A) / distance(of_photograph, A))
                 figures.append(correlation(picture, photograph))
                 if options.noise:
                     path = options.out / f"{stem}_noise.png"
