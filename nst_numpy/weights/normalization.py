@@ -17,6 +17,8 @@ from nst_numpy.weights.formats import check_mean_responses
 # (median); the sample images would be wrong by 20 to 50 %, for single filters by up to a factor of ten.
 KNOWN = Path(__file__).with_name("vgg19-means.npz")
 
+FLOOR = 0.01  # of the mean of its layer: a filter with a smaller mean response is as good as dead
+
 
 def sample_images() -> list[np.ndarray]:
     """The library's sample images at 256 pixels, on which the mean responses of a network are measured.
@@ -34,7 +36,7 @@ def sample_images() -> list[np.ndarray]:
     return [images.load(s, 256) for s in (samples.portrait(), samples.swirling_night(256), samples.woodcut_waves(256))]
 
 
-def measure_mean_responses(network: VGG, over: Iterable[np.ndarray], floor: float = 0.01) -> dict[str, np.ndarray]:
+def measure_mean_responses(network: VGG, over: Iterable[np.ndarray], floor: float = FLOOR) -> dict[str, np.ndarray]:
     """Mean response of every filter, over images and positions.
 
     Parameters
@@ -70,7 +72,12 @@ def measure_mean_responses(network: VGG, over: Iterable[np.ndarray], floor: floa
     means, _ = _moments(network, over)
     if floor == 0:
         return means
-    return {layer: np.where(m <= floor * m.mean(), m.mean() or 1.0, m) for layer, m in means.items()}
+    return {layer: _revived(m, floor) for layer, m in means.items()}
+
+
+def _revived(m: np.ndarray, floor: float) -> np.ndarray:
+    """The means of a layer's filters, with the layer's mean for those that are dead, or nearly."""
+    return np.where(m <= floor * m.mean(), m.mean() or 1.0, m)
 
 
 def _moments(network: VGG, over: Iterable[np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -127,8 +134,7 @@ def estimate_mean_responses(network: VGG) -> dict[str, np.ndarray]:
     for layer, mean in means.items():
         root, alive = roots[layer], mean > 0
         usual = np.median(mean[alive] / root[alive]) if alive.any() else 1.0
-        m = np.maximum(mean, usual * root)
-        found[layer] = np.where(m <= 0.01 * m.mean(), m.mean() or 1.0, m)
+        found[layer] = _revived(np.maximum(mean, usual * root), FLOOR)
     return found | known
 
 
