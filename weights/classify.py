@@ -18,28 +18,26 @@ The same seed gives the same network. An interrupted run continues where it stop
 import argparse
 import multiprocessing
 import os
-import sys
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 from training import (
     Arrays,
-    FastTraining,
     Images,
     Measured,
     TrainingBackend,
     batch_norm_backward,
     batch_norm_forward,
     checkpoint_of,
+    command,
     cross_entropy,
+    each_mosaic,
     folded,
     initial_parameters,
-    prepare,
     train,
-    write_curves,
+    write_network,
 )
 
 from nst_numpy import layers, weights
@@ -190,12 +188,12 @@ def losses_and_gradients(
 
 def accuracy(one: Set, network: VGG, kernel: np.ndarray, bias: np.ndarray) -> float:
     """The fraction of the validation images whose class the finished network recognises."""
-    right = total = 0
-    for index in one.images.validation:
+    right = 0
+    labelled = [index for index in one.images.validation if one.images.labels[index] >= 0]
+    for index in labelled:
         last = network.features(one.images.crop(index, one.pixels, None), CONVOLUTIONS[-1])[CONVOLUTIONS[-1]]
-        if (label := one.images.labels[index]) >= 0:
-            right, total = right + ((last.mean(axis=(0, 1)) @ kernel + bias).argmax() == label), total + 1
-    return right / max(total, 1)
+        right += (last.mean(axis=(0, 1)) @ kernel + bias).argmax() == one.images.labels[index]
+    return right / max(len(labelled), 1)
 
 
 def main() -> int:
@@ -208,54 +206,47 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="at most one for each set of images is used in training")
     options = parser.parse_args()
-    workers, backend, seed = Workers(options.threads), FastTraining(threads=1), options.seed
+    seed, threads = options.seed, Workers(options.threads).threads
     known = weights.load(options.blocks, normalize=False, threads=1)
     fixed = VGG({l: known.convolutions[l] for l in FIXED}, known.mean, known.scale, threads=1)
     files = [options.output.with_suffix(f".features{k}.npy") for k in range(len(options.images))]
     sets = [
-        features_of(path, fixed, seed + k, file, workers.threads)
-        for k, path, file in zip(count(), options.images, files, strict=False)
+        features_of(path, fixed, seed + k, file, threads)
+        for k, (path, file) in enumerate(zip(options.images, files, strict=True))
     ]
     names = [path.stem for path in options.images]
 
-    rng = np.random.default_rng(seed)
-    parameters = initial_parameters(rng, WIDTHS, CONVOLUTIONS)
+    parameters = initial_parameters(np.random.default_rng(seed), WIDTHS, CONVOLUTIONS)
     for name, one in zip(names, sets, strict=True):
         parameters[f"{name}/kernel"] = np.zeros((WIDTHS[-1], one.images.classes), np.float32)
         parameters[f"{name}/bias"] = np.zeros(one.images.classes, np.float32)
 
-    def measure(step: int, parameters: Arrays) -> list[Measured]:
-        results = [None] * len(sets)
-        with backend.session():
-            prepared = prepare(backend, parameters, CONVOLUTIONS)
-
-            def work(k: int) -> None:
-                one, rng = sets[k], np.random.default_rng([seed, step, k])
-                chosen = np.sort(rng.choice(len(one.labels), (SIDE // one.pixels) ** 2, replace=False))
-                crops, labels = one.features[chosen].astype(np.float32), one.labels[chosen]
-                results[k] = losses_and_gradients(backend, parameters, prepared, crops, labels, names[k])
-
-            workers.each(len(sets), work)
-        return results
+    def mosaic(backend: TrainingBackend, prepared: dict, parameters: Arrays, step: int, k: int) -> Measured:
+        one, rng = sets[k], np.random.default_rng([seed, step, k])
+        chosen = np.sort(rng.choice(len(one.labels), (SIDE // one.pixels) ** 2, replace=False))
+        crops, labels = one.features[chosen].astype(np.float32), one.labels[chosen]
+        return losses_and_gradients(backend, parameters, prepared, crops, labels, names[k])
 
     run = np.array([seed, options.steps, *(n for one in sets for n in (len(one.labels), one.images.classes))])
     parameters, statistics, log = train(
-        parameters, measure, run, checkpoint_of(options.output), steps=options.steps, rate=RATE, decay=DECAY
+        parameters,
+        each_mosaic(CONVOLUTIONS, len(sets), threads, mosaic),
+        run,
+        checkpoint_of(options.output),
+        steps=options.steps,
+        rate=RATE,
+        decay=DECAY,
     )
     convolutions = fixed.convolutions | folded(parameters, statistics, CONVOLUTIONS)
     network = VGG(convolutions, fixed.mean, fixed.scale, name=options.output.stem)
-    over = [
+    over = (
         one.images.crop(i, one.pixels, None)
         for one in sets
         for i in one.images.training[:: max(len(one.images.training) // 256, 1)]
-    ]
-    m = weights.measure_mean_responses(network, over, floor=0.01)
+    )
+    m = weights.measure_mean_responses(network, over)
     m |= {layer: np.ones(len(m[layer])) for layer in FIXED}  # these are normalised already
-    network = weights.normalize_network(network, m)
-    ones = {layer: np.ones(len(m[layer])) for layer in m}
-    weights.save(options.output, network, source=SOURCE, licence=LICENCE, mean_responses=ones, dtype=np.float16)
-    write_curves(log, options.output.with_suffix(".csv"))
-    network = weights.load(options.output)
+    network = write_network(options.output, network, m, log, SOURCE, LICENCE)
     for name, one in zip(names, sets, strict=True):
         kernel = parameters[f"{name}/kernel"] * m[CONVOLUTIONS[-1]][:, None]
         print(f"{name}: {accuracy(one, network, kernel, parameters[f'{name}/bias']):.3f} of the validation images")
@@ -266,9 +257,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"classify.py: error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("classify.py: interrupted; start it again to go on from the last checkpoint")
+    command(main)

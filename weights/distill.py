@@ -19,29 +19,27 @@ The same seed gives the same network. An interrupted run continues where it stop
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from training import (
     Arrays,
-    FastTraining,
     Images,
     Measured,
     TrainingBackend,
     batch_norm_backward,
     batch_norm_forward,
     checkpoint_of,
+    command,
+    each_mosaic,
     folded,
     initial_parameters,
-    prepare,
     train,
-    write_curves,
+    write_network,
 )
 
 import nst_numpy
 from nst_numpy import layers, weights
-from nst_numpy.backends.threads import Workers
 from nst_numpy.network import VGG
 from nst_numpy.topology import convolution_names
 from nst_numpy.weights.formats import IMAGENET_MEAN
@@ -191,7 +189,6 @@ def main() -> int:
     options = parser.parse_args()
     images, seed = Images(options.images, SIDE**2), options.seed
     teacher = weights.load(options.teacher, normalize=False, threads=1)
-    workers, backend = Workers(options.threads), FastTraining(threads=1)  # each thread has a mosaic of its own
 
     drawn = [mosaic_of(images, images.training, np.random.default_rng([seed, k]), vary=False) for k in range(4)]
     variance = {
@@ -199,21 +196,13 @@ def main() -> int:
     }
     variance = {layer: np.maximum(v, 0.05 * v.mean()) for layer, v in variance.items()}
 
-    def measure(step: int, parameters: Arrays) -> list[Measured]:
-        with backend.session():
-            prepared = prepare(backend, parameters, CONVOLUTIONS)
-            results = [None] * MOSAICS
-
-            def work(k: int) -> None:
-                mosaic = mosaic_of(images, images.training, np.random.default_rng([seed, step, k]), vary=True)
-                results[k] = losses_and_gradients(backend, parameters, prepared, teacher, variance, mosaic)
-
-            workers.each(MOSAICS, work)
-        return results
+    def one(backend: TrainingBackend, prepared: dict, parameters: Arrays, step: int, k: int) -> Measured:
+        mosaic = mosaic_of(images, images.training, np.random.default_rng([seed, step, k]), vary=True)
+        return losses_and_gradients(backend, parameters, prepared, teacher, variance, mosaic)
 
     parameters, statistics, log = train(
         initial_parameters(np.random.default_rng(seed), WIDTHS, CONVOLUTIONS),
-        measure,
+        each_mosaic(CONVOLUTIONS, MOSAICS, options.threads, one),
         np.array([seed, options.steps, len(images.labels), images.classes]),
         checkpoint_of(options.output),
         steps=options.steps,
@@ -222,19 +211,12 @@ def main() -> int:
     )
     network = VGG(folded(parameters, statistics, CONVOLUTIONS), MEAN, SCALE, name=options.output.stem)
     over = (nst_numpy.images.load(images.open(i)) for i in images.training[:: max(len(images.training) // 256, 1)])
-    network = weights.normalize_network(network, weights.measure_mean_responses(network, over, floor=0.01))
-    ones = {layer: np.ones(len(bias)) for layer, (_, bias) in network.convolutions.items()}
-    weights.save(options.output, network, source=SOURCE, licence=LICENCE, mean_responses=ones, dtype=np.float16)
-    write_curves(log, options.output.with_suffix(".csv"))
-    found = figures(images, teacher, weights.load(options.output))
+    m = weights.measure_mean_responses(network, over)
+    network = write_network(options.output, network, m, log, SOURCE, LICENCE)
+    found = figures(images, teacher, network)
     print(f"wrote {options.output}; on validation images: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"distill.py: error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("distill.py: interrupted; start it again to go on from the last checkpoint")
+    command(main)

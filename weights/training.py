@@ -7,6 +7,7 @@ normalising a batch is then normalising over the positions of the mosaic.
 import csv
 import io
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from itertools import pairwise
@@ -19,9 +20,11 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from nst_numpy import layers
+from nst_numpy import layers, weights
 from nst_numpy.backends import fast, loops, plain
 from nst_numpy.backends.fast import NO_SIGNS, Fast, Prepared
+from nst_numpy.backends.threads import Workers
+from nst_numpy.network import VGG
 from nst_numpy.weights.random import he_kernels
 
 KEEP_EVERY = 50  # steps, from one checkpoint to the next
@@ -374,6 +377,29 @@ def part(state: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
 Measured = tuple[dict[str, float], Arrays, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 
+def each_mosaic(
+    convolutions: list[str],
+    mosaics: int,
+    threads: int | None,
+    one: Callable[[TrainingBackend, dict[str, Any], Arrays, int, int], Measured],
+) -> Callable[[int, Arrays], list[Measured]]:
+    """`measure` for `train`: `one(backend, prepared, parameters, step, k)` of mosaic k; each thread has its own."""
+    workers, backend = Workers(threads), FastTraining(threads=1)
+
+    def measure(step: int, parameters: Arrays) -> list[Measured]:
+        results = [None] * mosaics
+        with backend.session():
+            prepared = prepare(backend, parameters, convolutions)
+
+            def work(k: int) -> None:
+                results[k] = one(backend, prepared, parameters, step, k)
+
+            workers.each(mosaics, work)
+        return results
+
+    return measure
+
+
 def train(
     parameters: Arrays,
     measure: Callable[[int, Arrays], list[Measured]],
@@ -454,8 +480,9 @@ def checkpoint_of(output: Path) -> Path:
 
 def write_curves(log: dict[str, np.ndarray], path: Path) -> None:
     """The losses as a table, one row for 50 steps, and as a picture beside it: accuracies on the right."""
-    starts = range(0, max(map(len, log.values())), 50)
-    ends = [min(start + 50, len(next(iter(log.values())))) for start in starts]
+    steps = len(next(iter(log.values())))
+    starts = range(0, steps, 50)
+    ends = [min(start + 50, steps) for start in starts]
     rows = {name: [curve[start : start + 50].mean() for start in starts] for name, curve in log.items()}
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
@@ -472,3 +499,25 @@ def write_curves(log: dict[str, np.ndarray], path: Path) -> None:
     axes[0].set_yscale("log")
     figure.savefig(path.with_suffix(".png"), dpi=100)
     plt.close(figure)
+
+
+def write_network(
+    output: Path, network: VGG, mean_responses: Arrays, log: dict[str, np.ndarray], source: str, licence: str
+) -> VGG:
+    """Write a network, normalised by these mean responses, in float16, and its curves; return it as the file has it."""
+    network = weights.normalize_network(network, mean_responses)
+    ones = {layer: np.ones(len(m)) for layer, m in mean_responses.items()}
+    weights.save(output, network, source=source, licence=licence, mean_responses=ones, dtype=np.float16)
+    write_curves(log, output.with_suffix(".csv"))
+    return weights.load(output)
+
+
+def command(main: Callable[[], int]) -> None:
+    """Run a program; errors in the input end it with one line."""
+    name = Path(sys.argv[0]).name
+    try:
+        sys.exit(main())
+    except (ValueError, OSError) as error:
+        sys.exit(f"{name}: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: interrupted; start it again to go on from the last checkpoint")
