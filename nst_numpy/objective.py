@@ -13,7 +13,7 @@ factor 1/(N_l M_l); for the same reason γ contains a factor 1/(number of pixels
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ import numpy as np
 from nst_numpy import conventions, images, losses
 from nst_numpy.backends import Backend, plain
 from nst_numpy.conventions import Convention, TotalVariation
-from nst_numpy.conventions.convention import Layers
+from nst_numpy.conventions.convention import Layers, style_energy, style_grams
 from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG, check_pixels
 from nst_numpy.topology import reduction
@@ -263,20 +263,14 @@ class Objective:
         N = {l: network.filters(l) for l in w}
         M = {l: (H // reduction(l)) * (W // reduction(l)) for l in w}
         A: dict[str, Any] = dict.fromkeys(w, 0.0)
-        around = network.padding == "circular"
-        # A painting does not go on at its opposite edge: wrapped around, its seam would be a part of the style.
-        looking = replace(network, padding="replicate", backend=network.engine) if around else network
-        for style_image, b in zip(styles, shares, strict=True):
-            features, _ = looking.forward(style_image, w)
-            for l, a in features.items():
+        for grams, b in zip(style_grams(network, styles, w), shares, strict=True):
+            for l, (G, M_a) in grams.items():
                 # The style image has M_a positions, the picture M. Scaled, equal textures have equal Gram matrices.
-                M_a = a.shape[0] * a.shape[1]
-                A[l] = A[l] + float(b * M[l] / M_a) * network.engine.gram(a)
+                A[l] = A[l] + float(b * M[l] / M_a) * G
         for l in w:
-            energy = losses.gram_loss(np.zeros_like(A[l]), A[l], M[l]) or 1.0  # 0 if no filter responds
-            factor = convention.style_factor(N[l], M[l], H * W, energy)
+            factor = convention.style_factor(N[l], M[l], H * W, style_energy(A[l], M[l]))
             terms.append(StyleTerm(l, A[l], beta * w[l] * factor, network.engine))
-        terms.append(VariationTerm(convention.total_variation(gamma, H, W), around))
+        terms.append(VariationTerm(convention.total_variation(gamma, H, W), network.padding == "circular"))
         return cls(network, terms)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:

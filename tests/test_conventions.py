@@ -194,6 +194,23 @@ def test_a_conversion_is_exact_or_says_why_not(layers):
     assert done > 40 and len(refused) >= 3, (done, refused)
 
 
+@pytest.mark.parametrize("style", [picture(2, 48, 35), np.zeros((32, 32, 3))], ids=["picture", "no response"])
+def test_a_conversion_sees_the_style_image_as_the_objective_does(style):
+    """On a circular network the style image is not wrapped; and where no filter responds, e is 1."""
+    circular = dataclasses.replace(NETWORK, padding="circular", mean=np.zeros(3))
+    if not style.any():
+        convolutions = {layer: (kernel, 0 * bias) for layer, (kernel, bias) in NETWORK.convolutions.items()}
+        circular = dataclasses.replace(circular, convolutions=convolutions)
+    given = {"content_layers": ["conv2_2"], "style_layers": ["conv2_1"], "style_weight": 70.0, "tv_weight": 0.0}
+    found = convert("nst_numpy", "gatys-pytorch", shape=(32, 32), network=circular, style=style, **given)
+    x, images = picture(3), (picture(1), style)
+    one, two = (
+        Objective.from_images(circular, *images, **settings, convention=name)(x)[0]
+        for name, settings in (("nst_numpy", given), ("gatys-pytorch", found))
+    )
+    assert np.isclose(one, two, rtol=1e-12)
+
+
 def test_conversions_known_from_the_literature():
     """4E/N² against 4E against E (formulas as published), 2 L_c/(NM) against L_c, at 512 pixels and VGG's widths."""
     one = {"content_layers": "conv4_2", "style_layers": "conv3_1", "tv_weight": 0.0, "content_weight": 5.0}

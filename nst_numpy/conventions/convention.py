@@ -1,7 +1,7 @@
 """The parts of a convention: the terms as systems write them, and their factors relative to the paper's."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -57,6 +57,7 @@ LAYER_WEIGHTS: dict[str, Callable[[int, int], float]] = {
 }
 
 Layers = Iterable[str] | Mapping[str, float]
+StyleGram = tuple[np.ndarray, int]  # of a layer: the Gram matrix, and the number of positions
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,24 @@ class Convention:
         if len(weights) < len(layers):
             raise ValueError(f"{kind}_layers names a layer twice: {', '.join(layers)}")
         return weights
+
+
+def style_grams(network: VGG, images: Iterable[np.ndarray], layers: Iterable[str]) -> Iterator[dict[str, StyleGram]]:
+    """For each style image, its Gram matrix and its number of positions in some layers.
+
+    A painting does not go on at its opposite edge: wrapped around, its seam would be a part of the style. So a circular
+    network sees it with replicated edges.
+    """
+    if network.padding == "circular":
+        network = replace(network, padding="replicate", backend=network.engine)
+    for image in images:
+        features, _ = network.forward(image, layers)
+        yield {layer: (network.engine.gram(a), a.shape[0] * a.shape[1]) for layer, a in features.items()}
+
+
+def style_energy(A: np.ndarray, M: int) -> float:
+    """The energy e = Σ A²/(4 N² M²), the style loss of a picture without features; 1 if A is 0, as it is a divisor."""
+    return losses.gram_loss(np.zeros_like(A), A, M) or 1.0
 
 
 def filters(layer: str, network: VGG | None = None) -> int:

@@ -1,13 +1,18 @@
 """From one system's weights to another's."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from nst_numpy import images, losses
-from nst_numpy.conventions.convention import STYLE_TERMS, VARIATIONS, Convention, Layers, filters
+from nst_numpy import images
+from nst_numpy.conventions.convention import (
+    STYLE_TERMS,
+    VARIATIONS,
+    Convention,
+    Layers,
+    filters,
+    style_energy,
+    style_grams,
+)
 from nst_numpy.conventions.systems import get
 from nst_numpy.network import VGG
 from nst_numpy.topology import reduction
@@ -99,7 +104,8 @@ def convert(
                 f"one of {source.name} and {target.name} divides the style loss by the energy of the style image: the "
                 "conversion needs the image and the network, style= and network="
             )
-        energies = _energies(network, images.load(style, dtype=network.dtype), given)
+        (grams,) = style_grams(network, [images.load(style, dtype=network.dtype)], given)
+        energies = {layer: style_energy(G, M) for layer, (G, M) in grams.items()}
     for layer in given:
         N, M, e = filters(layer, network), _positions(layer, H, W), energies[layer]
         ratios[layer] = source.style_factor(N, M, H * W, e) / target.style_factor(N, M, H * W, e)
@@ -113,15 +119,6 @@ def convert(
         "style_layers": own_style,
         "style_weight": own_beta,
         "tv_weight": _tv_weight(source, target, gamma, H, W) if gamma else gamma,
-    }
-
-
-def _energies(network: VGG, style: np.ndarray, layers: Iterable[str]) -> dict[str, float]:
-    """Σ G²/(4 N² M²) of an image in some layers: the style loss E of a picture without features."""
-    features, _ = network.forward(style, layers)
-    return {
-        layer: losses.style_loss(np.zeros_like(F), losses.gram(F))
-        for layer, F in ((layer, losses.feature_matrix(a)) for layer, a in features.items())
     }
 
 
