@@ -1,6 +1,7 @@
 import os
 
 import hypothesis
+import pytest
 
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
@@ -18,3 +19,9 @@ def pytest_addoption(parser):
     """
     parser.addoption("--implementation", help="a Python file whose gradients tests/gradients is to test")
     parser.addoption("--documents", action="store_true", help="run the code in the documents; it takes minutes")
+
+
+@pytest.fixture
+def whole_styles(monkeypatch):
+    """Style images with their edges, so that their pixels can be compared."""
+    monkeypatch.setattr("nst_numpy.painting.FRAME", 0)

@@ -15,11 +15,7 @@ CONTENT, STYLE, OTHER = picture(1, 48, 36), picture(2, 40, 50), picture(3, 44, 4
 SMALL = small_vgg(dtype=np.float32)
 FRAME = painting.FRAME
 
-
-@pytest.fixture(autouse=True)
-def whole_styles(monkeypatch):
-    """Style images with their edges, so that their pixels can be compared."""
-    monkeypatch.setattr(painting, "FRAME", 0)
+pytestmark = pytest.mark.usefixtures("whole_styles")
 
 
 def motif(content=CONTENT, style=STYLE, **settings):

@@ -22,7 +22,6 @@ from nst_numpy import (
     conventions,
     images,
     load_weights,
-    painting,
     reconstruct,
     samples,
     texture,
@@ -34,11 +33,7 @@ CONTENT, STYLE = picture(1, 48, 36), picture(2, 40, 50)
 SMALL = small_vgg(dtype=np.float32)
 QUICK = {"weights": SMALL, "size": 40, "steps": 6, "progress": False}
 
-
-@pytest.fixture(autouse=True)
-def whole_styles(monkeypatch):
-    """Style images with their edges, so that their pixels can be compared."""
-    monkeypatch.setattr(painting, "FRAME", 0)
+pytestmark = pytest.mark.usefixtures("whole_styles")
 
 
 def test_result(tmp_path):
