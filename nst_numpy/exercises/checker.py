@@ -58,6 +58,20 @@ class Report:
         return f"{self.name}: {self.message}"
 
 
+class SubmissionFailed(Exception):
+    """What a function that runs elsewhere ended with, in a sentence for the student.
+
+    Attributes
+    ----------
+    fatal : bool
+        No further call can succeed.
+    """
+
+    def __init__(self, text: str, fatal: bool = False):
+        super().__init__(text)
+        self.fatal = fatal
+
+
 @dataclass
 class _Run:
     """One case: what came out, and what should have."""
@@ -73,7 +87,7 @@ class _Run:
         return _close(self.value, self.expected)
 
 
-def check(name: str, function: Function) -> Report:
+def check(name: str, function: Function, *, seed: int | None = None) -> Report:
     """Check a solution of an exercise, and say what is wrong with it.
 
     The function runs in this process. For files that you have not read, use `check_file`, which sets limits.
@@ -136,6 +150,11 @@ def _run_all(exercise: Exercise, function: Function) -> tuple[list[_Run], dict[s
             value = function(*given, **case.options)
         except NotImplementedError:
             return runs, {}, True
+        except SubmissionFailed as error:
+            if error.fatal:
+                return [], {"raises": str(error)}, False
+            errors.append(f"{error} (for {case.label})")
+            continue
         except Exception as error:
             errors.append(f"{type(error).__name__}: {error} (for {case.label})")
             continue

@@ -1,25 +1,36 @@
-"""Check a student's file in a process of its own, with limits on time, memory and output.
+"""Check a student's files in a process of their own, with limits on time, memory and what it may reach.
 
-The process writes a line when it has read the file, and one of JSON for each function as soon as it is checked. If it
-hangs or crashes, the function it was checking is reported as wrong, and a new process continues with the next one.
+That process (`child`) loads the files and computes; this one compares. A function that hangs or crashes is reported as
+wrong, and a new process continues with the next one.
 """
 
+import contextlib
 import dataclasses
-import json
+import difflib
+import inspect
+import math
 import os
+import queue
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import TracebackType
+from typing import Any
 
-from nst_numpy.exercises.checker import Report, check
-from nst_numpy.exercises.topics import select
+from nst_numpy.exercises import child
+from nst_numpy.exercises.assignment import MEGABYTES, SECONDS
+from nst_numpy.exercises.checker import Report, SubmissionFailed, check
+from nst_numpy.exercises.topics import EXERCISES, select
 from nst_numpy.validation import check_number
 
-SECONDS, MEGABYTES, OUTPUT = 20, 4096, 2**20  # for each function; address space; bytes that a file may write
-CRASHES = "too much memory or output, or endless recursion?"
+BYTES = 20 * 2**20  # of a file
+START = 60  # seconds for Python and NumPy, from a slow disk
+CRASHES = "too much memory, or endless recursion?"
 
 
 def check_file(
@@ -31,14 +42,17 @@ def check_file(
 ) -> list[Report]:
     """Check the functions of a file. What it prints is dropped, what it does wrong is reported.
 
+    It may import NumPy and Python's standard library. See `sandbox` for what else it may do.
+
     Parameters
     ----------
     path : path
-        A Python file.
+        A Python file or a notebook.
     names : str or iterable of str, optional
-        Of exercises; by default all. Those that the file does not define are reported as not yet written.
+        Of exercises; by default all. Those that the file does not define are reported as not yet written, or as wrong
+        if the part of the file that should define them could not be run.
     seconds : float
-        Maximum time for each function.
+        Maximum time for each function, and for loading the file.
     megabytes : int
         Maximum address space of the process, on systems that have such limits.
 
@@ -51,7 +65,7 @@ def check_file(
     FileNotFoundError
         If there is no such file.
     TypeError, ValueError
-        If there is no such exercise, or a limit is no positive number.
+        If there is no such exercise, a limit is no positive number, or the file has more than 20 MB.
 
     Examples
     --------
@@ -64,81 +78,272 @@ def check_file(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    left = [exercise.name for exercise in select(names)]
+    wanted = [exercise.name for exercise in select(names)]
     check_number("seconds", seconds)
     check_number("megabytes", megabytes, whole=True, least=1)
-    reports: list[Report] = []
-    while left:
-        found, failure = _run(path, left, seconds, megabytes)
-        reports += found
-        left = left[len(found) :]
-        if left and failure:
-            reports.append(Report(left.pop(0), False, ["raises"], failure, ["calls"]))
-    return reports
+    with Submission({path.name: read(path)}, wanted, seconds=seconds, megabytes=megabytes) as submission:
+        return [submission.check(name) for name in wanted]
 
 
-def _run(path: Path, names: list[str], seconds: float, megabytes: int) -> tuple[list[Report], str]:
-    """Reports of one process, and why it ended before the last one."""
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results"
-        results.touch()
-        command = [sys.executable, "-m", "nst_numpy.exercises.runner", str(path), str(results), str(megabytes), *names]
-        package = str(Path(__file__).parents[2])
-        environment = {
-            **os.environ,
-            "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]),
+def read(path: Path) -> bytes:
+    """The bytes of a file; ValueError if it is larger than any submission should be."""
+    with path.open("rb") as file:
+        data = file.read(BYTES + 1)
+    if len(data) > BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size / 1e6:.0f} MB; at most {BYTES >> 20} MB are read")
+    return data
+
+
+class Submission:
+    """A student's files, loaded in a process of their own; to be used in a `with` statement.
+
+    Parameters
+    ----------
+    files : dict of str to bytes
+        Their names and contents. Where two define the same function, the last one counts.
+    names : iterable of str
+        Of the exercises to check.
+    imports : iterable of str
+        Packages that it may import besides Python's standard library.
+    seconds : float
+        Maximum time for each function, and for loading the files.
+    megabytes : int
+        Maximum address space.
+
+    Attributes
+    ----------
+    notes : list of str
+        What could not be run when the files were loaded.
+    remarks : list of str
+        What else a reader should know.
+    enforced : dict of str to str
+        What the submission may do; see `sandbox.enforce`.
+
+    Raises
+    ------
+    OSError
+        If no process can be started, or a package that is allowed can't be imported.
+
+    Examples
+    --------
+    >>> with Submission({"mine.py": b"def gram(F): return F @ F.T / 0"}, ["gram"]) as submission:
+    ...     print(submission.check("gram").message.partition(")")[0])
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        names: Iterable[str],
+        *,
+        imports: Iterable[str] = ("numpy",),
+        seconds: float = SECONDS,
+        megabytes: int = MEGABYTES,
+    ):
+        self.files, self.names, self.imports = dict(files), list(names), list(imports)
+        self.seconds, self.megabytes = seconds, megabytes
+        self.notes: list[str] = []
+        self.remarks: list[str] = []
+        self.enforced: dict[str, str] = {}
+        self._functions: dict[str, Any] = {}
+        self._missing: dict[str, str] = {}  # what would have defined a name; "*" any
+        self._failure = ""  # why nothing can be called
+        self._process: _Process | None = None
+
+    def __enter__(self) -> "Submission":
+        self._start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def check(self, name: str, seed: int | None = None) -> Report:
+        """Check one function. The arguments are those of `check`."""
+        left = self.seconds
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            before = time.monotonic()
+            try:
+                return self._call(name, arguments, options, left)
+            finally:
+                left -= time.monotonic() - before
+
+        if self._failure:
+            return Report(name, False, ["raises"], self._failure, ["calls"])
+        if name not in self._functions:
+            return self._not_there(name)
+        call.__name__ = name
+        signature = _signature(self._functions[name][0])
+        if signature is not None:
+            call.__signature__ = signature  # type: ignore[attr-defined]
+        report = check(name, call, seed=seed)
+        return dataclasses.replace(report, message=_printable(report.message))
+
+    def _not_there(self, name: str) -> Report:
+        cause = self._missing.get(name, self._missing.get("*"))
+        if cause is not None:
+            return Report(name, False, ["raises"], f"It is missing, for this could not be run: {cause}", ["calls"])
+        similar = self.misspelt(name)
+        words = f"; the file defines `{similar}`, did you mean `{name}`?" if similar else ""
+        return Report(name, False, message=f"not yet written{words}", not_yet=True)
+
+    def misspelt(self, name: str) -> str:
+        """The function of another name that might be meant to be this one; empty if there is none."""
+        plain = {n.replace("_", "").lower(): n for n, (_, own) in self._functions.items() if own and n not in EXERCISES}
+        meant = name.replace("_", "").lower()
+        near = difflib.get_close_matches(meant, plain, n=1, cutoff=0.75) or [n for n in plain if n.startswith(meant)]
+        return plain[near[0]] if near else ""
+
+    # The process ------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Start a process and load the files."""
+        self._process = process = _Process()
+        allowance = math.ceil((len(self.names) + 2) * (self.seconds + 1))
+        order = {
+            "imports": self.imports,
+            "hidden": [str(Path(__file__).parents[1])],
+            "megabytes": self.megabytes,
+            "processor_seconds": allowance,
+            "seconds": self.seconds,
+            "bytes": sum(map(len, self.files.values())),
+            "names": self.names,
         }
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-        )
-        failure, seen = "", ""
+        answer = process.ask(order, START)
+        if not isinstance(answer, dict) or "enforced" not in answer:
+            failed = answer["failed"] if isinstance(answer, dict) else process.ending(answer, START)
+            self._end()
+            raise OSError(f"no process for submissions can be started: {failed}")
+        self.enforced = answer["enforced"]
+        answer = process.ask(self.files, self.seconds, order["bytes"])
         try:
-            while not failure:
-                try:
-                    code = process.wait(seconds)
-                    failure = f"It crashed (signal {-code}): {CRASHES}" if code < 0 else "It ended the process."
-                except subprocess.TimeoutExpired:
-                    if results.read_text() == seen:  # nothing new in all that time
-                        failure = f"It did not finish within {seconds:g} seconds: an endless loop?"
-                    seen = results.read_text()
-        finally:
-            process.kill()
-            process.wait()
-        lines = results.read_text().splitlines()
-    if not lines:  # it did not even load: that holds for all
-        return [Report(name, False, ["raises"], failure, ["calls"]) for name in names], failure
-    return [Report(**json.loads(line)) for line in lines[1:]], failure
+            self._functions = {str(k): (v[0], bool(v[1])) for k, v in answer["functions"].items()}
+            notes = [(_printable(str(note["text"])), list(map(str, note["names"]))) for note in answer["notes"]]
+            self.remarks = [_printable(str(remark)) for remark in answer["remarks"]]
+        except Exception:  # whatever came instead
+            self._failure = f"The file can't be loaded: {process.ending(answer, self.seconds)}"
+            self._end()
+            return
+        self.notes = [text for text, _ in notes]
+        self._missing = {name: text for text, names in reversed(notes) for name in names}
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+        self._process = None
+
+    def _call(self, name: str, arguments: tuple[Any, ...], options: dict[str, Any], left: float) -> Any:
+        """What the function returns or raises."""
+        if left <= 0:
+            raise SubmissionFailed(_late(self.seconds), fatal=True)
+        if self._process is None:
+            self._start()
+        process = self._process
+        if process is None:
+            raise SubmissionFailed(self._failure, fatal=True)
+        answer = process.ask((name, arguments, options), left)
+        try:
+            if "not_yet" in answer:
+                raise NotImplementedError
+            if "error" in answer:
+                raise SubmissionFailed(str(answer["error"]))
+            for k, array in answer["changed"].items():
+                arguments[int(k)][...] = array
+            return answer["value"]
+        except (SubmissionFailed, NotImplementedError):
+            raise
+        except Exception:
+            failed = process.ending(answer, self.seconds)
+            self._end()
+            raise SubmissionFailed(failed, fatal=True) from None
 
 
-def _main(path: str, results: str, megabytes: str, *names: str) -> None:
-    """In the child process."""
+class _Process:
+    """The process, and the thread that talks with it: whatever it does, nobody waits longer than asked for."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="nst_numpy_", ignore_cleanup_errors=True)
+        keep = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG")
+        single = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        own = dict.fromkeys(("HOME", "TMPDIR", "TEMP"), self.folder.name)
+        paths = [os.path.abspath(path) for path in sys.path if path]
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-B", child.__file__, *paths],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder.name,
+            env={key: os.environ[key] for key in keep if key in os.environ} | single | own,
+            start_new_session=True,
+        )
+        self.requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        threading.Thread(target=self._talk, daemon=True).start()
+
+    def _talk(self) -> None:
+        requests, answers = self.process.stdin, self.process.stdout
+        assert requests is not None and answers is not None
+        while (request := self.requests.get()) is not None:
+            message, data = request
+            try:
+                child.send(requests, message, data=data)
+                answer = child.receive(answers)
+            except Exception as error:  # the process is gone, or has written something else
+                answer = error
+            self.answers.put(answer)
+        for pipe in (requests, answers):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+    def ask(self, message: object, seconds: float, data: int = child.DATA) -> Any:
+        """The answer; an exception (not raised) if there is none."""
+        self.requests.put((message, data))
+        try:
+            return self.answers.get(timeout=seconds)
+        except queue.Empty:
+            return TimeoutError()
+
+    def ending(self, answer: object, seconds: float) -> str:
+        """Why there is no answer."""
+        if isinstance(answer, TimeoutError):
+            return _late(seconds)
+        if not isinstance(answer, EOFError | OSError):
+            return "It wrote something of its own where its answer was expected"
+        try:
+            code = self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            return "It closed the pipe for its answers"
+        return f"It crashed (signal {-code}): {CRASHES}" if code < 0 else "It ended the process"
+
+    def kill(self) -> None:
+        """End it, and all processes of its group."""
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self.process.kill()
+        self.process.wait()
+        self.requests.put(None)
+        self.folder.cleanup()
+
+
+def _late(seconds: float) -> str:
+    return f"It did not finish within {seconds:g} seconds: an endless loop?"
+
+
+def _signature(parameters: Any) -> inspect.Signature | None:
+    """A signature from what the process says about it; None if it says nothing that makes one."""
+    Parameter: Callable[..., inspect.Parameter] = inspect.Parameter
     try:
-        import resource
-    except ImportError:  # not on this system
-        pass
-    else:
-        resource.setrlimit(resource.RLIMIT_AS, (int(megabytes) * 2**20,) * 2)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT,) * 2)
-    error, module = "", ModuleType("submission")
-    module.__file__ = path
-    try:
-        exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), vars(module))
-    except (Exception, SystemExit) as failure:
-        where = f", line {failure.lineno}" if isinstance(failure, SyntaxError) else ""
-        error = f"The file can't be loaded: {type(failure).__name__}: {failure}{where}"
-    with open(results, "a") as file:
-        print("loaded", file=file, flush=True)
-        for name in names:
-            function = getattr(module, name, None)
-            if error:
-                report = Report(name, False, ["raises"], error, ["calls"])
-            elif not callable(function):
-                report = Report(name, False, message="not yet written", not_yet=True)
-            else:
-                report = check(name, function)
-            print(json.dumps(dataclasses.asdict(report)), file=file, flush=True)
+        return inspect.Signature(
+            [
+                Parameter(
+                    name, list(inspect._ParameterKind)[kind], default=default if given else inspect.Parameter.empty
+                )
+                for name, kind, given, default in parameters
+            ]
+        )
+    except Exception:
+        return None
 
 
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+def _printable(text: str) -> str:
+    """The text without what would control a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
