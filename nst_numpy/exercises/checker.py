@@ -6,6 +6,7 @@ least two of these inputs tell it from the right function.
 """
 
 import contextlib
+import dataclasses
 import inspect
 import math
 import warnings
@@ -56,6 +57,10 @@ class Report:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold."""
+        return dataclasses.asdict(self)
 
 
 class SubmissionFailed(Exception):

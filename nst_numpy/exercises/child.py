@@ -272,6 +272,8 @@ class Submission(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             with contextlib.suppress(BaseException):  # its own __str__
                 words = " ".join(str(error).split())[:500]
             text = type(error).__name__ + f": {words}" * bool(words)
+        if isinstance(error, PermissionError):
+            text += "; a submission has no files, no network and no other processes"
         trace = error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename in self.lines:
@@ -313,7 +315,7 @@ def _written(value: object, lines: Mapping[str, object]) -> bool:
 def _pieces(name: str, data: bytes) -> Iterator[tuple[str, str]]:
     """The code in a file, with the name of each piece: a Python file is one, in a notebook each cell."""
     text = _text(data)
-    if not name.endswith(".ipynb"):
+    if not name.lower().endswith(".ipynb"):
         yield name, text
         return
     try:

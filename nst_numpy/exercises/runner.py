@@ -17,10 +17,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from nst_numpy.exercises import child
 from nst_numpy.exercises.assignment import MEGABYTES, SECONDS
@@ -182,7 +182,7 @@ class Submission:
     def _not_there(self, name: str) -> Report:
         cause = self._missing.get(name, self._missing.get("*"))
         if cause is not None:
-            return Report(name, False, ["raises"], f"It is missing, for this could not be run: {cause}", ["calls"])
+            return Report(name, False, ["raises"], f"It is missing: this could not be run: {cause}", ["calls"])
         similar = self.misspelt(name)
         words = f"; the file defines `{similar}`, did you mean `{name}`?" if similar else ""
         return Report(name, False, message=f"not yet written{words}", not_yet=True)
@@ -199,14 +199,14 @@ class Submission:
     def _start(self) -> None:
         """Start a process and load the files."""
         self._process = process = _Process()
-        allowance = math.ceil((len(self.names) + 2) * (self.seconds + 1))
+        size = sum(map(len, self.files.values()))
         order = {
             "imports": self.imports,
             "hidden": [str(Path(__file__).parents[1])],
             "megabytes": self.megabytes,
-            "processor_seconds": allowance,
+            "processor_seconds": math.ceil((len(self.names) + 2) * (self.seconds + 1)),
             "seconds": self.seconds,
-            "bytes": sum(map(len, self.files.values())),
+            "bytes": size,
             "names": self.names,
         }
         answer = process.ask(order, START)
@@ -215,7 +215,7 @@ class Submission:
             self._end()
             raise OSError(f"no process for submissions can be started: {failed}")
         self.enforced = answer["enforced"]
-        answer = process.ask(self.files, self.seconds, order["bytes"])
+        answer = process.ask(self.files, self.seconds, size)
         try:
             self._functions = {str(k): (v[0], bool(v[1])) for k, v in answer["functions"].items()}
             notes = [(_printable(str(note["text"])), list(map(str, note["names"]))) for note in answer["notes"]]
@@ -281,8 +281,7 @@ class _Process:
         threading.Thread(target=self._talk, daemon=True).start()
 
     def _talk(self) -> None:
-        requests, answers = self.process.stdin, self.process.stdout
-        assert requests is not None and answers is not None
+        requests, answers = cast(BinaryIO, self.process.stdin), cast(BinaryIO, self.process.stdout)
         while (request := self.requests.get()) is not None:
             message, data = request
             try:
@@ -330,13 +329,11 @@ def _late(seconds: float) -> str:
 
 def _signature(parameters: Any) -> inspect.Signature | None:
     """A signature from what the process says about it; None if it says nothing that makes one."""
-    Parameter: Callable[..., inspect.Parameter] = inspect.Parameter
+    kinds = list(inspect._ParameterKind)
     try:
         return inspect.Signature(
             [
-                Parameter(
-                    name, list(inspect._ParameterKind)[kind], default=default if given else inspect.Parameter.empty
-                )
+                inspect.Parameter(name, kinds[kind], default=default if given else inspect.Parameter.empty)
                 for name, kind, given, default in parameters
             ]
         )
