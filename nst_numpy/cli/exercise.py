@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import dataclasses
 import json
 import sys
 import textwrap
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nst_numpy import exercises
+from nst_numpy.cli import grading
 from nst_numpy.cli.arguments import names
 from nst_numpy.validation import check_number
 
@@ -29,11 +29,14 @@ def add(commands: Any) -> None:
     begin.add_argument("--solutions", action="store_true", help="with solutions, marked for nbgrader (notebooks only)")
     test = tasks.add_parser("check", help="check files; exit code 0 if nothing is wrong, 1 otherwise")
     test.set_defaults(run=_check)
-    test.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python file, or a folder of them")
-    test.add_argument("--only", type=names, metavar="NAME,…", help="these exercises; by default all")
+    test.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python file, notebook, or a folder of them")
+    test.add_argument(
+        "--only", type=names, metavar="NAME,…", help="these exercises, none of which may be missing; by default all"
+    )
     form = test.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the full reports as JSON")
     form.add_argument("--csv", action="store_true", help="a row for each function, as CSV")
+    grading.add(tasks)
     find = tasks.add_parser("bug", help="a broken function: what is wrong with it?")
     find.set_defaults(run=_bug)
     find.add_argument("which", metavar="N", help="a number, or the name of an exercise for all of its bugs")
@@ -93,12 +96,12 @@ def _bug(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    files = [f for path in options.files for f in (sorted(path.glob("*.py")) if path.is_dir() else [path])]
+    files = [f for path in options.files for f in (_in(path) if path.is_dir() else [path])]
     if not files:
-        raise ValueError(f"no Python files in {', '.join(map(str, options.files))}")
+        raise ValueError(f"no Python files or notebooks in {', '.join(map(str, options.files))}")
     reports = {str(file): exercises.check_file(file, options.only) for file in files}
     if options.json:
-        print(json.dumps({f: [dataclasses.asdict(r) for r in found] for f, found in reports.items()}, indent=2))
+        print(json.dumps({f: [r.to_dict() for r in found] for f, found in reports.items()}, indent=2))
     elif options.csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(("file", "exercise", "result", "diagnosis"))
@@ -117,7 +120,12 @@ def _check(options: argparse.Namespace) -> int:
             counts = f"{sum(r.passed for r in found)} passed, {sum(r.not_yet for r in found)} not yet"
             print(f"{file}: {counts}, {len(wrong)} wrong" + (": " + "; ".join(wrong) if wrong else ""))
     every = [report for found in reports.values() for report in found]
-    return 1 if any(r.diagnosis for r in every) or not any(r.passed for r in every) else 0
+    missing = options.only is not None and any(r.not_yet for r in every)
+    return 1 if missing or any(r.diagnosis for r in every) or not any(r.passed for r in every) else 0
+
+
+def _in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".py", ".ipynb"))
 
 
 def _verdict(report: "exercises.Report") -> str:

@@ -126,8 +126,9 @@ class Submission:
 
     Examples
     --------
-    >>> with Submission({"mine.py": b"def gram(F): return F @ F.T / 0"}, ["gram"]) as submission:
-    ...     print(submission.check("gram").message.partition(")")[0])
+    >>> with Submission({"mine.py": b"def gram(F): return F @ F.T / 0j"}, ["gram"]) as submission:
+    ...     submission.check("gram").passed, submission.enforced["network"]
+    (False, 'none')
     """
 
     def __init__(
@@ -177,7 +178,7 @@ class Submission:
         if signature is not None:
             call.__signature__ = signature  # type: ignore[attr-defined]
         report = check(name, call, seed=seed)
-        return dataclasses.replace(report, message=_printable(report.message))
+        return dataclasses.replace(report, message=printable(report.message))
 
     def _not_there(self, name: str) -> Report:
         cause = self._missing.get(name, self._missing.get("*"))
@@ -218,8 +219,8 @@ class Submission:
         answer = process.ask(self.files, self.seconds, size)
         try:
             self._functions = {str(k): (v[0], bool(v[1])) for k, v in answer["functions"].items()}
-            notes = [(_printable(str(note["text"])), list(map(str, note["names"]))) for note in answer["notes"]]
-            self.remarks = [_printable(str(remark)) for remark in answer["remarks"]]
+            notes = [(printable(str(note["text"])), list(map(str, note["names"]))) for note in answer["notes"]]
+            self.remarks = [printable(str(remark)) for remark in answer["remarks"]]
         except Exception:  # whatever came instead
             self._failure = f"The file can't be loaded: {process.ending(answer, self.seconds)}"
             self._end()
@@ -341,6 +342,12 @@ def _signature(parameters: Any) -> inspect.Signature | None:
         return None
 
 
-def _printable(text: str) -> str:
-    """The text without what would control a terminal."""
+def printable(text: str) -> str:
+    r"""The text without what would control a terminal, or can't be written to a file.
+
+    Examples
+    --------
+    >>> printable("red: \x1b[31m")
+    'red: �[31m'
+    """
     return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)

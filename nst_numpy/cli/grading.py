@@ -1,0 +1,49 @@
+"""exercise grade: marks and feedback for a folder of submissions."""
+
+import argparse
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+
+def add(tasks: Any) -> None:
+    """Add the command to those of a parser."""
+    words = "marks and pages of feedback; exit code 0 if every submission could be graded, 1 otherwise"
+    command = tasks.add_parser("grade", help=words)
+    command.set_defaults(run=_grade)
+    command.add_argument("folder", metavar="FOLDER", type=Path, help="with a file or a folder for each student")
+    command.add_argument("--of", metavar="ASSIGNMENT", type=Path, required=True, help="the assignment, a TOML file")
+    command.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="gets marks and feedback")
+    command.add_argument("--again", action="store_true", help="grade everything again, not only what is new")
+    command.add_argument("--workers", metavar="N", type=int, help="processes; by default one for each processor")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is to do the work")
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from nst_numpy.exercises.grading import grade, summary
+
+    executor = None
+    if options.scheduler is not None:
+        if options.workers is not None:
+            raise ValueError("--workers is for this machine, a Dask cluster has its own: leave it out with --scheduler")
+        executor = _cluster(options.scheduler)
+    results = grade(
+        options.folder,
+        options.of,
+        options.output,
+        executor=executor,
+        workers=options.workers,
+        again=options.again,
+    )
+    print(summary(results))
+    print(f"wrote {options.output / 'marks.csv'}, {options.output / 'marks.html'} and {options.output / 'feedback'}")
+    return 0 if all(result.graded for result in results) else 1
+
+
+def _cluster(address: str) -> Executor:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError("--scheduler needs Dask: pip install 'nst_numpy[dask]'") from None
+    executor: Executor = Client(address).get_executor()
+    return executor
