@@ -30,9 +30,7 @@ def add(commands: Any) -> None:
     test = tasks.add_parser("check", help="check files; exit code 0 if nothing is wrong, 1 otherwise")
     test.set_defaults(run=_check)
     test.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python file, notebook, or a folder of them")
-    test.add_argument(
-        "--only", type=names, metavar="NAME,…", help="these exercises, none of which may be missing; by default all"
-    )
+    test.add_argument("--only", type=names, metavar="NAME,…", help="by default all; none of these may be missing")
     form = test.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the full reports as JSON")
     form.add_argument("--csv", action="store_true", help="a row for each function, as CSV")

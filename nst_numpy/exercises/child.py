@@ -197,7 +197,7 @@ class Submission(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         try:
             pieces = list(_pieces(name, self.files[name]))
         except ValueError as error:
-            self.note(f"{name} {error}", ["*"])
+            self.note(f"{name} can't be read: {error}", ["*"])
             return
         for label, text in pieces:
             self.lines[label] = (name, text.splitlines())
@@ -283,7 +283,7 @@ class Submission(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         missing = error.name if isinstance(error, NameError) else None
         for note in self.notes:
             if missing and (missing in note["names"] or note["names"] == ["*"]):
-                return f"{text}; before that, this could not be run: {note['text']}"
+                return f"{text}; before that: {note['text']}"
         return text
 
 
@@ -323,19 +323,19 @@ def _pieces(name: str, data: bytes) -> Iterator[tuple[str, str]]:
         cells = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
         sources = ["".join(cell["source"]) for cell in cells]
     except (ValueError, TypeError, LookupError, RecursionError):
-        raise ValueError("is no notebook: there is no list of cells in it (format 4)") from None
+        raise ValueError("it is no notebook, there is no list of cells in it (format 4)") from None
     yield from ((f"code cell {k}", _python(source)) for k, source in enumerate(sources, start=1))
 
 
 def _text(data: bytes) -> str:
     if not data.strip():
-        raise ValueError("is empty")
+        raise ValueError("it is empty")
     try:
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as Windows' editors write it
             return data.decode("utf-16")
         return data.decode(tokenize.detect_encoding(io.BytesIO(data).readline)[0])
     except (UnicodeError, SyntaxError):
-        raise ValueError("is no text in UTF-8") from None
+        raise ValueError("it is no text in UTF-8") from None
 
 
 def _python(cell: str) -> str:

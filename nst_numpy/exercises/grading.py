@@ -52,9 +52,8 @@ class Mark:
 
     @property
     def words(self) -> str:
-        """In a word or two; empty if it passed."""
-        diagnosis = ", ".join(self.report["diagnosis"])
-        return "" if self.report["passed"] else self.report["message"] if self.report["not_yet"] else diagnosis
+        """What is wrong, in a word or two; empty if it passed."""
+        return "missing" if self.report["not_yet"] else ", ".join(self.report["diagnosis"])
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def _handed_in(folder: Path) -> Iterator[_Student]:
             student.files = {}
             student.remarks.append(f"the files are more than {FILES}, or have more than {BYTES >> 20} MB")
         if not student.files:
-            student.remarks.insert(0, "not graded: nothing to grade: there is no .py or .ipynb file that can be read")
+            student.remarks.insert(0, "not graded: there is no .py or .ipynb file that can be read")
         student.remarks = [printable(remark) for remark in student.remarks]
         yield student
 
@@ -342,7 +341,7 @@ def examine(files: dict[str, bytes], assignment: Assignment) -> dict[str, Any]:
     try:
         with Submission(files, names, imports=assignment.imports, **limits) as submission:
             reports = [submission.check(name, assignment.seed).to_dict() for name in names]
-            remarks = [f"could not be run: {note}" for note in submission.notes] + submission.remarks
+            remarks = submission.notes + submission.remarks
             return {"reports": reports, "remarks": remarks, "enforced": submission.enforced}
     except Exception as error:  # of the checker or the system; the others are graded all the same
         return {"error": f"{type(error).__name__}: {error}"}
@@ -355,6 +354,7 @@ def _result(page: str, student: _Student, answer: Mapping[str, Any], assignment:
             remarks.insert(0, f"not graded: {printable(answer['error'])}")
         return Result(student.name, remarks=tuple(remarks), page=page)
     marks = tuple(_mark(task, report) for task, report in zip(assignment.tasks, answer["reports"], strict=True))
+    remarks += [mark.report["message"] for mark in marks if "did you mean" in mark.report["message"]]
     return Result(student.name, marks, (*remarks, *answer["remarks"]), answer["enforced"], page)
 
 

@@ -23,7 +23,8 @@ PAGE = Template("""<!DOCTYPE html>
 @media (prefers-color-scheme: dark) {
   :root { --line: #444; --faint: #aaa; --right: #4ac26b; --part: #d4a72c; --wrong: #ff7b72; }
 }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: $width; margin: 0 auto; padding: 1rem; }
+body, td:first-child, td:last-child { overflow-wrap: anywhere; } td, th { overflow-wrap: normal; }
 h1 { font-size: 1.4rem; margin: 0.5rem 0; } h2 { font-size: 1.05rem; margin: 0; }
 section { border-top: 1px solid var(--line); padding: 0.8rem 0; }
 .head { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem; }
@@ -33,9 +34,10 @@ p { margin: 0.4rem 0; white-space: pre-line; }
 pre { overflow-x: auto; font-size: 0.85rem; } code { font-family: ui-monospace, monospace; font-size: 0.9em; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; }
-td, th { border: 1px solid var(--line); padding: 0.3rem 0.5rem; text-align: right; }
-th { font-weight: 600; overflow-wrap: normal; } td:first-child, th:first-child { text-align: left; }
-td:last-child { text-align: left; min-width: 16rem; font-size: 0.85rem; }
+td, th { border: 1px solid var(--line); padding: 0.3rem 0.5rem; text-align: right; vertical-align: top; }
+small { display: block; color: var(--faint); }
+td:first-child, th:first-child, td:last-child, th:last-child { text-align: left; }
+td:last-child { min-width: 16rem; font-size: 0.85rem; }
 </style>
 </head>
 <body>
@@ -64,7 +66,7 @@ def feedback(result: "Result", assignment: Assignment) -> str:
         points = f"… of {question.points:g}"
         text = _paragraphs(question.text) + '<p class="faint">A person grades this.</p>'
         parts.append(SECTION.substitute(name=_text(question.title), kind="faint", points=points, text=text))
-    return PAGE.substitute(title=_text(f"{assignment.title}: {result.name}"), body="\n".join(parts))
+    return PAGE.substitute(title=_text(f"{assignment.title}: {result.name}"), body="\n".join(parts), width="40rem")
 
 
 def marks(results: Iterable["Result"], assignment: Assignment) -> str:
@@ -72,15 +74,18 @@ def marks(results: Iterable["Result"], assignment: Assignment) -> str:
     results = list(results)
     columns = [(task.name, task.points) for task in assignment.tasks]
     columns += [(question.title, question.points) for question in assignment.questions]
-    heads = ["student", *(f'{_text(name)} <span class="faint">{points:g}</span>' for name, points in columns)]
-    rows = [_row("th", [*heads, "points", "of", "%", "remarks"])]
+    heads = [f"{_text(name)} <small>of {points:g}</small>" for name, points in columns]
+    rows = [_row("th", ["student", "points", "%", *heads, "remarks"])]
     for result in results:
-        points = [f'<span class="{_kind(mark)}">{mark.points:g}</span>' if mark.of else "–" for mark in result.marks]
-        points += [""] * (len(columns) - len(points))
+        cells = [
+            f'<span class="{_kind(mark)}">{mark.points:g}</span> <small>{_text(mark.words)}</small>' if mark.of else "–"
+            for mark in result.marks
+        ]
+        cells += [""] * (len(columns) - len(cells))
         percent = f"{100 * result.points / result.of:.0f}" if result.of else ""
-        total = [f"{result.points:g}", f"{result.of:g}", percent] if result.graded else [""] * 3
+        total = [f"{result.points:g} of {result.of:g}" if result.graded else "", percent]
         name = f'<a href="feedback/{quote(result.page)}.html">{_text(result.name)}</a>'
-        rows.append(_row("td", [name, *points, *total, "<br>".join(map(_text, result.all_remarks))]))
+        rows.append(_row("td", [name, *total, *cells, "<br>".join(map(_text, result.remarks))]))
     percents = [100 * result.points / result.of for result in results if result.of]
     words = f"{len(results)} submissions, {sum(result.graded for result in results)} graded"
     words += f"; mean {sum(percents) / len(percents):.0f} %" if percents else ""
@@ -88,7 +93,7 @@ def marks(results: Iterable["Result"], assignment: Assignment) -> str:
     body.append(f'<div class="wide"><table>\n{"".join(rows)}</table></div>')
     held = {"; ".join(f"{k}: {v}" for k, v in result.enforced.items()) for result in results if result.enforced}
     body += [f'<p class="faint">Enforced: {_text(line)}.</p>' for line in sorted(held)]
-    return PAGE.substitute(title=_text(f"{assignment.title}: marks"), body="\n".join(body))
+    return PAGE.substitute(title=_text(f"{assignment.title}: marks"), body="\n".join(body), width="none")
 
 
 def _row(kind: str, cells: Iterable[str]) -> str:

@@ -90,7 +90,7 @@ def read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(BYTES + 1)
     if len(data) > BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size / 1e6:.0f} MB; at most {BYTES >> 20} MB are read")
+        raise ValueError(f"{path.name} has {path.stat().st_size / 1e6:.0f} MB; at most {BYTES >> 20} MB are read")
     return data
 
 
@@ -127,8 +127,8 @@ class Submission:
     Examples
     --------
     >>> with Submission({"mine.py": b"def gram(F): return F @ F.T / 0j"}, ["gram"]) as submission:
-    ...     submission.check("gram").passed, submission.enforced["network"]
-    (False, 'none')
+    ...     submission.check("gram").passed, sorted(submission.enforced)
+    (False, ['files', 'network', 'processes'])
     """
 
     def __init__(
@@ -183,10 +183,12 @@ class Submission:
     def _not_there(self, name: str) -> Report:
         cause = self._missing.get(name, self._missing.get("*"))
         if cause is not None:
-            return Report(name, False, ["raises"], f"It is missing: this could not be run: {cause}", ["calls"])
+            return Report(name, False, ["raises"], f"It is missing, because of this: {cause}", ["calls"])
         similar = self.misspelt(name)
-        words = f"; the file defines `{similar}`, did you mean `{name}`?" if similar else ""
-        return Report(name, False, message=f"not yet written{words}", not_yet=True)
+        words = (
+            f"not yet written: the file defines `{similar}`; did you mean `{name}`?" if similar else "not yet written"
+        )
+        return Report(name, False, message=words, not_yet=True)
 
     def misspelt(self, name: str) -> str:
         """The function of another name that might be meant to be this one; empty if there is none."""
