@@ -346,7 +346,7 @@ def _python(cell: str) -> str:
     try:
         ast.parse(cell)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        special = re.compile(r"\s*[%!?]|[^#'\"]*\?\??\s*$")
+        special = re.compile(r"\s*(%%?[a-zA-Z]|[!?])|[^#'\"]*\?\??\s*$")
         lines = [re.match(r"\s*", line)[0] + "pass" if special.match(line) else line for line in lines]  # type: ignore[index]
     return "\n".join(lines)
 

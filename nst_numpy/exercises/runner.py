@@ -185,10 +185,8 @@ class Submission:
         if cause is not None:
             return Report(name, False, ["raises"], f"It is missing, because of this: {cause}", ["calls"])
         similar = self.misspelt(name)
-        words = (
-            f"not yet written: the file defines `{similar}`; did you mean `{name}`?" if similar else "not yet written"
-        )
-        return Report(name, False, message=words, not_yet=True)
+        words = f": the file defines `{similar}`; did you mean `{name}`?" if similar else ""
+        return Report(name, False, message=f"not yet written{words}", not_yet=True)
 
     def misspelt(self, name: str) -> str:
         """The function of another name that might be meant to be this one; empty if there is none."""
@@ -225,6 +223,7 @@ class Submission:
             self.remarks = [printable(str(remark)) for remark in answer["remarks"]]
         except Exception:  # whatever came instead
             self._failure = f"The file can't be loaded: {process.ending(answer, self.seconds)}"
+            self.notes = [self._failure]
             self._end()
             return
         self.notes = [text for text, _ in notes]

@@ -177,9 +177,11 @@ def _readable(hidden: set[str]) -> Iterator[tuple[str, int]]:
     for name in {name.partition(".")[0] for name in list(sys.modules)}:
         module = sys.modules.get(name)
         for folder in getattr(module, "__path__", ()):
-            for part in (folder, f"{folder}.libs", f"{os.path.dirname(folder)}/.dylibs"):
-                for path in _without(os.path.realpath(part), hidden):
-                    yield path, READ_FILE | READ_DIR if os.path.isdir(path) else READ_FILE
+            yield from ((path, READ_FILE | READ_DIR) for path in _without(os.path.realpath(folder), hidden))
+    for site in filter(os.path.isdir, sites):  # the shared libraries that wheels bring
+        for name in os.listdir(site):
+            if name.endswith(".libs"):
+                yield os.path.join(site, name), READ_FILE | READ_DIR
     yield from ((path, READ_FILE | WRITE_FILE) for path in ("/dev/null", "/dev/zero"))
     yield from ((path, READ_FILE) for path in ("/dev/urandom", "/dev/random"))
 
