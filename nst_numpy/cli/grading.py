@@ -1,6 +1,8 @@
 """exercise grade: marks and feedback for a folder of submissions."""
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -22,28 +24,30 @@ def add(tasks: Any) -> None:
 def _grade(options: argparse.Namespace) -> int:
     from nst_numpy.exercises.grading import grade, summary
 
-    executor = None
-    if options.scheduler is not None:
-        if options.workers is not None:
-            raise ValueError("--workers is for this machine, a Dask cluster has its own: leave it out with --scheduler")
-        executor = _cluster(options.scheduler)
-    results = grade(
-        options.folder,
-        options.of,
-        options.output,
-        executor=executor,
-        workers=options.workers,
-        again=options.again,
-    )
+    if options.scheduler is not None and options.workers is not None:
+        raise ValueError("--workers is for this machine, a Dask cluster has its own: leave it out with --scheduler")
+    with _cluster(options.scheduler) as executor:
+        results = grade(
+            options.folder,
+            options.of,
+            options.output,
+            executor=executor,
+            workers=options.workers,
+            again=options.again,
+        )
     print(summary(results))
     print(f"wrote {options.output / 'marks.csv'}, {options.output / 'marks.html'} and {options.output / 'feedback'}")
     return 0 if all(result.graded for result in results) else 1
 
 
-def _cluster(address: str) -> Executor:
+@contextlib.contextmanager
+def _cluster(address: str | None) -> Iterator[Executor | None]:
+    if address is None:
+        yield None
+        return
     try:
         from distributed import Client
     except ImportError:
         raise ValueError("--scheduler needs Dask: pip install 'nst_numpy[dask]'") from None
-    executor: Executor = Client(address).get_executor()
-    return executor
+    with Client(address) as client:
+        yield client.get_executor()
