@@ -1,8 +1,8 @@
 """The documents do what they say: their commands exist, their code runs and prints what stands below it.
 
 In a document, a block is Python (```python), a formula (```math), plain text (```text), commands (indented, or ```sh),
-or what the Python block or the command just before it prints (```). `<!-- into FILE -->` before a Python block says
-that the reader writes it into that file.
+or what the Python block or the command just before it prints (```). `<!-- into FILE -->` before a block of Python or
+TOML says that the reader writes it into that file.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def blocks(path: Path) -> list[tuple[str, str, int]]:
         line = token.map[0] + 1 if token.map else 0
         if token.type == "html_block" and (match := re.match(r"<!-- into (\S+) -->", token.content)):
             inside = match[1]
-        elif token.type == "fence" and token.info == "python":
+        elif token.type == "fence" and (token.info == "python" or (token.info == "toml" and inside)):
             found.append((f"into {inside}" if inside else "python", token.content, line))
             inside = ""
         elif token.type == "fence" and token.info in ("", "math", "text"):
@@ -95,7 +95,7 @@ def test_every_command_exists(path):
                 check_command(text)
             except (AssertionError, StopIteration):
                 pytest.fail(f"{path.name}:{line}: no such command: {text}")
-        elif kind == "python" or kind.startswith("into "):
+        elif kind == "python" or (kind.startswith("into ") and kind.endswith(".py")):
             compile(text, f"{path.name}:{line}", "exec")
         before = kind
 
@@ -132,7 +132,7 @@ def test_the_code_runs(path, request, tmp_path, monkeypatch):
             printed = out.getvalue()
         elif kind.startswith("into "):
             with open(kind.removeprefix("into "), "a") as file:
-                file.write("\n\n" + text)
+                file.write("\n\n" * bool(file.tell()) + text)
         elif kind == "command" and text.startswith("nst-numpy "):
             command = " ".join(word if word == ">" else shlex.quote(word) for word in words(text))
             done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)

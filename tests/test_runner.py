@@ -395,7 +395,7 @@ def test_the_time_is_for_all_calls_of_a_function(monkeypatch):
     def use(function):
         assert [function() for _ in range(3)] == [3, 3, 3]
         with pytest.raises(
-            SubmissionFailed, match=r"^It did not finish within 3 seconds: an endless loop\?$"
+            SubmissionFailed, match=r"^It did not finish within 3 seconds \(an endless loop\?\)$"
         ) as failed:
             function()
         return failed.value.fatal
@@ -506,7 +506,7 @@ def test_system_calls_past_python():
         ("class A(np.ndarray): tobytes = lambda s: b''\n return (F @ F.T).view(A) + 1", "wrong|times|differ"),
         ("class E(Exception): __str__ = lambda s: 1 / 0\n raise E", r"E \(line"),
         ("import sys; sys.setrecursionlimit(10**9)\n f = lambda: f()\n f()", "crashed|not finish|MemoryError"),
-        ("os.abort()", r"It crashed \(signal 6\)"),
+        ("os.abort()", r"It crashed \(signal 6; "),
         ("while True: threading.Thread(target=threading.Event().wait).start()", "start new thread|not finish"),
         ("raise SubmissionFailed('passed')", "NameError"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),

@@ -24,7 +24,7 @@ PAGE = Template("""<!DOCTYPE html>
   :root { --line: #444; --faint: #aaa; --right: #4ac26b; --part: #d4a72c; --wrong: #ff7b72; }
 }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: $width; margin: 0 auto; padding: 1rem; }
-body, td:first-child, td:last-child { overflow-wrap: anywhere; } td, th { overflow-wrap: normal; }
+body, td:last-child { overflow-wrap: anywhere; } td, th { overflow-wrap: break-word; }
 h1 { font-size: 1.4rem; margin: 0.5rem 0; } h2 { font-size: 1.05rem; margin: 0; }
 section { border-top: 1px solid var(--line); padding: 0.8rem 0; }
 .head { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem; }

@@ -30,7 +30,6 @@ from nst_numpy.validation import check_number
 
 BYTES = 20 * 2**20  # of a file
 START = 60  # seconds for Python and NumPy, from a slow disk
-CRASHES = "too much memory, or endless recursion?"
 
 
 def check_file(
@@ -314,7 +313,11 @@ class _Process:
             code = self.process.wait(1)
         except subprocess.TimeoutExpired:
             return "It closed the pipe for its answers"
-        return f"It crashed (signal {-code}): {CRASHES}" if code < 0 else "It ended the process"
+        return (
+            f"It crashed (signal {-code}; too much memory, or endless recursion?)"
+            if code < 0
+            else "It ended the process"
+        )
 
     def kill(self) -> None:
         """End it, and all processes of its group."""
@@ -326,7 +329,7 @@ class _Process:
 
 
 def _late(seconds: float) -> str:
-    return f"It did not finish within {seconds:g} seconds: an endless loop?"
+    return f"It did not finish within {seconds:g} seconds (an endless loop?)"
 
 
 def _signature(parameters: Any) -> inspect.Signature | None:
