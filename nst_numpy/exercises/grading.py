@@ -354,9 +354,8 @@ def _result(page: str, student: _Student, answer: Mapping[str, Any], assignment:
             remarks.insert(0, f"not graded: {printable(answer['error'])}")
         return Result(student.name, remarks=tuple(remarks), page=page)
     marks = tuple(_mark(task, report) for task, report in zip(assignment.tasks, answer["reports"], strict=True))
-    remarks += [
-        words for mark in marks if (words := mark.report["not_yet"] and mark.report["message"].partition(": ")[2])
-    ]
+    missing = [mark.report["message"].partition(": ")[2] for mark in marks if mark.report["not_yet"]]
+    remarks += filter(None, missing)  # which names are like those of functions that are missing
     return Result(student.name, marks, (*remarks, *answer["remarks"]), answer["enforced"], page)
 
 
