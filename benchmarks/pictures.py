@@ -11,8 +11,9 @@ The table has, for each network:
 
 style
     How far the picture is from the style, with the real network, not normalised, as the judge. For a picture with Gram
-    matrices G over M positions, and a style with A over M_a, it is the mean over conv1_1, conv2_1, conv3_1, conv3_4 of
-    ‖G/M − A/M_a‖² / ‖A/M_a‖², relative to that of the untouched photograph: 1 is no style at all.
+    matrices G over M positions, and a style with A over M_a (without the edges that are left out in painting), it is
+    the mean over conv1_1, conv2_1, conv3_1, conv3_4 of ‖G/M − A/M_a‖² / ‖A/M_a‖², relative to that of the untouched
+    photograph: 1 is no style at all.
 content
     The correlation of the picture's luminance with the photograph's, at an eighth of the size.
 noise
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nst_numpy import VGG, colors, images, load_weights, losses, random_network, transfer
+from nst_numpy import VGG, colors, images, load_weights, losses, painting, random_network, transfer
 
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
 CELL = 256  # pixels, the width of a picture in the sheet
@@ -100,7 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
         of_photograph = judge and grams(judge, photograph)
         for style in styles:
             row, figures = [photograph, images.load(style, options.size)], []
-            A = judge and grams(judge, row[1])
+            margin = round(painting.FRAME * min(row[1].shape[:2]))  # is not painted from either
+            A = judge and grams(judge, row[1][margin:-margin, margin:-margin])
             for name, network in networks.items():
                 begin, stem = time.perf_counter(), f"{content.stem}_{style.stem}_{name}"
                 picture = painted(options.out / f"{stem}.png", content, style, network, options.size)

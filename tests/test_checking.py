@@ -215,7 +215,7 @@ def test_bad_arguments():
         gradcheck(f, df, X, seed=2.5)
     with pytest.raises(TypeError, match="samples must be a whole number of at least 1, found 'many'"):
         gradcheck(f, df, X, samples="many")
-    with pytest.raises(ValueError, match="gradient must be its backward, callable as"):
+    with pytest.raises(ValueError, match="give its backward as gradient, callable as"):
         gradcheck(np.sin, np.cos(X), X)
     with pytest.raises(ValueError, match=r"x must not be empty, found shape \(0, 3\)"):
         gradcheck(f, df, np.empty((0, 3)))
@@ -636,3 +636,55 @@ def test_a_kink_just_beside_x_is_seen_with_smaller_steps():
         right = gradcheck(fun, np.array([1.0, 1.0]), np.zeros(2), h=h)
         assert right.passed and right.kinks == (where < 0.01)
         assert gradcheck(fun, np.array([0.7, 1.0]), np.zeros(2), h=h).passed == (where < 0.01)
+
+
+# What functions return ------------------------------------------------------------------------------------------------
+
+
+def half_square(x):
+    return 0.5 * float(np.sum(x**2))
+
+
+@pytest.mark.parametrize("function", [lambda x: (half_square(x), x), lambda x: (half_square(x), x, {"style": 0.0})])
+def test_a_function_as_minimize_takes_it(function):
+    x = np.array([1.0, -2.0, 3.0])
+    assert gradcheck(function, None, x).passed
+    assert gradcheck(function, lambda x: x, x).passed
+    assert gradcheck(lambda x: (half_square(x), 3 * x), None, x).diagnosis == ("constant-factor",)
+
+
+def test_without_a_gradient():
+    with pytest.raises(ValueError, match=r"the function must return \(value, gradient\), found float"):
+        gradcheck(half_square, None, np.ones(2))
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_a_loss_in_an_array(shape):
+    x = np.array([1.0, -2.0])
+    for gradient in (lambda x: x, x):
+        assert gradcheck(lambda x: np.full(shape, half_square(x)), gradient, x).passed
+    assert gradcheck(lambda x: np.full(shape, half_square(x)), lambda dy, x: dy.sum() * x, x).passed
+
+
+@pytest.mark.parametrize("gradient", [lambda x: 2 * x, np.ones(2)])
+def test_an_array_and_no_backward(gradient):
+    with pytest.raises(ValueError, match=r"returns an array of shape \(2,\): let it return one number"):
+        gradcheck(lambda x: x**2, gradient, np.ones(2))
+
+
+@pytest.mark.parametrize("value", [None, "loss", 1j, [[1], [2, 3]]])
+def test_no_numbers(value):
+    with pytest.raises(ValueError, match=r"must return a number or an array of numbers, found|inhomogeneous"):
+        gradcheck(lambda x: value, lambda x: x, np.ones(2))
+
+
+@pytest.mark.parametrize("mode", ["all", "direction"])
+def test_where_rounding_decides(mode):
+    """x is right, and 1.5 x is wrong by more than rounding explains."""
+    x = np.array([1e-3, -2e-3, 3e-3])
+    far = lambda x: 1e8 + half_square(x)  # noqa: E731
+    report = gradcheck(far, lambda x: x, x, mode=mode)
+    assert not report and report.diagnosis == ("rounding",) and "UNDECIDED: the value 1e+08 is so large" in str(report)
+    near = gradcheck(far, lambda x: x + 1, x, mode=mode)
+    assert not near and "rounding" not in near.diagnosis and "FAILED" in str(near)
+    assert gradcheck(half_square, lambda x: x, x, mode=mode)

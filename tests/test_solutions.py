@@ -15,21 +15,14 @@ from nst_numpy import exercises
 # --- What is right, in loops, from the formulas of the sheet ---
 
 
-def pixels(n: int, i: int, padding: str) -> int | None:
-    """Index of the pixel that position i of a padded line of n pixels holds, or None for a zero."""
-    if 0 <= i < n:
-        return i
-    return {"zero": None, "replicate": min(max(i, 0), n - 1), "circular": i % n}[padding]
-
-
-def convolution_terms(height, width, padding):
+def convolution_terms(height, width):
     """Every (output row, output column, kernel row, kernel column, input row, input column) that meet."""
     for r in range(height):
         for s in range(width):
             for i in range(3):
                 for j in range(3):
-                    p, q = pixels(height, r + i - 1, padding), pixels(width, s + j - 1, padding)
-                    if p is not None and q is not None:
+                    p, q = r + i - 1, s + j - 1
+                    if 0 <= p < height and 0 <= q < width:
                         yield r, s, i, j, p, q
 
 
@@ -41,18 +34,18 @@ def relu_backward(dy, x):
     return dx
 
 
-def conv_backward_input(dy, kernel, padding="zero"):
+def conv_backward_input(dy, kernel):
     dx = np.zeros((*dy.shape[:2], kernel.shape[2]))
-    for r, s, i, j, p, q in convolution_terms(*dy.shape[:2], padding):
+    for r, s, i, j, p, q in convolution_terms(*dy.shape[:2]):
         for c in range(kernel.shape[2]):
             for k in range(kernel.shape[3]):
                 dx[p, q, c] += dy[r, s, k] * kernel[i, j, c, k]
     return dx
 
 
-def conv_backward_kernel(dy, x, padding="zero"):
+def conv_backward_kernel(dy, x):
     dkernel = np.zeros((3, 3, x.shape[2], dy.shape[2]))
-    for r, s, i, j, p, q in convolution_terms(*dy.shape[:2], padding):
+    for r, s, i, j, p, q in convolution_terms(*dy.shape[:2]):
         for c in range(x.shape[2]):
             for k in range(dy.shape[2]):
                 dkernel[i, j, c, k] += dy[r, s, k] * x[p, q, c]
@@ -189,6 +182,10 @@ def arguments(exercise: str):
     def rectified(*shape):
         return np.maximum(normal(*shape), 0)
 
+    def positive(*shape):
+        """Features after a ReLU, away from its kink."""
+        return np.abs(normal(*shape)) + 0.1
+
     def style(N):
         return gram(normal(N, 7))
 
@@ -197,24 +194,22 @@ def arguments(exercise: str):
             yield normal(*shape), normal(*shape)
             yield normal(*shape), rectified(*shape)
     elif exercise == "conv_backward_input":
-        for H, W, C, K in CONVOLUTIONS:
-            for padding in ("zero", "replicate", "circular"):
-                yield normal(H, W, K), normal(3, 3, C, K), padding
+        yield from ((normal(H, W, K), normal(3, 3, C, K)) for H, W, C, K in CONVOLUTIONS)
     elif exercise == "conv_backward_kernel":
-        for H, W, C, K in CONVOLUTIONS:
-            for padding in ("zero", "replicate", "circular"):
-                yield normal(H, W, K), normal(H, W, C), padding
+        yield from ((normal(H, W, K), normal(H, W, C)) for H, W, C, K in CONVOLUTIONS)
     elif exercise == "conv_backward_bias":
         yield from ((normal(*shape),) for shape in MAPS)
     elif exercise in ("max_pool_backward", "average_pool_backward"):
         for H, W, C, window, stride in POOLS:
             dy = normal((H - window) // stride + 1, (W - window) // stride + 1, C)
             yield dy, normal(H, W, C), window, stride
-            yield dy.copy(), np.round(rectified(H, W, C)), window, stride
+            if window == stride or exercise == "average_pool_backward":
+                yield dy.copy(), np.round(rectified(H, W, C)), window, stride
     elif exercise in ("content_loss", "content_gradient"):
         for shape in FEATURES:
-            yield normal(*shape), normal(*shape)
-            yield rectified(*shape), rectified(*shape)
+            F = positive(*shape)
+            yield F, positive(*shape)
+            yield F.copy(), np.where(rng.random(shape) < 0.2, F, rectified(*shape))
     elif exercise == "feature_matrix":
         yield from ((normal(*shape),) for shape in MAPS)
     elif exercise == "gram":
@@ -223,14 +218,14 @@ def arguments(exercise: str):
     elif exercise == "gram_backward":
         yield from ((normal(N, N), normal(N, M)) for N, M in FEATURES)
     elif exercise in ("style_loss", "style_gradient"):
-        yield from ((normal(N, M), style(N)) for N, M in FEATURES)
+        yield from ((positive(N, M), style(N)) for N, M in FEATURES)
     elif exercise == "style_gradient_of_map":
-        yield from ((normal(*shape), style(shape[-1])) for shape in MAPS)
+        yield from ((positive(*shape), style(shape[-1])) for shape in MAPS)
     elif exercise == "total_variation_gradient":
         yield from ((normal(*shape),) for shape in MAPS)
         yield (np.round(normal(4, 6, 2)),)
     elif exercise == "total_gradient":
-        yield from ((normal(N, M), normal(N, M), style(N), 0.7, 30.0) for N, M in FEATURES)
+        yield from ((positive(N, M), positive(N, M), style(N), 0.7, 30.0) for N, M in FEATURES)
     elif exercise == "gradient_step":
         yield from ((normal(*shape), normal(*shape), 0.3) for shape in MAPS)
         yield rectified(4, 3), normal(4, 3), 2.5
@@ -238,11 +233,34 @@ def arguments(exercise: str):
         raise ValueError(exercise)
 
 
+FEATURES_FIRST = {"content_loss", "content_gradient", "style_loss", "style_gradient", "style_gradient_of_map"}
+FEATURES_FIRST |= {"total_gradient"}
+
+
+def is_right(exercise, values, found, expected) -> bool:
+    """Whether a result is right: at a kink, any subgradient is."""
+    found = np.array(found, float)
+    if exercise == "relu_backward":
+        dy, x = values
+        inside = (found * dy >= 0) & (np.abs(found) <= 1.00001 * np.abs(dy))
+        found = np.where((x == 0) & inside, expected, found)
+    if exercise == "max_pool_backward":
+        dy, x, window, stride = values
+        if window == stride:  # windows that do not overlap: what the largest get is dy, together
+            for h, w, c in np.ndindex(dy.shape):
+                part = np.s_[h * stride : (h + 1) * stride, w * stride : (w + 1) * stride, c]
+                largest = x[part] == x[part].max()
+                if abs(found[part][largest].sum() - dy[h, w, c]) < 1e-5 * np.abs(dy).max():
+                    found[part] = np.where(largest, expected[part], found[part])
+    return bool(np.max(np.abs(found - expected)) <= 1e-5 * np.max(np.abs(expected)))
+
+
 def fault(solution) -> str:
     """What is wrong with a solution on ordinary arguments; empty if nothing is."""
     reference = REFERENCES[solution.exercise]
     for drawn in arguments(solution.exercise):
-        others = tuple(-0.5 * value if isinstance(value, np.ndarray) else value for value in drawn)
+        other = 0.5 if solution.exercise in FEATURES_FIRST else -0.5
+        others = tuple(other * value if isinstance(value, np.ndarray) else value for value in drawn)
         for call, values in [("first", drawn), ("second", others), ("third", drawn)]:
             expected = reference(*values)
             given = [value.copy() if isinstance(value, np.ndarray) else value for value in values]
@@ -255,14 +273,15 @@ def fault(solution) -> str:
             for value, before in zip(kept, values, strict=True):
                 if isinstance(value, np.ndarray) and (value.shape != before.shape or not np.array_equal(value, before)):
                     return "changes an argument"
-            if isinstance(expected, np.ndarray) and not isinstance(found, np.ndarray):
+            try:
+                number = np.array(found).astype(complex)
+            except (TypeError, ValueError):
                 return f"returns {type(found).__name__}"
-            if isinstance(found, tuple | list) or found is None or np.shape(found) != np.shape(expected):
+            if number.shape != np.shape(expected):
                 return "another shape"
-            number = np.asarray(found).astype(complex)
             if not np.all(np.isfinite(number)):
                 return "not finite"
-            if np.max(np.abs(number - expected)) > 1e-5 * np.max(np.abs(expected)):
+            if np.any(number.imag) or not is_right(solution.exercise, values, number.real, expected):
                 return f"another value in the {call} call"
     return ""
 
@@ -344,5 +363,7 @@ def test_the_checker_tells_wrong_solutions_from_right_ones_and_names_the_mistake
     with capsys.disabled():
         print("\n" + table(verdicts))
     kinds = Counter(kind for _, kind, _ in verdicts)
-    assert (kinds["exception"], kinds["missed"], kinds["rejected"]) == (0, 0, 0)
+    missed = {(solution.exercise, *solution.codes) for solution, kind, _ in verdicts if kind == "missed"}
+    assert missed <= {("conv_backward_input", "numerical"), ("conv_backward_kernel", "numerical")}, "linear: exact"
+    assert (kinds["exception"], kinds["rejected"]) == (0, 0)
     assert kinds["named"] >= NAMED * sum(bool(solution.codes) for solution in SOLUTIONS)

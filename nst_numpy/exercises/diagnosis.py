@@ -7,7 +7,7 @@ named only if it gives the student's numbers on every input. Simple explanations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, combinations, permutations, product
 from typing import Any
@@ -20,6 +20,7 @@ RTOL = 1e-5  # of the largest element; room for float32
 ROWS, COLUMNS = 4, 5  # of a result that a message shows
 
 Faults = tuple[tuple[str, str], ...]  # code and words of each
+Changes = list[tuple[tuple[int, ...], tuple[str, str], Function]]  # numbers of arguments, fault, what changes them
 
 
 @dataclass
@@ -80,12 +81,15 @@ def explain(exercise: Exercise, runs: list[Run]) -> dict[str, str]:
             return _told(faults)
     if found := _rounded(runs) or _places(runs):
         return found
-    for faults, function in chain(
-        singles, changes, _with_changed_result(exercise, runs, singles), _two(exercise, runs)
-    ):
+    double = chain(_with_changed_result(exercise, runs, singles), _with_changed_argument(exercise, runs))
+    for faults, function in chain(singles, changes, double):
         if (factor := _fits(exercise, runs, function)) is not None:
             return _told(faults) | {code: words for code, words in factor.items() if code not in dict(faults)}
-    return _wrong_shapes(runs) or _imprecise(runs) or {"unknown": _where(runs)}
+    shaped = [run for run in runs if run.value.shape == run.expected.shape]
+    if len(shaped) == len(runs):
+        return _imprecise(runs) or {"unknown": _where(runs)}
+    found = {} if all(run.right for run in shaped) else explain(exercise, shaped)
+    return ({} if "unknown" in found else found) | _wrong_shapes(runs)
 
 
 def _told(faults: Faults) -> dict[str, str]:
@@ -104,21 +108,26 @@ def _told(faults: Faults) -> dict[str, str]:
 def _fits(exercise: Exercise, runs: list[Run], function: Function) -> dict[str, str] | None:
     """Whether every value is a multiple of the function's; {} if it is equal. None if it is not.
 
-    The function must differ from the right one, or from all multiples of it, on at least two inputs, or on all if there
-    are fewer.
+    The function must differ from the right one on at least two inputs, or on all if there are fewer.
     """
     ordered = sorted(range(len(runs)), key=lambda k: -runs[k].expected.size)  # the most telling first
     results: list[np.ndarray | None] = [None] * len(runs)
     for k in ordered:
-        result = results[k] = _result(function, runs[k].case)
-        if result is not None and not (runs[k].agrees(result) or _factor(runs[k].value, result)):
+        run, result = runs[k], _result(function, runs[k].case)
+        if (result is None and not run.right) or not (
+            result is None or run.agrees(result) or _factor(run.value, result)
+        ):
             return None
-    equal = all(m is None or run.agrees(m) for run, m in zip(runs, results, strict=True))
-    of_right = close if equal else _factor  # a mistake that only scales is not one to name beside a factor
-    different = sum(m is not None and not of_right(m, run.expected) for run, m in zip(runs, results, strict=True))
-    if different < min(2, len(runs)):
+        results[k] = result
+    made = [(run, result) for run, result in zip(runs, results, strict=True) if result is not None]
+    if sum(not close(result, run.expected) for run, result in made) < min(2, len(runs)):
         return None
-    return {} if equal else _relation(exercise, runs, results, "that") or None
+    if all(run.agrees(result) for run, result in made):
+        return {}
+    mistaken = [replace(run, value=result) for run, result in made]
+    if _relation(exercise, mistaken, [run.expected for run in mistaken], ""):
+        return None  # a mistake that only scales is not one to name beside a factor
+    return _relation(exercise, runs, results, "that") or None
 
 
 def _result(function: Function, case: Case) -> np.ndarray | None:
@@ -140,36 +149,42 @@ def _after(function: Function, change: Callable[..., np.ndarray]) -> Function:
     return lambda *arguments, **options: change(np.asarray(function(*arguments, **options)), *arguments)
 
 
-def _with(function: Function, k: int, change: Callable[[np.ndarray], np.ndarray]) -> Function:
-    """The function with its k-th argument changed."""
-    return lambda *arguments, **options: function(*arguments[:k], change(arguments[k]), *arguments[k + 1 :], **options)
+def _with(function: Function, which: tuple[int, ...], change: Callable[[np.ndarray], np.ndarray]) -> Function:
+    """The function with some of its arguments changed."""
+    return lambda *arguments, **options: function(
+        *(change(a) if k in which else a for k, a in enumerate(arguments)), **options
+    )
 
 
 def _exchanged(function: Function, i: int, j: int) -> Function:
-    """The function with two arguments exchanged, if these have one shape."""
+    """The function with two arguments exchanged."""
 
     def exchanged(*arguments: np.ndarray, **options: int) -> np.ndarray:
         order = list(arguments)
         order[i], order[j] = order[j], order[i]
-        if np.shape(order[i]) != np.shape(order[j]):
-            raise ValueError("different shapes")
         return np.asarray(function(*order, **options))
 
     return exchanged
 
 
-def _changes_of_arguments(exercise: Exercise, runs: list[Run]) -> list[tuple[int, tuple[str, str], Function]]:
-    """The number of an argument, the fault, and the change."""
-    found: list[tuple[int, tuple[str, str], Function]] = []
-    for k, (name, example) in enumerate(zip(exercise.arguments, runs[0].case.arguments, strict=False)):
-        if isinstance(example, np.ndarray):
-            own: list[tuple[str, str, Function]] = [
-                ("wrong-operand", f"{name} is missing, with 0 in its place", np.zeros_like),
-                ("sign", f"{name} has the wrong sign", np.negative),
-            ]
-            found += [(k, (code, words), f) for code, words, f in chain(own, _changes(name, example.ndim))]
-        else:
-            found.append((k, ("wrong-operand", f"{name} is missing"), lambda _: 1.0))
+def _changes_of_arguments(exercise: Exercise, runs: list[Run]) -> Changes:
+    """The numbers of the arguments that are changed, the fault, and the change."""
+    given = runs[0].case.arguments
+    names = exercise.arguments[: len(given)]
+    found: Changes = []
+    for k, (name, a) in enumerate(zip(names, given, strict=True)):
+        if not isinstance(a, np.ndarray):
+            found.append(((k,), ("wrong-operand", f"{name} is missing"), lambda _: 1.0))
+            continue
+        found.append(((k,), ("wrong-operand", f"{name} is missing, with 0 in its place"), np.zeros_like))
+        found.append(((k,), ("sign", f"{name} has the wrong sign"), np.negative))
+        found += [((k,), (code, words), change) for code, words, change in _changes(name, a.ndim)]
+        if a.ndim == 2 and all(np.ptp(np.shape(run.case.arguments[k])) == 0 for run in runs):
+            found += [((k,), ("wrong-operand", f"of {name}, {words}"), part) for words, part in MATRIX_PARTS.items()]
+    for i, j in combinations(range(len(names)), 2):  # the same in both, where they belong together
+        if np.ndim(given[i]) and np.shape(given[i]) == np.shape(given[j]):
+            name = f"{names[i]} and of {names[j]}"
+            found += [((i, j), (code, words), f) for code, words, f in _changes(name, np.ndim(given[i]))]
     return found
 
 
@@ -178,14 +193,18 @@ def _changed_arguments(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[Fa
     for i, j in combinations(range(len(names)), 2):
         words = f"{names[i]} and {names[j]} are exchanged"
         yield (("wrong-operand", words),), _exchanged(exercise.function, i, j)
-    for k, fault, change in _changes_of_arguments(exercise, runs):
-        yield (fault,), _with(exercise.function, k, change)
+    for which, fault, change in _changes_of_arguments(exercise, runs):
+        yield (fault,), _with(exercise.function, which, change)
 
 
-def _two(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[Faults, Function]]:
-    """Two changes of arguments."""
-    for (i, a, f), (j, b, g) in combinations(_changes_of_arguments(exercise, runs), 2):
+def _with_changed_argument(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[Faults, Function]]:
+    """Two changes of arguments, or one and a mistake that is often made."""
+    changes = _changes_of_arguments(exercise, runs)
+    for (i, a, f), (j, b, g) in combinations(changes, 2):
         yield (a, b), _with(_with(exercise.function, j, g), i, f)
+    for mistake, (which, fault, change) in product(exercise.mistakes, changes):
+        if mistake.readable and mistake.words:
+            yield ((mistake.code, mistake.words), fault), _with(mistake.function, which, change)
 
 
 def _with_changed_result(
@@ -233,7 +252,7 @@ def _changes(name: str, ndim: int) -> Iterator[tuple[str, str, Function]]:
     kernel = ndim == 4
     for axes in _subsets(range(ndim)):
         spatial = {0, 1} & set(axes)
-        code = "kernel-not-flipped" if kernel and spatial else "channels-swapped" if kernel else "wrong-operand"
+        code = "kernel-not-flipped" if kernel and spatial else "wrong-operand" if spatial else "channels-swapped"
         yield code, f"{name} is reversed along {_axes(axes)}", lambda a, axes=axes: np.flip(a, axes)
     if ndim >= 2:
         code = "kernel-not-flipped" if kernel else "transposed"
@@ -250,8 +269,14 @@ def _changes(name: str, ndim: int) -> Iterator[tuple[str, str, Function]]:
                 f"only the {words} of the elements of {name} along {_axes(axes)} counts",
                 lambda a, axes=axes, at=at: _only(a, axes, at),
             )
+    if ndim in (2, 3):
+        for words, lost in BORDERS.items():
+            yield "edges-lost", f"{words} of {name} counts as 0", lambda a, lost=lost: _blank(a, lost)
+    for axes in _subsets(range(ndim)):
+        yield "wrong-operand", f"{name} is summed along {_axes(axes)}", lambda a, axes=axes: _spread(np.sum, a, axes)
+        yield "mean-for-sum", f"{name} is its mean along {_axes(axes)}", lambda a, axes=axes: _spread(np.mean, a, axes)
     for step in product((-1, 0, 1), repeat=2):
-        if ndim >= 2 and any(step):
+        if ndim >= 3 and any(step):
             words = f"{name} is shifted by {step[0]} rows and {step[1]} columns"
             yield "shifted", words, lambda a, step=step: _shifted(a, step)
     if ndim == 2:
@@ -267,6 +292,12 @@ def _changes(name: str, ndim: int) -> Iterator[tuple[str, str, Function]]:
             f"a reshape of {name} mixes channels and positions",
             lambda a: a.transpose(2, 0, 1).reshape(a.shape),
         )
+    if kernel:
+        code, words = "wrong-reshape", f"a reshape of {name} mixes offsets and channels"
+        yield code, words, lambda a: a.reshape(a.shape[2], *a.shape[:2], -1).transpose(1, 2, 0, 3)
+        yield code, words, lambda a: a.transpose(2, 0, 1, 3).reshape(a.shape)
+        words = f"the channels of {name} are reshaped where they must be transposed"
+        yield "wrong-reshape", words, lambda a: a.swapaxes(2, 3).reshape(a.shape)
     for axes in _subsets(range(ndim)):
         words = f"its mean along {_axes(axes)} is subtracted from {name}"
         yield "wrong-operand", words, lambda a, axes=axes: a - a.mean(axis=axes, keepdims=True)
@@ -296,6 +327,7 @@ def _changes_of_result(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[tu
         yield ("wrong-shape", f"it is the mean along {_axes(axes)}"), alone(lambda r, axes=axes: r.mean(axis=axes))
     for words, length in (
         ("its length", np.linalg.norm),
+        ("the sum of its magnitudes", lambda r: np.abs(r).sum()),
         ("its largest element", np.max),
         ("its largest magnitude", lambda r: np.abs(r).max()),
         ("its sum", np.sum),
@@ -305,9 +337,6 @@ def _changes_of_result(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[tu
     if ndim == 2:
         for words, change in MATRIX_PARTS.items():
             yield ("wrong-operand", f"of the result, {words}"), alone(change)
-    if ndim == 3:
-        for words, lost in BORDERS.items():
-            yield ("edges-lost", f"the result is zero in {words}"), alone(lambda r, lost=lost: _blank(r, lost))
     for k, name in enumerate(exercise.arguments[: len(runs[0].case.arguments)]):
         if np.shape(runs[0].case.arguments[k]) != runs[0].expected.shape:
             continue
@@ -322,17 +351,27 @@ def _changes_of_result(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[tu
 
 
 BORDERS = {
-    "the first row": np.s_[:1],
-    "the last row": np.s_[-1:],
-    "the first column": np.s_[:, :1],
-    "the last column": np.s_[:, -1:],
+    "the first row": ((1, 0), (0, 0)),
+    "the last row": ((0, 1), (0, 0)),
+    "the first column": ((0, 0), (1, 0)),
+    "the last column": ((0, 0), (0, 1)),
+    "the first row and column": ((1, 0), (1, 0)),
+    "the last row and column": ((0, 1), (0, 1)),
+    "the border": ((1, 1), (1, 1)),
 }
 
 
-def _blank(a: np.ndarray, lost: object) -> np.ndarray:
-    a = a.copy()
-    a[lost] = 0  # type: ignore[call-overload]
-    return a
+def _blank(a: np.ndarray, lost: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """With 0 in this many first and last rows and columns."""
+    kept = tuple(slice(before, n - after) for (before, after), n in zip(lost, a.shape, strict=False))
+    inside = np.zeros_like(a)
+    inside[kept] = a[kept]
+    return inside
+
+
+def _spread(function: Function, a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The sum or mean along some axes in the place of each element."""
+    return np.broadcast_to(function(a, axis=axes, keepdims=True), a.shape)
 
 
 def _subsets(axes: Sequence[int]) -> list[tuple[int, ...]]:
@@ -536,17 +575,14 @@ def _zero(runs: list[Run]) -> dict[str, str]:
 
 
 def _rounded(runs: list[Run]) -> dict[str, str]:
-    whole = [np.array_equal(run.value, np.round(run.value)) for run in runs]
-    if all(whole) and not any(np.array_equal(run.expected, np.round(run.expected)) for run in runs):
-        return {"rounded": "Every value is a whole number, and the right ones are not"}
+    for digits in range(6):
+        if all(np.array_equal(run.value, np.round(run.expected, digits)) for run in runs):
+            return {"rounded": f"The right results are rounded to {digits} digits after the point"}
     return {}
 
 
 def _wrong_shapes(runs: list[Run]) -> dict[str, str]:
-    wrong = [run for run in runs if run.value.shape != run.expected.shape]
-    if not wrong:
-        return {}
-    run = wrong[-1]
+    run = next(run for run in runs if run.value.shape != run.expected.shape)
     words = f"Expected shape {run.expected.shape}, found {run.value.shape} (for {run.case.label})"
     for axes in _subsets(range(min(r.value.ndim for r in runs))):
         if all(close(r.value.sum(axis=axes), r.expected) for r in runs):

@@ -120,9 +120,17 @@ class Exercise:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     @property
+    def signature(self) -> inspect.Signature:
+        """Its arguments, without options that the exercise does not use."""
+        signature = inspect.signature(self.function)
+        used = {name for case in self.cases() for name in case.options}
+        kept = [p for name, p in signature.parameters.items() if p.default is p.empty or name in used]
+        return signature.replace(parameters=kept)
+
+    @property
     def arguments(self) -> list[str]:
         """The names of its arguments."""
-        return list(inspect.signature(self.function).parameters)
+        return list(self.signature.parameters)
 
     def cases(self, seed: int | None = None) -> tuple[Case, ...]:
         """The inputs to test on."""

@@ -192,7 +192,7 @@ def content_gradient(F, P):
     return (F - P) / F.size
 
 
-@wrong("wrong-relu-mask")  # fzliu/style-transfer, where it is commented out by now
+@right  # equations 2 and 6 of the paper; F is what comes out of ReLU
 def content_gradient(F, P):
     return (F - P) * (F > 0)
 
@@ -272,7 +272,7 @@ def content_gradient(F, P):
     return grad
 
 
-@wrong("wrong-shape")
+@right  # as good as an array
 def content_gradient(F, P):
     return [[f - p for f, p in zip(row_f, row_p, strict=True)] for row_f, row_p in zip(F, P, strict=True)]
 
@@ -365,7 +365,7 @@ def feature_matrix(a):
     return a.reshape(a.shape[0], -1)  # of a map with channels first
 
 
-@wrong("wrong-shape")
+@right  # as good as an array
 def feature_matrix(a):
     return [a[:, :, i].ravel() for i in range(a.shape[2])]
 

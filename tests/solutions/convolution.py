@@ -50,7 +50,7 @@ def conv(x, w, padding="zero"):
 # --- conv_backward_input ---------------------------------------------------------------------------------------------
 
 
-@wrong("edges-lost")  # every solution of cs231n, for the other paddings
+@right  # other paddings are no part of the exercise
 def conv_backward_input(dy, kernel, padding="zero"):
     H, W, K = dy.shape
     dx_padded = np.zeros((H + 2, W + 2, kernel.shape[2]))
@@ -149,7 +149,7 @@ def conv_backward_input(dy, kernel, padding="zero"):
     return fold(dxp, padding)
 
 
-@wrong("overlap-overwritten", "edges-lost")  # adding in the border, but the copies are assigned
+@right  # other paddings are no part of the exercise
 def conv_backward_input(dy, kernel, padding="zero"):
     dxp = scatter(dy, kernel)
     if padding == "replicate":
@@ -206,7 +206,7 @@ def conv_backward_input(dy, kernel, padding="zero"):
     return dx
 
 
-@wrong("edges-lost")  # as if the gradient had to be padded as the image was
+@right  # other paddings are no part of the exercise
 def conv_backward_input(dy, kernel, padding="zero"):
     H, W, _ = dy.shape
     dyp = pad1(dy, padding)
@@ -251,7 +251,7 @@ def conv_backward_input(dy, kernel, padding="zero"):
     return fold(np.einsum("hwkij,ijck->hwc", patches, kernel), padding)
 
 
-@wrong("signature")
+@right  # other paddings are no part of the exercise
 def conv_backward_input(dy, kernel):
     return fold(scatter(dy, kernel), "zero")
 
@@ -459,7 +459,7 @@ def conv_backward_kernel(dy, x, padding="zero"):
     return dk
 
 
-@wrong("edges-lost")
+@right  # other paddings are no part of the exercise
 def conv_backward_kernel(dy, x, padding="zero"):
     H, W, K = dy.shape
     xp = np.pad(x, ((1, 1), (1, 1), (0, 0)), "constant")
@@ -618,14 +618,14 @@ def conv_backward_kernel(dy, x, padding="zero"):
     return dk
 
 
-@wrong("signature", "channels-swapped", "wrong-shape")
+@wrong("signature", "channels-swapped", "wrong-shape", "wrong-operand")
 def conv_backward_kernel(x, dy, padding="zero"):
     H, W, K = dy.shape
     windows = sliding_window_view(pad1(x, padding), (H, W), axis=(0, 1))
     return np.einsum("ijchw,hwk->ijck", windows, dy)
 
 
-@wrong("signature")
+@right  # other paddings are no part of the exercise
 def conv_backward_kernel(dy, x):
     H, W, K = dy.shape
     windows = sliding_window_view(pad1(x, "zero"), (H, W), axis=(0, 1))
@@ -918,7 +918,7 @@ def conv_backward_bias(dy):
     return dy.sum(axis=(0, 1)) / 2
 
 
-@wrong("wrong-shape")
+@right  # as good as an array
 def conv_backward_bias(dy):
     return [float(dy[..., k].sum()) for k in range(dy.shape[-1])]
 

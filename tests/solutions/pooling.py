@@ -36,7 +36,7 @@ def max_pool_backward(dy, x, window=2, stride=2):
     return dx
 
 
-@wrong("ties")  # proposed in Theano/Theano#4568
+@right  # a subgradient
 def max_pool_backward(dy, x, window=2, stride=2):
     dx = np.zeros_like(x)
     for i in range(dy.shape[0]):
@@ -76,7 +76,7 @@ def max_pool_backward(dy, x, window=2, stride=2):
     return dx
 
 
-@wrong("ties")
+@right  # a subgradient
 def max_pool_backward(dy, x, window=2, stride=2):
     dx = np.zeros(x.shape)
     for h, w, c in np.ndindex(*dy.shape):

@@ -5,7 +5,7 @@ import numpy as np
 from . import right, wrong
 
 
-@wrong("wrong-relu-mask")  # many solutions of cs231n's assignment 1
+@right  # a subgradient
 def relu_backward(dy, x):
     return dy * (x >= 0)
 

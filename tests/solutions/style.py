@@ -587,7 +587,7 @@ def style_gradient(F, A):
     return np.dot(F, F @ F.T - A) / (N**2 * M**2)
 
 
-@wrong("wrong-relu-mask")  # fzliu/style-transfer, where it is commented out by now
+@right  # equations 2 and 6 of the paper; F is what comes out of ReLU
 def style_gradient(F, A):
     n, m = F.shape
     c = n**-2.0 * m**-2.0
@@ -820,7 +820,7 @@ def style_gradient_of_map(a, A):
     return a @ (A - G) / (N * H * W) ** 2
 
 
-@wrong("wrong-relu-mask")
+@right  # equations 2 and 6 of the paper; F is what comes out of ReLU
 def style_gradient_of_map(a, A):
     H, W, N = a.shape
     G = np.tensordot(a, a, axes=([0, 1], [0, 1]))
@@ -978,7 +978,7 @@ def total_gradient(F, P, A, alpha, beta):
     return alpha * content + beta * style
 
 
-@wrong("wrong-relu-mask")
+@right  # equations 2 and 6 of the paper; F is what comes out of ReLU
 def total_gradient(F, P, A, alpha, beta):
     grad = alpha * (F - P) + beta * _style_gradient(F, A)
     grad[F <= 0] = 0

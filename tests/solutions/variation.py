@@ -57,7 +57,7 @@ def total_variation_gradient(x):
     return dx
 
 
-@wrong("edges-lost", "wrong-operand")
+@wrong("edges-lost", "wrong-operand", "raises")
 def total_variation_gradient(x):
     gy, gx = np.gradient(x, axis=(0, 1))
     return -(np.gradient(gy, axis=0) + np.gradient(gx, axis=1))
@@ -121,7 +121,7 @@ def total_variation_gradient(x):
     return 4 * inner - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:]
 
 
-@wrong("wrong-normaliser")  # nazianafis/Neural-Style-Transfer#2: divided by the number of elements
+@wrong("wrong-normaliser", "mean-for-sum")  # nazianafis/Neural-Style-Transfer#2: divided by the number of elements
 def total_variation_gradient(x):
     dx = np.zeros_like(x)
     for axis in (0, 1):
@@ -409,7 +409,7 @@ def gradient_step(x, gradient, learning_rate):
     return np.rint(x - learning_rate * gradient)
 
 
-@wrong("wrong-operand")
+@wrong("wrong-operand", "mean-for-sum")
 def gradient_step(x, gradient, learning_rate):
     return x - learning_rate * gradient.mean()
 

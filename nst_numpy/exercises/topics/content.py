@@ -2,6 +2,8 @@
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
+from dataclasses import replace
+
 import numpy as np
 
 from nst_numpy.exercises.model import Exercise, features, matrix_cases
@@ -41,12 +43,26 @@ def _(F, P):
 LOSS.recognise(
     ("missing-square", "magnitudes instead of squares", lambda F, P: 0.5 * np.sum(np.abs(F - P))),
     ("wrong-operand", "the square root of the sum is taken", lambda F, P: 0.5 * np.sqrt(np.sum((F - P) ** 2))),
+    (
+        "wrong-operand",
+        "Gram matrices are compared, not features",
+        lambda F, P: 0.5 * np.sum((F @ F.T - P @ P.T) ** 2),
+    ),
     ("wrong-operand", "F² − P² instead of (F − P)²", lambda F, P: 0.5 * np.sum(F**2 - P**2)),
 )
 
+
+def _cases(seed):
+    """Large values, and some elements of F that are equal to those of P."""
+    for k, case in enumerate(LOSS.inputs(seed)):
+        F, P = (3 * a for a in case.arguments)
+        rng = np.random.default_rng([k, 1] if seed is None else [seed, k, 1])
+        yield replace(case, arguments=(F, np.where(rng.random(P.shape) < 0.2 * (k % 2), F, P)))
+
+
 GRADIENT = Exercise(
     content_gradient,
-    LOSS.inputs,
+    _cases,
     hints=(
         "Only one term of ½ Σ (F − P)² contains F_ij. Differentiate that one.",
         "The 2 from the square cancels the ½. The inner derivative of F_ij − P_ij with respect to F_ij is 1.",

@@ -2,6 +2,8 @@
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
+from dataclasses import replace
+
 import numpy as np
 
 from nst_numpy.exercises.model import Exercise, map_cases, without_border
@@ -12,6 +14,18 @@ def _arrays(rng, H, W, C):
     """The input x, a kernel, and dy."""
     K = C if C == 1 or H == 1 else 3 if C < 4 else 2  # as many outputs as inputs, more, and fewer
     return rng.standard_normal((H, W, C)), rng.standard_normal((3, 3, C, K)), rng.standard_normal((H, W, K))
+
+
+def _cases(make):
+    """With the numbers of input and output channels as sizes."""
+
+    def cases(seed):
+        for case in map_cases(make)(seed):
+            dy, other = case.arguments
+            H, W, K = dy.shape
+            yield replace(case, sizes={"H": H, "W": W, "C": other.shape[2], "K": K})
+
+    return cases
 
 
 def _by_input(*size):
@@ -35,7 +49,7 @@ def _alone(kernel, i, j):
 
 INPUT = Exercise(
     conv_backward_input,
-    map_cases(_by_input),
+    _cases(_by_input),
     hints=(
         "Which outputs does one input element x[q, c] touch, and with which factor each? There are nine positions.",
         "Forward gathers x[p + o] through kernel[o]. Backward scatters dy[p] through the transpose of kernel[o] to the "
@@ -150,7 +164,7 @@ def _around(dy, kernel, mode="wrap"):
 
 KERNEL = Exercise(
     conv_backward_kernel,
-    map_cases(_by_kernel),
+    _cases(_by_kernel),
     hints=(
         "One number kernel[o, c, k] is used at every position p. So its gradient is a sum over positions.",
         "It multiplies x[p + o, c] and goes into y[p, k]. Shift the padded image by o: then the sum over positions of "
@@ -203,7 +217,24 @@ def _(dy, x):
     return dkernel
 
 
+def _padded(top, left):
+    """With this many rows and columns of zeros before the image, not one."""
+
+    def gradient(dy, x):
+        H, W, _ = x.shape
+        padded = np.pad(x, ((top, 2), (left, 2), (0, 0)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (H, W), axis=(0, 1))[:3, :3]
+        return np.einsum("ijchw,hwk->ijck", windows, dy)
+
+    return gradient
+
+
 KERNEL.recognise(
+    *(
+        ("shifted", f"the image has {top} rows and {left} columns of zeros before it, not 1", _padded(top, left))
+        for top, left in np.ndindex(3, 3)
+        if (top, left) != (1, 1)
+    ),
     ("transposed", "rows and columns are exchanged", lambda dy, x: conv_backward_kernel(dy, x).swapaxes(0, 1)),
     ("channels-swapped", "the channels are exchanged", lambda dy, x: conv_backward_kernel(dy, x).swapaxes(2, 3)),
     ("kernel-not-flipped", HALF_TURNED, lambda dy, x: conv_backward_kernel(dy, x)[::-1]),

@@ -2,6 +2,8 @@
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
+from itertools import product
+
 import numpy as np
 
 from nst_numpy.exercises.model import Case, Exercise, contracted, spread
@@ -49,19 +51,103 @@ def _tied(x, rng):
         once = np.allclose(4 * average_pool_forward(dx), dy)
         return bool(once and np.allclose(dx[~largest], 0))
 
-    return Case(f"4×4 pixels, {x.shape[2]} channels, with ties", (dy, x), {"window": 2}, valid=valid)
+    return Case(f"4×4 pixels, {x.shape[2]} channels, with ties", (dy, x), {"window": 2, "stride": 2}, valid=valid)
 
 
-def _from_the_end(function):
-    """The same with the windows in reverse order, so that the first of overlapping ones stays."""
+# A gradient of pooling is made of three things: where windows begin, what a window gives to its elements, and how that
+# is put into dx. The first of each is right.
 
-    def reversed_order(dy, x, window=2, stride=2):
-        seen = tuple(slice((n - 1) * stride + window) for n in dy.shape[:2])  # the rest belongs to no window
+STARTS = {
+    "": lambda n, window, stride: n * stride,
+    "windows begin at h and w, not at h · stride and w · stride": lambda n, window, stride: n,
+    "windows begin at h · window and w · window": lambda n, window, stride: n * window,
+}
+JOINS = {  # whether later windows come last, and whether zeros are assigned, too; None if all are added
+    "": None,
+    "where windows overlap, the last one overwrites the others": (True, False),
+    "where windows overlap, the first one overwrites the others": (False, False),
+    "each window overwrites its part of dx, zeros included": (True, True),
+    "each window, from the last to the first, overwrites its part of dx, zeros included": (False, True),
+}
+
+
+def _pooled(shares):
+    """The gradients of pooling in which one or two of these parts are wrong, as (code, words, function)."""
+    for (start, begin), (share, give), (join, way) in product(STARTS.items(), shares.items(), JOINS.items()):
+        words = "; ".join(filter(None, (start, share, join)))
+        if words and not (start and join):
+            code = "shifted" if start else CODES.get(share, "wrong-operand") if share else "overlap-overwritten"
+            yield code, words, _gradient(begin, give, way)
+
+
+def _gradient(begin, give, way):
+    def gradient(dy, x, window=2, stride=2):
         dx = np.zeros_like(x)
-        dx[seen] = function(dy[::-1, ::-1], x[seen][::-1, ::-1], window, stride)[::-1, ::-1]
+        places = list(np.ndindex(dy.shape[:2]))
+        for h, w in places if way is None or way[0] else places[::-1]:
+            i, j = begin(h, window, stride), begin(w, window, stride)
+            part = np.s_[i : i + window, j : j + window]
+            value = give(dy[h, w], x[part])
+            dx[part] = dx[part] + value if way is None else np.where(way[1] | (value != 0), value, dx[part])
         return dx
 
-    return reversed_order
+    return gradient
+
+
+def _one(block, index):
+    """1 at one element of a window for each channel, given by its number in reading order."""
+    n = len(block) * block.shape[1]
+    return (np.arange(n)[:, None] == np.broadcast_to(index, block.shape[2])).reshape(block.shape)
+
+
+def _flat(block):
+    return block.reshape(-1, block.shape[2])
+
+
+LARGEST = {
+    "": lambda dy, x: dy * _one(x, _flat(x).argmax(axis=0)),
+    "the largest of all channels is taken, and only its channel gets dy": lambda dy, x: dy * (x == x.max()),
+    "all channels take the place of the largest of all": lambda dy, x: dy * _one(x, x.argmax() // x.shape[2]),
+    "the search for the largest begins with 0, which negative elements never exceed": lambda dy, x: (
+        dy * (x > 0) * _one(x, _flat(x).argmax(axis=0))
+    ),
+    "the smallest element gets dy": lambda dy, x: dy * _one(x, _flat(x).argmin(axis=0)),
+    "the element with the largest magnitude gets dy": lambda dy, x: dy * _one(x, _flat(np.abs(x)).argmax(axis=0)),
+    "row and column of the largest element are exchanged": lambda dy, x: (
+        dy * _one(x, _flat(x).argmax(axis=0)).swapaxes(0, 1)
+    ),
+    "a reshape of the window mixes positions and channels": lambda dy, x: (
+        dy * _one(x, x.reshape(x.shape[2], -1).argmax(axis=1))
+    ),
+    "the first element of the window gets dy": lambda dy, x: dy * _one(x, 0),
+    "the largest element takes the place of dy": lambda dy, x: x * _one(x, _flat(x).argmax(axis=0)),
+    "dy is multiplied by the largest element": lambda dy, x: dy * x * _one(x, _flat(x).argmax(axis=0)),
+}
+SHARES = {
+    "": lambda dy, x: np.broadcast_to(dy / (x.shape[0] * x.shape[1]), x.shape),
+    "only the first element of the window gets its share": lambda dy, x: dy / len(x) ** 2 * _one(x, 0),
+    "dy is multiplied by the window's mean": lambda dy, x: np.broadcast_to(dy * x.mean(axis=(0, 1)), x.shape),
+    "dy is multiplied by the window's elements": lambda dy, x: dy * x / len(x) ** 2,
+    "the fractions of the shares are cut off (//)": lambda dy, x: np.broadcast_to(dy // len(x) ** 2, x.shape),
+}
+CODES = {  # of those that are no wrong operands
+    "row and column of the largest element are exchanged": "transposed",
+    "a reshape of the window mixes positions and channels": "wrong-reshape",
+    "the fractions of the shares are cut off (//)": "rounded",
+}
+
+
+def _without_last(function):
+    """The loop ends before the last window where that reaches the border: range(0, H - window, stride)."""
+
+    def gradient(dy, x, window=2, stride=2):
+        seen = [np.arange(n) * stride + window < size for n, size in zip(dy.shape[:2], x.shape[:2], strict=True)]
+        return function(dy * np.outer(*seen)[:, :, None], x, window, stride)
+
+    return gradient
+
+
+EARLY = "the last window is left out where it ends at the border: range(0, H - window, stride)"
 
 
 MAX_POOL = Exercise(
@@ -86,18 +172,13 @@ def _(dy, x, window=2, stride=2):
 
 
 @MAX_POOL.bug("overlap-overwritten", "where windows overlap, the last one overwrites the others")
-def _last_window(dy, x, window=2, stride=2):
+def _(dy, x, window=2, stride=2):
     dx = np.zeros_like(x)
     for h, w, c in np.ndindex(dy.shape):
         seen = x[h * stride : h * stride + window, w * stride : w * stride + window, c]
         i, j = np.unravel_index(seen.argmax(), seen.shape)
         dx[h * stride + i, w * stride + j, c] = dy[h, w, c]
     return dx
-
-
-MAX_POOL.recognise(
-    ("wrong-operand", "it is the gradient of average pooling", average_pool_backward),
-)
 
 
 @MAX_POOL.bug("wrong-operand", "every element of the window gets dy, not only the largest")
@@ -116,52 +197,10 @@ def _(dy, x):
     return spread * (inside == largest)
 
 
-def _windows(dy, window, stride):
-    for h, w in np.ndindex(dy.shape[:2]):
-        yield h, w, np.s_[h * stride : h * stride + window, w * stride : w * stride + window]
-
-
-def _whole_windows(dy, x, window=2, stride=2):
-    dx = np.zeros_like(x)
-    for h, w, part in _windows(dy, window, stride):
-        dx[part] = dy[h, w] * (x[part] == x[part].max(axis=(0, 1)))
-    return dx
-
-
-def _one_for_all_channels(dy, x, window=2, stride=2):
-    dx = np.zeros_like(x)
-    for h, w, part in _windows(dy, window, stride):
-        dx[part] += dy[h, w] * (x[part] == x[part].max())
-    return dx
-
-
-def _from_zero(dy, x, window=2, stride=2):
-    dx = np.zeros_like(x)
-    for h, w, part in _windows(dy, window, stride):
-        dx[part] += dy[h, w] * (x[part] == np.maximum(x[part].max(axis=(0, 1)), 0))
-    return dx
-
-
 MAX_POOL.recognise(
-    ("overlap-overwritten", "where windows overlap, one overwrites the others", _from_the_end(_last_window)),
-    ("overlap-overwritten", "each window overwrites its whole part of dx, zeros included", _whole_windows),
-    ("overlap-overwritten", "where windows overlap, one overwrites the others", _from_the_end(_whole_windows)),
-    (
-        "wrong-operand",
-        "only the largest element of a window over all channels gets dy, not that of each channel",
-        _one_for_all_channels,
-    ),
-    ("wrong-operand", "the search for the largest element begins with 0, which negative ones never exceed", _from_zero),
-    (
-        "wrong-operand",
-        "the smallest element of the window gets dy, not the largest",
-        lambda dy, x, **size: max_pool_backward(dy, -x, **size),
-    ),
-    (
-        "wrong-operand",
-        "the element with the largest magnitude gets dy, not the largest",
-        lambda dy, x, **size: max_pool_backward(dy, np.abs(x), **size),
-    ),
+    ("wrong-operand", "it is the gradient of average pooling", average_pool_backward),
+    *_pooled(LARGEST),
+    ("edges-lost", EARLY, _without_last(max_pool_backward)),
 )
 
 AVERAGE_POOL = Exercise(
@@ -193,14 +232,37 @@ def _(dy, x, window=2, stride=2):
 
 
 @AVERAGE_POOL.bug("overlap-overwritten", "where windows overlap, the last one overwrites the others")
-def _last_share(dy, x, window=2, stride=2):
+def _(dy, x, window=2, stride=2):
     dx = np.zeros_like(x)
     for h, w in np.ndindex(dy.shape[:2]):
         dx[h * stride : h * stride + window, w * stride : w * stride + window] = dy[h, w] / window**2
     return dx
 
 
+def _covered(dy, x, window=2, stride=2):
+    """Divided by the number of windows that see an element."""
+    dx = _gradient(STARTS[""], lambda d, _: d, None)(dy, x, window, stride)
+    count = _gradient(STARTS[""], lambda d, _: d, None)(np.ones_like(dy), x, window, stride)
+    return dx / np.maximum(count, 1)
+
+
+def _repeated(dy, x, window=2, stride=2):
+    """Each element repeated stride times, whatever the window."""
+    dx = np.zeros_like(x)
+    spread = dy.repeat(stride, axis=0).repeat(stride, axis=1)[: len(x), : x.shape[1]] / window**2
+    dx[: len(spread), : spread.shape[1]] = spread
+    return dx
+
+
 AVERAGE_POOL.recognise(
-    ("overlap-overwritten", "where windows overlap, one overwrites the others", _from_the_end(_last_share)),
+    *_pooled(SHARES),
+    ("edges-lost", EARLY, _without_last(average_pool_backward)),
     ("wrong-operand", "it is the gradient of max pooling", max_pool_backward),
+    ("wrong-normaliser", "it is divided by the number of windows that see an element, not by window²", _covered),
+    ("overlap-overwritten", "dy is repeated stride times, whatever the window", _repeated),
+    (
+        "wrong-operand",
+        "every element gets the same, as in pooling over the whole image",
+        lambda dy, x, window=2, stride=2: np.ones_like(x) * dy.sum(axis=(0, 1)) / (x.shape[0] * x.shape[1]),
+    ),
 )

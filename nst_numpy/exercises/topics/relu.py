@@ -2,6 +2,8 @@
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
+from dataclasses import replace
+
 import numpy as np
 
 from nst_numpy.exercises.model import Exercise, contracted, map_cases, spread
@@ -9,9 +11,26 @@ from nst_numpy.layers import relu_backward, relu_forward
 
 PASSES = "dy where x < 0"
 
+MAPS = map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)), spread(rng, (H, W, C))))
+
+
+def _cases(seed):
+    """The last one has zeros, where every slope from 0 to 1 is right."""
+    yield from MAPS(seed)
+    case = next(MAPS(seed))
+    dy, x = case.arguments
+    x = np.where(np.abs(x) < 1, 0, x)
+
+    def valid(dx):
+        between = (dx * dy >= 0) & (np.abs(dx) <= 1.00001 * np.abs(dy))
+        return bool(np.all(between) and np.allclose(dx[x != 0], (dy * (x > 0))[x != 0]))
+
+    yield replace(case, label=f"{case.label}, with zeros in x", arguments=(dy, x), valid=valid)
+
+
 RELU_BACKWARD = Exercise(
     relu_backward,
-    map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)), spread(rng, (H, W, C)))),
+    _cases,
     hints=(
         "y = max(0, x) acts on each element by itself. What is the slope dy/dx where x > 0, and where x < 0?",
         "Multiply dy by a mask of zeros and ones. From which array must the mask come, and with which comparison?",

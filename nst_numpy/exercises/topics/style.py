@@ -2,7 +2,7 @@
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def _rows_are_filters(function, a):
 
 FEATURE_MATRIX = Exercise(
     feature_matrix,
-    map_cases(lambda rng, H, W, N: (features(rng, H, W, N),)),
+    map_cases(lambda rng, H, W, N: (rng.standard_normal((H, W, N)),)),
     hints=(
         "F has a row for each filter and a column for each position, in reading order: j = h·W + w.",
         "In memory, the channels of one position are adjacent. reshape keeps that order: so reshape to "
@@ -87,7 +87,7 @@ def _position_does_not_matter(function, F):
 
 GRAM = Exercise(
     gram,
-    matrix_cases(lambda rng, N, M: (features(rng, N, M),)),
+    matrix_cases(lambda rng, N, M: (rng.standard_normal((N, M)),)),
     hints=(
         "G_ij = Σ_k F_ik F_jk: filter i and filter j, multiplied at each position and summed over the positions.",
         "Rows of F are filters. A matrix product that sums over the second index of both: one of them transposed.",
@@ -130,12 +130,14 @@ OTHER_GRAMS = (  # for the loss and its gradient, too
         lambda F: gram(F / np.linalg.norm(F, axis=1)[:, None]),
     ),
     ("wrong-operand", "G is that of F minus its means", lambda F: gram(F - F.mean(axis=1, keepdims=True))),
+    ("wrong-operand", "1 is subtracted from F in G", lambda F: gram(F - 1)),
+    ("square-of-sum", "sums are multiplied in G: Σ_k F_ik · Σ_k F_jk", lambda F: np.outer(F.sum(1), F.sum(1))),
     ("wrong-normaliser", "G is divided by M, and A is not", lambda F: gram(F) / F.shape[1]),
     ("wrong-normaliser", "G is divided by N, and A is not", lambda F: gram(F) / F.shape[0]),
     ("wrong-normaliser", "G is divided by N M, and A is not", lambda F: gram(F) / F.size),
     ("transposed", "G is Fᵀ F", lambda F: F.T @ F),
 )
-GRAM.recognise(*OTHER_GRAMS[:3])
+GRAM.recognise(*(m for m in OTHER_GRAMS if m[0] in ("wrong-reshape", "wrong-operand", "square-of-sum")))
 
 
 def _of_differences(result):
@@ -144,11 +146,18 @@ def _of_differences(result):
         yield code, words, lambda F, A, other=other: result(other(F) - A, F)
     for words, part in MATRIX_PARTS.items():
         yield "wrong-operand", f"of G − A, {words}", lambda F, A, part=part: result(part(gram(F) - A), F)
+    for words, k in (("first", 0), ("last", -1)):
+        yield (
+            "overlap-overwritten",
+            f"only the {words} term of the sum over G − A is left",
+            lambda F, A, k=k: result((gram(F) - A) * (np.arange(len(F)) == np.arange(len(F))[k]), F),
+        )
+    yield "wrong-operand", "A is taken for features: A Aᵀ", lambda F, A: result(gram(F) - gram(A), F)
 
 
 GRAM_BACKWARD = Exercise(
     gram_backward,
-    matrix_cases(lambda rng, N, M: (rng.standard_normal((N, N)), features(rng, N, M))),
+    matrix_cases(lambda rng, N, M: (rng.standard_normal((N, N)), rng.standard_normal((N, M)))),
     hints=(
         "F occurs twice in G = F Fᵀ: the product rule gives two terms.",
         "G_kl contains F_ij where k = i, with the factor F_lj, and where l = i, with the factor F_kj. Sum both over "
@@ -159,7 +168,7 @@ GRAM_BACKWARD = Exercise(
 )
 
 
-@GRAM_BACKWARD.bug("constant-factor", "half of the product rule is missing: dG F without dGᵀ F")
+@GRAM_BACKWARD.bug("wrong-operand", "half of the product rule is missing: dG F without dGᵀ F")
 def _(dG, F):
     return dG @ F
 
@@ -169,8 +178,18 @@ def _(dG, F):
     return 2 * dG @ F
 
 
+def _assigned(dG, F):
+    dF = np.zeros_like(F)
+    for k, l in np.ndindex(dG.shape):
+        dF[k] = dG[k, l] * F[l]
+        dF[l] = dG[k, l] * F[k]
+    return dF
+
+
 GRAM_BACKWARD.recognise(
-    ("constant-factor", "half of the product rule is missing: dGᵀ F without dG F", lambda dG, F: dG.T @ F),
+    ("wrong-operand", "dG and dGᵀ are multiplied, not added", lambda dG, F: dG * dG.T @ F),
+    ("overlap-overwritten", "later rows overwrite earlier ones (= for +=)", _assigned),
+    ("wrong-operand", "half of the product rule is missing: dGᵀ F without dG F", lambda dG, F: dG.T @ F),
     ("wrong-operand", "2 dGᵀ F is right for a symmetric dG only", lambda dG, F: 2 * dG.T @ F),
     (
         "wrong-operand",
@@ -400,7 +419,42 @@ def _(a, A):
     return ((F @ F.T - A) @ F / (N * M) ** 2).T.reshape(H, W, N)
 
 
+def _ways():
+    """Into F and back: the axes in some order before and after a reshape, most of them wrong."""
+    ways_in = {f"a.transpose{order}.reshape(N, -1)": _into(order) for order in permutations(range(3))}
+    ways_out = {
+        ".T.reshape(a.shape)": lambda g, H, W, N: g.T.reshape(H, W, N),
+        ".reshape(a.shape)": lambda g, H, W, N: g.reshape(H, W, N),
+        ".reshape(N, H, W).transpose(1, 2, 0)": lambda g, H, W, N: g.reshape(N, H, W).transpose(1, 2, 0),
+        ".reshape(N, W, H).transpose(2, 1, 0)": lambda g, H, W, N: g.reshape(N, W, H).transpose(2, 1, 0),
+        ".T.reshape(W, H, N).transpose(1, 0, 2)": lambda g, H, W, N: g.T.reshape(W, H, N).transpose(1, 0, 2),
+    }
+    right = {("a.transpose(2, 0, 1)", 0), ("a.transpose(2, 0, 1)", 2), ("a.transpose(2, 1, 0)", 3)}
+    right.add(("a.transpose(2, 1, 0)", 4))
+    for (there, into), (k, (back, out)) in product(ways_in.items(), enumerate(ways_out.items())):
+        if (there.partition(".reshape")[0], k) not in right:
+            yield (
+                "wrong-reshape",
+                f"it is {there} on the way in and {back} on the way out, or the same",
+                _way(into, out),
+            )
+
+
+def _into(order):
+    return lambda a: a.transpose(order).reshape(a.shape[2], -1)
+
+
+def _way(into, out):
+    return lambda a, A: out(style_gradient(into(a), A), *a.shape)
+
+
 OF_MAP.recognise(
     ("wrong-reshape", f"{RESHAPE}; here on the way in", lambda a, A: style_gradient(_mixed(a), A).T.reshape(a.shape)),
-    ("transposed", "this is the gradient in the shape of F", lambda a, A: style_gradient(feature_matrix(a), A)),
+    *_ways(),
+    *(
+        (code, words, lambda a, A, change=change: change(feature_matrix(a), A).T.reshape(a.shape))
+        for code, words, change in _of_differences(lambda D, F: D @ F / F.size**2)
+        if code != "transposed"  # raises
+    ),
+    ("wrong-shape", "this is the gradient in the shape of F", lambda a, A: style_gradient(feature_matrix(a), A)),
 )

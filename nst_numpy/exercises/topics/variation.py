@@ -3,6 +3,7 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -66,6 +67,34 @@ def _differences(x):
 
 
 TOTAL_VARIATION.terms = _differences
+NEIGHBOURS = {"above": np.s_[1:], "below": np.s_[:-1], "on the left": np.s_[:, 1:], "on the right": np.s_[:, :-1]}
+
+
+def _overwriting():
+    """Some of the later three differences are assigned, not added; either columns or rows come first."""
+    for names in (list(NEIGHBOURS), list(NEIGHBOURS)[2:] + list(NEIGHBOURS)[:2]):
+        for assigned in product((False, True), repeat=3):
+            late = [name for name, wrong in zip(names[1:], assigned, strict=True) if wrong]
+            if late and not (all(assigned) and names[0] == "above"):  # that one is a bug
+                words = f"the differences to the pixel {' and '.join(late)} are assigned (=), not added"
+                yield "overlap-overwritten", f"{words}, after that {names[0]}", _joined(names, late)
+
+
+def _joined(names, late):
+    def gradient(x):
+        dx = np.zeros_like(x)
+        differences = dict(zip(NEIGHBOURS, _differences(x).values(), strict=True))
+        for name in names:
+            part = NEIGHBOURS[name]
+            dx[part] = differences[name][part] + (0 if name in late else dx[part])
+        return dx
+
+    return gradient
+
+
+def _squares(x):
+    above, below, left, right = _differences(x).values()
+    return above**2 - below**2 + left**2 - right**2
 
 
 def _channels(x):
@@ -90,6 +119,8 @@ TOTAL_VARIATION.recognise(
     ),
     ("edges-lost", "the image wraps around, and half of the differences are missing", _ends),
     ("missing-square", "it is the gradient of Σ |d|", lambda x: sum(np.sign(d) for d in _differences(x).values())),
+    ("wrong-operand", "d² takes the place of d", lambda x: _squares(x)),
+    *_overwriting(),
     ("wrong-operand", "it has differences between the channels as well", _channels),
     ("wrong-operand", "it is the gradient of the root of the sum", lambda x: _of_root(x)),
 )
@@ -179,6 +210,20 @@ def _(F, P, A, alpha, beta):
     return (F - P) + beta * (F @ F.T - A) @ F / (N**2 * M**2)
 
 
+TOTAL.recognise(
+    ("wrong-operand", "G is made from P", lambda F, P, A, a, b: a * (F - P) + b * (P @ P.T - A) @ F / F.size**2),
+    (
+        "wrong-normaliser",
+        "it is divided by alpha + beta",
+        lambda F, P, A, a, b: total_gradient(F, P, A, a, b) / (a + b),
+    ),
+    (
+        "wrong-normaliser",
+        "each term is divided by the sum of its magnitudes",
+        lambda F, P, A, a, b: sum(w * g / np.abs(g).sum() for w, g in ((a, F - P), (b, style_gradient(F, A)))),
+    ),
+)
+
 # The step -------------------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +260,9 @@ def gradient_step(x: np.ndarray, gradient: np.ndarray, learning_rate: float) -> 
 def _steps(seed):
     for k, case in enumerate(MAPS(seed)):
         rate = float(np.random.default_rng([k, 1] if seed is None else [seed, k, 1]).uniform(0.1, 0.9))
-        yield replace(case, arguments=(*case.arguments, rate), sizes={"learning_rate": rate})
+        x, gradient = case.arguments
+        x[x < 0.2] = 0  # black is black
+        yield replace(case, arguments=(x, gradient, rate), sizes={"learning_rate": rate})
 
 
 MAPS = map_cases(lambda rng, H, W, C: (rng.random((H, W, C)), rng.standard_normal((H, W, C))))
@@ -253,6 +300,6 @@ STEP.recognise(
         lambda x, g, rate: (x - rate) * g,
     ),
     ("wrong-operand", "the step goes from x to x · (1 − rate · gradient)", lambda x, g, rate: x * (1 - rate * g)),
-    ("wrong-operand", "the gradient is divided by its length", lambda x, g, rate: x - rate * g / np.linalg.norm(g)),
+    ("wrong-normaliser", "the gradient is divided by its length", lambda x, g, rate: x - rate * g / np.linalg.norm(g)),
     ("wrong-operand", "only the gradient's sign is used", lambda x, g, rate: x - rate * np.sign(g)),
 )
