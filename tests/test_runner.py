@@ -578,13 +578,13 @@ def test_what_is_hidden_is_left_out(tmp_path):
     assert list(sandbox._without(str(tmp_path / "no"), set())) == []
 
 
-def test_a_parent_that_is_gone():
+def test_a_parent_that_is_gone(tmp_path):
     """The submission's process ends when nobody asks it any more."""
     code = (
         "import os; from nst_numpy.exercises.runner import Submission\n"
         "s = Submission({'mine.py': b'x = 1'}, []).__enter__(); print(s._process.process.pid, flush=True); os._exit(0)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[2]), "TMPDIR": str(tmp_path)}
     started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     number = int(started.stdout)
     for _ in range(1000):

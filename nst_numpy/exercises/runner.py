@@ -279,7 +279,8 @@ class _Process:
         )
         self.requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        threading.Thread(target=self._talk, daemon=True).start()
+        self.thread = threading.Thread(target=self._talk, daemon=True)
+        self.thread.start()
 
     def _talk(self) -> None:
         requests, answers = cast(BinaryIO, self.process.stdin), cast(BinaryIO, self.process.stdout)
@@ -325,6 +326,7 @@ class _Process:
             os.killpg(self.process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self.process.kill()
         self.process.wait()
         self.requests.put(None)
+        self.thread.join(1)
         self.folder.cleanup()
 
 
