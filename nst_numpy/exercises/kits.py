@@ -305,7 +305,7 @@ def _check(name: str) -> str:
 def _hidden(task: Task, seed: int) -> str:
     """The value of the last line is the number of points, as nbgrader takes it."""
     otherwise = f'{json.dumps(dict(task.partial))}.get(" ".join(report.diagnosis), 0)' if task.partial else "0"
-    return f"""# Here, {task.name} is checked on other inputs, for {_points(task):g} points.
+    return f"""# Here, {task.name} is checked on other inputs ({_worth(task)}).
 ### BEGIN HIDDEN TESTS
 from nst_numpy import exercises
 
@@ -368,7 +368,8 @@ def _otter_tests(task: Task, seed: int) -> list[tuple[float, str]]:
     tests: list[tuple[float, str]] = [(0, f"def test_{name}({name}):\n" + _indented(_check(name)))]
     shares = sorted({0, 1, *task.partial.values()})
     for below, share in pairwise(shares):
-        accepted = [[], *([code] for code, its in task.partial.items() if its >= share)]
+        near = [[code] for code, its in task.partial.items() if its >= share]
+        accepted = "report.passed" + (f" or report.diagnosis in {json.dumps(near)}" if near else "")
         points = _points(task) * (share - below)
         tests.append(
             (
@@ -381,7 +382,7 @@ def test_{name}_{len(tests)}({name}):
     from nst_numpy import exercises
 
     report = exercises.check("{name}", {name}, seed={seed})
-    assert not report.not_yet and report.diagnosis in {json.dumps(accepted)}, report.message""",
+    assert {accepted}, report.message""",
             )
         )
     return tests

@@ -3,7 +3,6 @@
 Signatures, shapes and derivations are taken from the library's own functions.
 """
 
-import hashlib
 import inspect
 import re
 from collections.abc import Iterable
@@ -178,8 +177,7 @@ def cell(kind: str, text: str, **metadata: Any) -> dict[str, Any]:
     >>> cell("markdown", "# A title")["source"]
     '# A title'
     """
-    name = hashlib.sha256(f"{kind} {text} {metadata}".encode()).hexdigest()[:12]
-    made = {"cell_type": kind, "id": name, "metadata": metadata, "source": text}
+    made = {"cell_type": kind, "metadata": metadata, "source": text}
     return made | ({"execution_count": None, "outputs": []} if kind == "code" else {})
 
 
@@ -192,6 +190,7 @@ def book(cells: list[dict[str, Any]]) -> dict[str, Any]:
     4
     """
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    cells = [{"id": f"cell-{k}", **each} for k, each in enumerate(cells)]
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
