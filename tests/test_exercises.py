@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -501,10 +502,31 @@ def test_the_projects_own_gradient_tests_take_a_file(tmp_path):
 
         def content_gradient(F, P):
             return P - F
+
+        def style_grad(F, A):
+            return F
+
+        def relu_backward(dy, x):
+            raise NotImplementedError
     """)
     )
-    tests = Path(__file__).parent / "gradients"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, "--implementation", path]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=tests.parents[1])
-    assert "1 failed, 1 passed, 15 skipped" in found.stdout and "not yet" in found.stdout
-    assert "The result is minus the right one" in found.stdout
+
+    def run(*arguments):
+        module = "nst_numpy.exercises.test_gradients"
+        command = [sys.executable, "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider", "-p", module]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        command += ["--pyargs", module, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = run("--implementation", "mine.py")
+    assert code == 1 and "16 failed, 1 passed" in said and "skipped" not in said
+    assert "The result is minus the right one" in said and "not yet written" in said
+    assert "the file does not define style_gradient; did you mean style_grad?" in said
+    code, said = run("--implementation", "mine.py", "--only", "gram, relu_backward")
+    assert code == 1 and "1 failed, 1 passed, 15 skipped" in said
+    assert run("--implementation", "mine.py", "--only", "gram")[0] == 0
+    code, said = run("--implementation", "mine.py", "--only", "grams")
+    assert code == 4 and "unknown exercise 'grams'; did you mean gram?" in said
+    code, said = run("--implementation", "nowhere.py")
+    assert code == 4 and "there is no file nowhere.py" in said

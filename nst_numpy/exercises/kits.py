@@ -371,10 +371,7 @@ def _otter_tests(task: Task, seed: int) -> list[tuple[float, str]]:
         near = [[code] for code, its in task.partial.items() if its >= share]
         accepted = "report.passed" + (f" or report.diagnosis in {json.dumps(near)}" if near else "")
         points = _points(task) * (share - below)
-        tests.append(
-            (
-                points,
-                f"""\"\"\" # BEGIN TEST CONFIG
+        text = f"""\"\"\" # BEGIN TEST CONFIG
 hidden: true
 points: {points!r}
 \"\"\" # END TEST CONFIG
@@ -382,9 +379,8 @@ def test_{name}_{len(tests)}({name}):
     from nst_numpy import exercises
 
     report = exercises.check("{name}", {name}, seed={seed})
-    assert {accepted}, report.message""",
-            )
-        )
+    assert {accepted}, report.message"""
+        tests.append((points, text))
     return tests
 
 

@@ -51,8 +51,8 @@ there is no derivative, and any value is accepted.""",
 
 {POOLED.format("largest")}
 
-If several elements of a window are equally large, one of them may get all, or each a share: together
-they get what one alone would get.""",
+Where a window has several largest elements, one of them may get all, or each a share: together they get
+what one alone would get.""",
     "average_pool_backward": f"""Gradient of average pooling with respect to its input.
 
 {POOLED.format("mean")}""",
@@ -101,8 +101,8 @@ L = alpha · ½ Σ_ij (F_ij − P_ij)² + beta · E,  {STYLE}
 N and M are the sizes of F; P and A are constant. Return ∂L/∂F.""",
     "gradient_step": """One step of gradient descent.
 
-Return the image after a step in the direction in which the loss falls fastest, learning_rate times as
-long as the gradient.""",
+Return the image moved in the direction of steepest descent, by learning_rate times the length of the
+gradient.""",
 }
 
 
