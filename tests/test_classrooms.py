@@ -1,7 +1,7 @@
 """Assignments in the real tools: nbgrader, Otter, pytest and the schema of GitHub's workflows.
 
-`--classrooms FOLDER` names a folder of virtual environments: `nbgrader`, `otter-grader` and `check-jsonschema`, each with
-the package it is named after, ipykernel, pytest and nst_numpy as users install it. `.ci/run` makes them.
+`--classrooms FOLDER` names a folder of virtual environments: `nbgrader`, `otter-grader` and `check-jsonschema`, each
+with the package it is named after, ipykernel, pytest and nst_numpy as users install it. `.ci/run` makes them.
 
 Three students hand in: ada has everything right, bob has a transposed style gradient and an error, eve nothing.
 """
@@ -43,7 +43,7 @@ points = 2
 BOB = {
     "gram": "    return F @ F.T",
     "style_gradient": "    N, M = F.shape\n    return F.T @ (F @ F.T - A) / (N**2 * M**2)",
-    "max_pool_backward": "    return dy / 0",
+    "max_pool_backward": "    return 1 / 0",
 }
 POINTS = {"ada": [1, 3, 2, 0], "bob": [1, 1.5, 0, 0], "eve": [0, 0, 0, 0]}
 TRANSPOSED = "Fᵀ(G − A) is M×N: its element _ji belongs to F_ij"
@@ -125,13 +125,15 @@ def test_nbgrader(tool):
         rows = {row["student_id"]: row for row in csv.DictReader(file)}
     assert {name: float(row["raw_score"]) for name, row in rows.items()} == {n: sum(p) for n, p in POINTS.items()}
     assert {float(row["max_score"]) for row in rows.values()} == {1 + 3 + 2 + 0 + 2}
-    program = (
-        "import json; from nbgrader.api import Gradebook\n"
-        f"with Gradebook('sqlite:///gradebook.db') as book:\n"
-        f"    print(json.dumps({{s.student.id: {{g.name: [g.auto_score, g.needs_manual_grade] for g in s.notebooks[0].grades}}"
-        f" for s in book.assignment_submissions('{NAME}')}}))"
-    )
-    grades = json.loads(run("python", "-c", program).splitlines()[-1])
+    program = """
+import json, sys
+from nbgrader.api import Gradebook
+with Gradebook("sqlite:///gradebook.db") as book:
+    submissions = book.assignment_submissions(sys.argv[1])
+    grades = {each.student.id: each.notebooks[0].grades for each in submissions}
+    print(json.dumps({who: {g.name: [g.auto_score, g.needs_manual_grade] for g in each} for who, each in grades.items()}))
+"""
+    grades = json.loads(run("python", "-c", program, NAME).splitlines()[-1])
     names = ("gram", "style_gradient", "max_pool_backward", "conv_backward_bias")
     assert {who: [each[name][0] for name in names] for who, each in grades.items()} == POINTS
     assert {who: each["question-1"][1] for who, each in grades.items()} == {"ada": True, "bob": False, "eve": False}
@@ -151,7 +153,7 @@ def test_otter(tool):
     )
     sources = json.dumps(student, ensure_ascii=False)
     assert "seed=7" not in sources and "(G - A) @ F" not in sources and "The answer that you expect" not in sources
-    (autograder,) = (folder / "dist/autograder").glob("*.zip")
+    (autograder,) = (dist / "autograder").glob("*.zip")
     for name, mine in handed_in(student, functions(teacher), "    raise NotImplementedError"):
         (folder / name).mkdir()
         (folder / name / f"{NAME}.ipynb").write_text(json.dumps(mine))
@@ -166,7 +168,7 @@ def test_otter(tool):
 
 @pytest.mark.parametrize("kind", ["pytest", "github"])
 def test_files(tool, kind):
-    folder, run = tool("check-jsonschema")
+    _, run = tool("check-jsonschema")
     run("nst-numpy", "exercise", "assignment", "sheet.toml", "-o", ".", "--for", kind)
     run("pip", "install", "-r", "student/requirements.txt")
     assert "8 passed" in run("pytest", "teacher")
