@@ -131,7 +131,8 @@ from nbgrader.api import Gradebook
 with Gradebook("sqlite:///gradebook.db") as book:
     submissions = book.assignment_submissions(sys.argv[1])
     grades = {each.student.id: each.notebooks[0].grades for each in submissions}
-    print(json.dumps({who: {g.name: [g.auto_score, g.needs_manual_grade] for g in each} for who, each in grades.items()}))
+    found = {who: {g.name: [g.auto_score, g.needs_manual_grade] for g in each} for who, each in grades.items()}
+    print(json.dumps(found))
 """
     grades = json.loads(run("python", "-c", program, NAME).splitlines()[-1])
     names = ("gram", "style_gradient", "max_pool_backward", "conv_backward_bias")
@@ -153,7 +154,7 @@ def test_otter(tool):
     )
     sources = json.dumps(student, ensure_ascii=False)
     assert "seed=7" not in sources and "(G - A) @ F" not in sources and "The answer that you expect" not in sources
-    (autograder,) = (dist / "autograder").glob("*.zip")
+    (autograder,) = (folder / "dist/autograder").glob("*.zip")
     for name, mine in handed_in(student, functions(teacher), "    raise NotImplementedError"):
         (folder / name).mkdir()
         (folder / name / f"{NAME}.ipynb").write_text(json.dumps(mine))

@@ -1,6 +1,7 @@
 """What an assignment's files hold, for each kind of classroom; tests/test_classrooms.py runs them in the real tools."""
 
 import ast
+import contextlib
 import json
 import re
 import subprocess
@@ -125,7 +126,7 @@ def test_nbgraders_cells():
         assert what["locked"] != what["solution"] and what["schema_version"] == 3 and not what["task"]
         assert ("points" in what) == what["grade"]
     worth = {graded(cell)["grade_id"]: graded(cell)["points"] for cell in found if graded(cell)["grade"]}
-    assert worth == {**WORTH, **{f"{name}-check": 0 for name in WORTH}, "question-1": 2}
+    assert worth == {**WORTH, "style_gradient-check": 0, "question-1": 2}
     answer = next(cell for cell in found if graded(cell)["grade_id"] == "question-1")
     assert answer["cell_type"] == "markdown" and graded(answer)["solution"], "a person grades it"
 
@@ -143,24 +144,30 @@ def value_of(text, namespace):
     return eval(compile(ast.Expression(last.value), "cell", "eval"), namespace)
 
 
-def test_the_teachers_notebook_gets_all_points(calls):
-    namespace, points = {}, {}
+def nbgraders_check(name):
+    (text,) = [cell["source"] for cell in cells("nbgrader") if graded(cell)["grade_id"] == name]
+    return text
+
+
+def test_the_teachers_notebook_passes(calls):
+    namespace = {}
     for cell in cells("nbgrader"):
-        name = graded(cell)["grade_id"]
-        if name in WORTH:
-            points[name] = value_of(cell["source"], namespace)
-        elif cell["cell_type"] == "code":
+        if cell["cell_type"] == "code":
             exec(cell["source"], namespace)
-    assert points == WORTH
     assert calls == [(name, seed) for name in WORTH for seed in (None, SHEET.seed)]
 
 
 @each_solution
 def test_nbgraders_points(calls, function, share):
-    (cell,) = [cell for cell in cells("nbgrader") if graded(cell)["grade_id"] == "style_gradient"]
-    assert value_of(cell["source"], {"style_gradient": function or unwritten}) == 3 * share
-    (cell,) = [cell for cell in cells("nbgrader") if graded(cell)["grade_id"] == "gram"]
-    assert value_of(cell["source"], {"gram": function or unwritten}) == 0
+    """Where there is partial credit, the value of the cell; else all, unless it stops with an error."""
+    names = {"style_gradient": function or unwritten, "gram": function or unwritten}
+    assert value_of(nbgraders_check("style_gradient"), names) == 3 * share
+    with pytest.raises(AssertionError) if share < 1 else contextlib.nullcontext():
+        exec(nbgraders_check("style_gradient-check"), names)
+    hidden = nbgraders_check("gram").partition("### BEGIN HIDDEN TESTS")[2]
+    for text in (nbgraders_check("gram"), hidden):
+        with pytest.raises(AssertionError, match=r"\w \w"):
+            exec(text, names)
 
 
 # Otter ----------------------------------------------------------------------------------------------------------------
@@ -274,9 +281,7 @@ def test_githubs_workflow():
     assert "pip install -r requirements.txt" in [step.get("run") for step in steps]
     graders = {step["id"]: step["with"] for step in steps if "command-grader" in step.get("uses", "")}
     assert {name: each["max-score"] for name, each in graders.items()} == WORTH
-    tests = [
-        node.name for node in ast.parse(files[f"student/test_{NAME}.py"]).body if isinstance(node, ast.FunctionDef)
-    ]
+    tests = files[f"student/test_{NAME}.py"]
     for name, each in graders.items():
         assert each["command"] == f"pytest test_{NAME}.py::test_{name}" and f"\ndef test_{name}():" in tests
     reporter = steps[-1]

@@ -17,6 +17,7 @@ from nst_numpy.exercises.solutions import solution
 from nst_numpy.exercises.topics import get
 from nst_numpy.validation import check_choice
 
+IMPORT = "from nst_numpy import exercises"  # in each check, whatever a student's notebook calls by these names
 KINDS = ("pytest", "nbgrader", "otter", "github")
 
 
@@ -278,8 +279,7 @@ def _nbgrader(assignment: Assignment) -> list[dict[str, Any]]:
         cells += [
             _nb("markdown", f"## {name} ({_worth(task)})", f"{name}-task", locked=True),
             _nb("code", _marked(name, "### BEGIN SOLUTION", "### END SOLUTION"), f"{name}-solution", solution=True),
-            _nb("code", _check(name), f"{name}-check", grade=True, locked=True, points=0),
-            _nb("code", _hidden(task, assignment.seed), name, grade=True, locked=True, points=_points(task)),
+            *_graded(task, assignment.seed),
         ]
     for k, question in enumerate(assignment.questions, start=1):
         answer = "### BEGIN SOLUTION\nThe answer that you expect.\n### END SOLUTION"
@@ -295,24 +295,36 @@ def _nb(kind: str, text: str, name: str, **what: Any) -> dict[str, Any]:
     return cell(kind, text, nbgrader=usual | what)
 
 
-def _check(name: str) -> str:
-    return (
-        "from nst_numpy import exercises\n\n"
-        f'report = exercises.check("{name}", {name})\nassert report.passed, report.message'
-    )
+def _check(name: str, seed: int | None = None) -> str:
+    hidden = "" if seed is None else f", seed={seed}"
+    return f'report = exercises.check("{name}", {name}{hidden})\nassert report.passed, report.message'
 
 
-def _hidden(task: Task, seed: int) -> str:
-    """The value of the last line is the number of points, as nbgrader takes it."""
-    otherwise = f'{json.dumps(dict(task.partial))}.get(" ".join(report.diagnosis), 0)' if task.partial else "0"
-    return f"""# Here, {task.name} is checked on other inputs ({_worth(task)}).
-### BEGIN HIDDEN TESTS
-from nst_numpy import exercises
+def _graded(task: Task, seed: int) -> list[dict[str, Any]]:
+    """The check that students see, and the hidden one: in one cell, which has all the points or none.
 
-report = exercises.check("{task.name}", {task.name}, seed={seed})
+    For partial credit, nbgrader takes the value of a cell as its points. That needs a cell of its own: the check that
+    students see must fail, so that they are told when they validate the notebook.
+    """
+    name, visible, worth = task.name, f"{IMPORT}\n\n{_check(task.name)}", {"grade": True, "locked": True}
+    if not task.partial:
+        text = f"{visible}\n{_hidden(_check(name, seed))}"
+        return [_nb("code", text, name, points=_points(task), **worth)]
+    text = f"""{IMPORT}
+
+report = exercises.check("{name}", {name}, seed={seed})
 print(report)
-{_points(task):g} * (1 if report.passed else {otherwise})
-### END HIDDEN TESTS"""
+share = 1 if report.passed else {json.dumps(dict(task.partial))}.get(" ".join(report.diagnosis), 0)
+{_points(task):g} * share"""
+    text = f"# Here, {name} is checked on other inputs ({_worth(task)}).\n{_hidden(text)}"
+    return [
+        _nb("code", visible, f"{name}-check", points=0, **worth),
+        _nb("code", text, name, points=_points(task), **worth),
+    ]
+
+
+def _hidden(text: str) -> str:
+    return f"### BEGIN HIDDEN TESTS\n{text}\n### END HIDDEN TESTS"
 
 
 # Otter ----------------------------------------------------------------------------------------------------------------
@@ -365,7 +377,7 @@ def _otter_tests(task: Task, seed: int) -> list[tuple[float, str]]:
     smaller one are its points.
     """
     name = task.name
-    tests: list[tuple[float, str]] = [(0, f"def test_{name}({name}):\n" + _indented(_check(name)))]
+    tests: list[tuple[float, str]] = [(0, f"def test_{name}({name}):\n" + _indented(f"{IMPORT}\n\n{_check(name)}"))]
     shares = sorted({0, 1, *task.partial.values()})
     for below, share in pairwise(shares):
         near = [[code] for code, its in task.partial.items() if its >= share]
@@ -376,7 +388,7 @@ hidden: true
 points: {points!r}
 \"\"\" # END TEST CONFIG
 def test_{name}_{len(tests)}({name}):
-    from nst_numpy import exercises
+    {IMPORT}
 
     report = exercises.check("{name}", {name}, seed={seed})
     assert {accepted}, report.message"""
