@@ -1,7 +1,6 @@
 """The checker of the exercises: right functions pass, however they are written; broken ones are told what is wrong."""
 
 import csv
-import dataclasses
 import inspect
 import io
 import json
@@ -18,6 +17,7 @@ import pytest
 from nst_numpy import exercises, layers, losses
 from nst_numpy.cli import main
 from nst_numpy.exercises import runner
+from nst_numpy.exercises.checker import SubmissionFailed
 from nst_numpy.exercises.solutions import solution
 from nst_numpy.exercises.topics import EXERCISES
 
@@ -82,7 +82,7 @@ def test_there_are_enough_bugs():
     assert [bug.number for bug in bugs] == list(range(1, len(bugs) + 1)) and len(bugs) >= 63
     assert {bug.exercise for bug in bugs} == set(exercises.names())
     codes = {code for bug in bugs for code in bug.answer().diagnosis}
-    assert set(exercises.CODES) - codes <= {"not-finite", "unknown"}
+    assert set(exercises.CODES) - codes <= {"not-finite", "unknown", "numerical", "rounded", "signature"}
 
 
 @pytest.mark.parametrize("name, mistake", MISTAKES, ids=[f"{name}: {m.words or m.code}" for name, m in MISTAKES])
@@ -91,7 +91,7 @@ def test_every_mistake_is_named_in_its_own_words(name, mistake):
     report = exercises.check(name, mistake.function)
     assert not report and report.caught_by and mistake.code in report.diagnosis, report
     assert "unknown" not in report.diagnosis and exercises.CODES[mistake.code] in report.message
-    assert f"{mistake.words[:1].upper()}{mistake.words[1:]}. " in report.message + ". "
+    assert f"{mistake.words}. " in report.message or not mistake.words
     assert mistake.readable or mistake.words, "what neither the game nor a diagnosis needs"
 
 
@@ -125,7 +125,7 @@ def test_bugs_by_name():
         ("style_gradient", lambda F, A: -(F @ F.T - A) @ F, ["missing-normaliser", "sign"]),
         ("style_loss", lambda F, A: np.sum((F @ F.T - A) ** 2) / F.size**2, ["constant-factor"]),
         ("style_loss", lambda F, A: np.sum((F @ F.T - A) ** 2) / 4, ["missing-normaliser", "constant-factor"]),
-        ("relu_backward", lambda dy, x: 2 * dy, ["missing-relu-mask", "constant-factor"]),
+        ("relu_backward", lambda dy, x: 2 * dy, ["constant-factor", "wrong-relu-mask"]),
         ("gram_backward", lambda dG, F: 0.5 * (dG + dG.T) @ F, ["constant-factor"]),
         ("content_gradient", lambda F, P: (F - P) * np.nan, ["not-finite"]),
         ("content_gradient", lambda F, P: F - P + 0.1 * F**3, ["unknown"]),
@@ -133,7 +133,8 @@ def test_bugs_by_name():
         ("content_gradient", lambda F, P: "F - P", ["wrong-shape"]),
         ("content_gradient", lambda F, P: (F - P, 0.0), ["wrong-shape"]),
         ("content_gradient", lambda F, P: [[1.0], [2.0, 3.0]], ["wrong-shape"]),
-        ("content_gradient", lambda F: F, ["raises"]),
+        ("content_gradient", lambda F: F, ["signature"]),
+        ("max_pool_backward", lambda dy, x: layers.max_pool_backward(dy, x), ["signature"]),
         ("conv_backward_input", lambda dy, kernel: layers.conv_backward_input(dy, kernel)[1:-1, 1:-1], ["wrong-shape"]),
     ],
 )
@@ -149,17 +150,180 @@ def test_evidence_in_words():
     assert "The result is W² times the right one, as if M were H instead of H · W" in message
     message = exercises.check("style_gradient", lambda F, A: losses.style_gradient(F, A) / 4).message
     assert "1/4 times the right one" in message and "product rule" in message
+    message = exercises.check("gram_backward", lambda dG, F: dG @ F / 4).message
+    assert "dG F is 1/4 times what it should be" in message and "dGᵀ F is missing" in message
     message = exercises.check(
         "content_gradient", lambda F, P: F - P + (np.arange(F.size) == 2).reshape(F.shape)
     ).message
-    assert "For N = 3 filters, M = 8 positions, 4% of the values are wrong; the worst is at (0, 2)" in message
+    assert "For N = 1 filters, M = 6 positions, 17% of the values are wrong" in message
     square_only = exercises.check("gram", lambda F: F @ F.T + (len(F) != F.shape[1])).message
-    assert "It is right for N = 4 filters, M = 4 positions" in square_only
+    assert "it is right for N = 4 filters, M = 4 positions" in square_only
 
 
 def test_the_table_of_codes():
     page = (Path(__file__).parents[1] / "docs/exercises.md").read_text()
     assert re.findall(r"^\| `([\w-]+)` \| (.*) \|$", page, re.MULTILINE) == list(exercises.CODES.items())
+
+
+def test_the_failing_input_can_be_run_again():
+    function = lambda F, A: -losses.style_gradient(F, A)  # noqa: E731
+    case = exercises.check("style_gradient", function).case
+    np.testing.assert_array_equal(function(*case.arguments, **case.options), case.got)
+    np.testing.assert_array_equal(losses.style_gradient(*case.arguments), case.expected)
+    assert case.label == "N = 1 filters, M = 6 positions" and exercises.check("gram", losses.gram).case is None
+
+
+def test_expected_beside_found():
+    """The first rows and columns of both, as a student would print them."""
+    function = lambda F: losses.gram(F) + np.sin(losses.gram(F))  # noqa: E731
+    report = exercises.check("gram", function)
+    expected, found = report.message.split("found", 1)[0].split("expected", 1)[1], report.message.split("found", 1)[1]
+    for text, values in ((expected, report.case.expected), (found, report.case.got)):
+        printed = [[float(number) for number in line.split()] for line in text.splitlines() if re.match(r" +\S", line)]
+        np.testing.assert_allclose(printed, values[:4, :5], rtol=1e-3)
+
+
+# Inputs ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_hidden_inputs(name):
+    """Another seed: other numbers and sizes of the same kinds. The same seed: the same inputs."""
+    exercise = EXERCISES[name]
+    usual, hidden = exercise.cases(), exercise.cases(5)
+    assert len(usual) == len(hidden) and exercise.cases(5) is hidden
+    for a, b in zip(hidden, exercise.inputs(5), strict=True):
+        assert a.label == b.label and all(map(np.array_equal, a.arguments, b.arguments))
+    for a, b in zip(usual, hidden, strict=True):
+        assert a.options == b.options and not all(map(np.array_equal, a.arguments, b.arguments))
+        for x, y in zip(a.arguments, b.arguments, strict=True):
+            assert np.ndim(x) == np.ndim(y)
+            ones = [n == 1 for n in np.shape(x)]
+            assert ones == [n == 1 for n in np.shape(y)], "a single pixel stays one"
+    for seed in range(10):
+        assert exercises.check(name, exercise.function, seed=seed), seed
+
+
+@pytest.mark.parametrize("name, mistake", MISTAKES, ids=[f"{name}: {m.words or m.code}" for name, m in MISTAKES])
+def test_mistakes_are_found_on_hidden_inputs(name, mistake):
+    report = exercises.check(name, mistake.function, seed=11)
+    assert not report and mistake.code in report.diagnosis, report
+
+
+def test_bad_seeds():
+    with pytest.raises(TypeError, match="seed must be a whole number of at least 0, found 'x'"):
+        exercises.check("gram", losses.gram, seed="x")
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0, found -1"):
+        exercises.check("gram", losses.gram, seed=-1)
+
+
+# Numbers and calls ----------------------------------------------------------------------------------------------------
+
+
+def differences(f, x, h=1e-5):
+    dx = np.zeros_like(x)
+    for index in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[index] = h
+        dx[index] = (f(x + step) - f(x - step)) / (2 * h)
+    return dx
+
+
+GRADIENTS = [name for name, exercise in EXERCISES.items() if exercise.forward]
+
+
+LINEAR = {"conv_backward_input", "conv_backward_kernel", "conv_backward_bias"}  # their differences are exact
+
+
+@pytest.mark.parametrize("name", [name for name in GRADIENTS if name not in LINEAR | {"max_pool_backward"}])
+@pytest.mark.parametrize("h", [1e-4, 1e-5, 1e-6])
+def test_finite_differences_are_no_solution(name, h):
+    def numerical(*arguments, **options):
+        f, x = EXERCISES[name].forward(*arguments)
+        if options:
+            pool = getattr(layers, name.replace("backward", "forward"))
+            f, x = lambda v: float(np.sum(arguments[0] * pool(v, **options))), arguments[1]
+        return differences(f, x, h)
+
+    numerical.__signature__ = inspect.signature(EXERCISES[name].function)
+    report = exercises.check(name, numerical)
+    assert report.diagnosis == ["numerical"], report
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_float32_is_not_taken_for_finite_differences(name):
+    function = EXERCISES[name].function
+
+    def small(*arguments, **options):
+        return function(*map(np.float32, arguments), **options).astype(np.float64) * np.float64(1)
+
+    small.__signature__ = inspect.signature(function)
+    assert exercises.check(name, small)
+
+
+@pytest.mark.parametrize(
+    "function, passed, words",
+    [
+        (lambda F: (F @ F.T).astype(complex), True, "passed"),
+        (lambda F: (F @ F.T).astype(object), True, "passed"),
+        (lambda F: (F @ F.T).tolist(), True, "passed"),
+        (lambda F: np.matrix(F @ F.T), True, "passed"),
+        (lambda F: F @ F.T + 1j, False, "The result is complex"),
+        (lambda F: np.full((len(F), len(F)), None), False, "found ndarray"),
+        (lambda F: {}, False, "found dict"),
+        (lambda F: (0.0, F @ F.T), False, "returns a tuple of 2; return the result alone"),
+        (lambda F: 0 * F @ F.T, False, "Every value is 0"),
+    ],
+)
+def test_what_is_returned(function, passed, words):
+    report = exercises.check("gram", function)
+    assert report.passed == passed and words in report.message
+
+
+def test_errors_name_the_line():
+    def gram(F):
+        G = F @ F.T
+        return G / helper(F)
+
+    def helper(F):
+        return 1 // 0
+
+    line = inspect.getsourcelines(helper)[1] + 1
+    message = exercises.check("gram", gram).message
+    assert message.startswith(
+        f"ZeroDivisionError: integer division or modulo by zero, in line {line}: return 1 // 0 (for "
+    )
+
+
+def test_functions_that_run_elsewhere():
+    calls = []
+
+    def gram(F):
+        calls.append(F)
+        raise SubmissionFailed("no more", fatal=len(calls) == 2)
+
+    report = exercises.check("gram", gram)
+    assert report.diagnosis == ["raises"] and len(calls) == 3, "once more for its invariance"
+    assert report.message.startswith("no more (for N = 3 filters, M = 8 positions), and 1 more like it. ")
+
+
+@pytest.mark.parametrize(
+    "function, words",
+    [
+        (lambda dy, x: dy, "It takes (dy, x), and should take (dy, x, window=2, stride=2)"),
+        (lambda dy, x, size=2, step=2: dy, "It takes (dy, x, size, step), and should"),
+        (lambda dy, x, more, window=2, stride=2: dy, "It takes (dy, x, more, window, stride)"),
+    ],
+)
+def test_other_arguments(function, words):
+    report = exercises.check("max_pool_backward", function)
+    assert report.diagnosis[0] == "signature" and words in report.message
+
+
+def test_more_arguments_than_needed():
+    assert exercises.check("gram", lambda F, verbose=False: F @ F.T)
+    assert exercises.check("gram", lambda *arguments: arguments[0] @ arguments[0].T)
+    assert exercises.check("max_pool_backward", lambda *a, **options: layers.max_pool_backward(*a, **options))
 
 
 def test_several_results():
@@ -249,7 +413,6 @@ def conv_in_loops(dy, kernel):
         ("relu_backward", lambda dy, x: dy * (x > 0) * (x > 0)),
         ("relu_backward", lambda dy, x: dy * np.heaviside(x, 0.5)),
         ("max_pool_backward", last_of_the_largest),
-        ("max_pool_backward", lambda dy, x: layers.max_pool_backward(dy, x)),  # takes no window
         ("content_gradient", lambda F, P: (F - P) * (F > 0)),
         ("content_gradient", lambda F, P: np.float32(F) - np.float32(P)),
         ("content_loss", lambda F, P: 0.5 * np.linalg.norm(F - P) ** 2),
@@ -443,7 +606,9 @@ def test_find_the_bug(capsys):
         assert main(["exercise", "bug", str(bug.number)]) == 0
         assert capsys.readouterr().out == f"{bug}\n"
     assert main(["exercise", "bug", "1", "--answer"]) == 0
-    assert capsys.readouterr().out.startswith(f"{bugs[0]}\n\n# missing-relu-mask\n# Dy passes unchanged. The gradient")
+    assert capsys.readouterr().out.startswith(
+        f"{bugs[0]}\n\n# missing-relu-mask\n# The numbers are those of this mistake: dy passes unchanged. Where"
+    )
     assert main(["exercise", "bug", "gram", "--answer"]) == 0
     said = capsys.readouterr().out
     assert all(f"{bug}\n\n# {', '.join(bug.answer().diagnosis)}\n" in said for bug in exercises.bugs("gram"))
@@ -468,7 +633,7 @@ def test_a_folder_of_submissions(tmp_path, capsys):
     assert main([*arguments, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     report = exercises.check("gram", lambda F: F.T @ F)
-    assert found[str(tmp_path / "bob.py")][0] == dataclasses.asdict(report)
+    assert found[str(tmp_path / "bob.py")][0] == report.to_dict() | {"case": None}
 
 
 @pytest.mark.parametrize(

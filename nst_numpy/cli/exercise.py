@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import dataclasses
 import json
 import sys
 import textwrap
@@ -118,7 +117,7 @@ def _check(options: argparse.Namespace) -> int:
         raise ValueError(f"no Python files in {', '.join(map(str, options.files))}")
     reports = {str(file): exercises.check_file(file, options.only) for file in files}
     if options.json:
-        print(json.dumps({f: [dataclasses.asdict(r) for r in found] for f, found in reports.items()}, indent=2))
+        print(json.dumps({f: [r.to_dict() for r in found] for f, found in reports.items()}, indent=2))
     elif options.csv:
         writer = csv.writer(sys.stdout)
         writer.writerow(("file", "exercise", "result", "diagnosis"))

@@ -7,7 +7,6 @@ function returns exactly the numbers of the submission, on every input.
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,17 +25,17 @@ class Case:
     label : str
         What is special about it.
     arguments : tuple
-    sizes : dict of str to int
-        The sizes whose powers a normaliser may contain.
+    sizes : dict of str to number
+        The sizes and weights whose powers a factor may contain.
     options : dict
-        Keyword arguments that only some submissions take (window and stride of a pooling).
+        Keyword arguments, given where they differ from the defaults (window and stride of a pooling).
     valid : callable, optional
         `valid(result)`: whether a result is right, where more than one is.
     """
 
     label: str
     arguments: tuple[Any, ...]
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, float]
     options: Mapping[str, int] = field(default_factory=dict)
     valid: Callable[[np.ndarray], bool] | None = None
 
@@ -77,13 +76,17 @@ class Exercise:
     function : callable
         The library's own. Stub, solution and derivation are taken from its source.
     inputs : callable
-        `inputs()` yields the cases. They are made when they are first needed.
+        `inputs(seed)` yields the cases: always the same ones for None, others of the same kinds for a number.
     hints : tuple of two str
         A question, and the approach. The third hint is the derivation in the function's docstring.
     sums_over : tuple of str
         The sizes of what the formula sums over, if it has no normaliser.
     normaliser : dict of str to int
         The powers of sizes by which the formula divides, and under "" its constant; empty if by none.
+    terms : callable, optional
+        `terms(*arguments)`: the terms by name, whose sum the formula is. With them, the factor of one term is told.
+    absent : dict of str to str
+        Names of terms which the formula does not have, and the code for a result that has them.
     forward : callable, optional
         `forward(*arguments)` gives what finite differences need: a scalar function, and the point at which the exercise
         is its gradient.
@@ -95,13 +98,16 @@ class Exercise:
     """
 
     function: Function
-    inputs: Callable[[], Iterable[Case]]
+    inputs: Callable[[int | None], Iterable[Case]]
     hints: tuple[str, str]
     sums_over: tuple[str, ...] = ()
     normaliser: Mapping[str, int] = field(default_factory=dict)
+    terms: Callable[..., Mapping[str, np.ndarray]] | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
     forward: Callable[..., tuple[Function, np.ndarray]] | None = None
     invariance: Callable[..., bool] | None = None
     mistakes: list[Mistake] = field(default_factory=list)
+    _cases: dict[int | None, tuple[Case, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -113,10 +119,16 @@ class Exercise:
         """The first line of its docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
-    @cached_property
-    def cases(self) -> tuple[Case, ...]:
+    @property
+    def arguments(self) -> list[str]:
+        """The names of its arguments."""
+        return list(inspect.signature(self.function).parameters)
+
+    def cases(self, seed: int | None = None) -> tuple[Case, ...]:
         """The inputs to test on."""
-        return tuple(self.inputs())
+        if seed not in self._cases:
+            self._cases[seed] = tuple(self.inputs(seed))
+        return self._cases[seed]
 
     def bug(self, code: str, words: str = "") -> Callable[[Function], Function]:
         """A decorator for a mistake written as a student would write it: it becomes one of the bugs to find."""
@@ -134,27 +146,41 @@ class Exercise:
 
 # Inputs ---------------------------------------------------------------------------------------------------------------
 
-MAPS = ((4, 5, 2), (5, 3, 4), (6, 6, 3), (1, 1, 1), (1, 6, 2), (7, 2, 1))  # H, W, channels
-MATRICES = ((3, 8), (5, 6), (4, 15), (2, 20), (4, 4), (1, 6), (3, 1))  # N, M
+MAPS = ((4, 5, 2), (5, 3, 4), (6, 6, 3), (1, 1, 1), (1, 8, 2), (8, 2, 1))  # H, W, channels
+MATRICES = ((3, 8), (5, 6), (4, 15), (2, 16), (4, 4), (2, 7), (1, 6), (3, 1))  # N, M
 
 
-def map_cases(make: Callable[..., tuple[Any, ...]]) -> Callable[[], Iterator[Case]]:
+def draws(kinds: Iterable[tuple[int, ...]], seed: int | None) -> Iterator[tuple[np.random.Generator, tuple[int, ...]]]:
+    """A generator for each of some kinds of sizes, and the sizes: these, or with a seed larger ones of the same kind.
+
+    Sizes of 1 stay 1, equal ones stay equal, and the order by size stays.
+    """
+    for k, sizes in enumerate(kinds):
+        rng = np.random.default_rng(k if seed is None else [seed, k])
+        if seed is not None:
+            ordered = sorted({*sizes} - {1})
+            larger = dict(zip(ordered, ordered + np.cumsum(rng.integers(0, 2, len(ordered))), strict=True))
+            sizes = tuple(int(larger.get(n, n)) for n in sizes)
+        yield rng, sizes
+
+
+def map_cases(make: Callable[..., tuple[Any, ...]]) -> Callable[[int | None], Iterator[Case]]:
     """Cases whose arguments are `make(rng, H, W, C)`."""
 
-    def cases() -> Iterator[Case]:
-        for k, (H, W, C) in enumerate(MAPS):
-            arguments = make(np.random.default_rng(k), H, W, C)
+    def cases(seed: int | None) -> Iterator[Case]:
+        for rng, (H, W, C) in draws(MAPS, seed):
+            arguments = make(rng, H, W, C)
             yield Case(f"{H}×{W} pixels, {C} channels", arguments, {"H": H, "W": W, "N": C})
 
     return cases
 
 
-def matrix_cases(make: Callable[..., tuple[Any, ...]]) -> Callable[[], Iterator[Case]]:
+def matrix_cases(make: Callable[..., tuple[Any, ...]]) -> Callable[[int | None], Iterator[Case]]:
     """Cases whose arguments are `make(rng, N, M)`."""
 
-    def cases() -> Iterator[Case]:
-        for k, (N, M) in enumerate(MATRICES):
-            arguments = make(np.random.default_rng(k), N, M)
+    def cases(seed: int | None) -> Iterator[Case]:
+        for rng, (N, M) in draws(MATRICES, seed):
+            arguments = make(rng, N, M)
             yield Case(f"N = {N} filters, M = {M} positions", arguments, {"N": N, "M": M})
 
     return cases
@@ -194,3 +220,15 @@ def without_border(dx: np.ndarray) -> np.ndarray:
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two results are equal up to rounding."""
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-8, atol=1e-12)
+
+
+MATRIX_PARTS: dict[str, Function] = {
+    "only the diagonal is there": lambda m: m * np.eye(*m.shape),
+    "the diagonal is missing": lambda m: m * (1 - np.eye(*m.shape)),
+    "only the lower triangle is there": np.tril,
+    "only the upper triangle is there": np.triu,
+    "only the part below the diagonal is there": lambda m: np.tril(m, -1),
+    "only the part above the diagonal is there": lambda m: np.triu(m, 1),
+    "the diagonal counts twice": lambda m: m * (1 + np.eye(*m.shape)),
+    "the diagonal counts half": lambda m: m * (1 - np.eye(*m.shape) / 2),
+}

@@ -4,7 +4,6 @@ The process writes a line when it has read the file, and one of JSON for each fu
 hangs or crashes, the function it was checking is reported as wrong, and a new process continues with the next one.
 """
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -137,7 +136,7 @@ def _main(path: str, results: str, megabytes: str, *names: str) -> None:
                 report = Report(name, False, message="not yet written", not_yet=True)
             else:
                 report = check(name, function)
-            print(json.dumps(dataclasses.asdict(report)), file=file, flush=True)
+            print(json.dumps(report.to_dict() | {"case": None}), file=file, flush=True)
 
 
 if __name__ == "__main__":

@@ -305,18 +305,15 @@ def stub(exercise: Exercise) -> str:
     def gradient_step(x: np.ndarray, gradient: np.ndarray, learning_rate: float) -> np.ndarray:
     """
     signature, (_, sections) = inspect.signature(exercise.function), _parts(exercise)
-    for name in set(signature.parameters) - _given(exercise):
+    options = {name for case in exercise.cases() for name in case.options}
+    given = [p for p in signature.parameters.values() if p.default is p.empty or p.name in options]
+    for name in set(signature.parameters) - {
+        parameter.name for parameter in given
+    }:  # the library's, not the exercise's
         sections = re.sub(rf"^{name} : .*\n(?:    .*\n)*", "", sections, flags=re.MULTILINE)
-    signature = signature.replace(parameters=[p for p in signature.parameters.values() if p.name in _given(exercise)])
-    head = f"def {exercise.name}{signature}:".replace("numpy.ndarray", "np.ndarray")
+    head = f"def {exercise.name}{signature.replace(parameters=given)}:".replace("numpy.ndarray", "np.ndarray")
     docstring = re.sub("^(?=.)", "    ", f'"""{TASKS[exercise.name]}\n\n{sections}\n"""', flags=re.MULTILINE)
     return f"{head}\n{docstring}\n"
-
-
-def _given(exercise: Exercise) -> set[str]:
-    """The arguments that its inputs have: an exercise may do without some of the library's options."""
-    parameters = list(inspect.signature(exercise.function).parameters)
-    return {*parameters[: len(exercise.cases[0].arguments)], *(o for case in exercise.cases for o in case.options)}
 
 
 def _parts(exercise: Exercise) -> tuple[str, str]:

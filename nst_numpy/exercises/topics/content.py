@@ -40,7 +40,7 @@ def _(F, P):
 
 LOSS.recognise(
     ("missing-square", "magnitudes instead of squares", lambda F, P: 0.5 * np.sum(np.abs(F - P))),
-    ("wrong-operand", "the square root of the sum", lambda F, P: 0.5 * np.sqrt(np.sum((F - P) ** 2))),
+    ("wrong-operand", "the square root of the sum is taken", lambda F, P: 0.5 * np.sqrt(np.sum((F - P) ** 2))),
     ("wrong-operand", "F² − P² instead of (F − P)²", lambda F, P: 0.5 * np.sum(F**2 - P**2)),
 )
 
@@ -52,6 +52,7 @@ GRADIENT = Exercise(
         "The 2 from the square cancels the ½. The inner derivative of F_ij − P_ij with respect to F_ij is 1.",
     ),
     sums_over=("N", "M"),
+    terms=lambda F, P: {"F": F, "−P": -P},
     forward=lambda F, P: (lambda v: content_loss(v, P), F),
 )
 
@@ -84,8 +85,6 @@ def _(F, P):
 
 
 GRADIENT.recognise(
-    ("wrong-operand", "P is missing", lambda F, P: F),
-    ("wrong-operand", "F + P instead of F − P", lambda F, P: F + P),
     ("wrong-operand", "the square has not been differentiated", lambda F, P: (F - P) ** 2),
     ("wrong-operand", "the difference is multiplied by F", lambda F, P: (F - P) * F),
     ("missing-square", "this is the gradient of Σ |F − P|", lambda F, P: np.sign(F - P)),

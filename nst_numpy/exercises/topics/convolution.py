@@ -10,7 +10,7 @@ from nst_numpy.layers import conv_backward_bias, conv_backward_input, conv_backw
 
 def _arrays(rng, H, W, C):
     """The input x, a kernel, and dy."""
-    K = {1: 1, 2: 2 if H == 1 else 3, 3: 3, 4: 2}[C]  # as many outputs as inputs, more, and fewer
+    K = C if C == 1 or H == 1 else 3 if C < 4 else 2  # as many outputs as inputs, more, and fewer
     return rng.standard_normal((H, W, C)), rng.standard_normal((3, 3, C, K)), rng.standard_normal((H, W, K))
 
 
@@ -24,6 +24,13 @@ def _by_kernel(*size):
     return dy, x
 
 
+def _alone(kernel, i, j):
+    """The kernel with nothing but this offset."""
+    only = np.zeros_like(kernel)
+    only[i, j] = kernel[i, j]
+    return only
+
+
 # With respect to the input --------------------------------------------------------------------------------------------
 
 INPUT = Exercise(
@@ -34,6 +41,9 @@ INPUT = Exercise(
         "Forward gathers x[p + o] through kernel[o]. Backward scatters dy[p] through the transpose of kernel[o] to the "
         "same place, p + o, and adds. Work on an array with a border of one pixel, and cut it off at the end.",
     ),
+    terms=lambda dy, kernel: {
+        f"offset ({i}, {j})": conv_backward_input(dy, _alone(kernel, i, j)) for i, j in np.ndindex(3, 3)
+    },
     forward=lambda dy, kernel: (
         lambda v: float(np.sum(dy * conv_forward(v, kernel, np.zeros(dy.shape[2])))),
         np.zeros((*dy.shape[:2], kernel.shape[2])),
@@ -101,10 +111,15 @@ def _uncropped(dy, kernel):
     return conv_backward_input(pad_forward(dy, "zero"), kernel)
 
 
-HALF_TURNED = "the kernel is turned in one direction only"
+HALF_TURNED = "the kernel is reversed in one direction only"
+FULLY_TURNED = "the kernel is reversed along all axes: its channels, too"
+QUARTER_TURNED = "the kernel is rotated by 90°, not by 180°"
 INPUT.recognise(
     ("kernel-not-flipped", HALF_TURNED, lambda dy, kernel: conv_backward_input(dy, kernel[::-1])),
     ("kernel-not-flipped", HALF_TURNED, lambda dy, kernel: conv_backward_input(dy, kernel[:, ::-1])),
+    ("kernel-not-flipped", FULLY_TURNED, lambda dy, kernel: conv_backward_input(dy, kernel[:, :, ::-1, ::-1])),
+    ("kernel-not-flipped", QUARTER_TURNED, lambda dy, kernel: conv_backward_input(dy, np.rot90(kernel))),
+    ("kernel-not-flipped", QUARTER_TURNED, lambda dy, kernel: conv_backward_input(dy, np.rot90(kernel, 3))),
     (
         "channels-swapped",
         "dy is multiplied by kernel[o] instead of its transpose, and the kernel is not rotated",
@@ -121,7 +136,15 @@ INPUT.recognise(
     ("shifted", "cropped a column too late", lambda dy, kernel: _uncropped(dy, kernel)[1:-1, 2:]),
     ("shifted", "cropped a column too early", lambda dy, kernel: _uncropped(dy, kernel)[1:-1, :-2]),
     ("edges-lost", "zero at the border", lambda dy, kernel: without_border(conv_backward_input(dy, kernel))),
+    ("edges-lost", "dy wraps around (np.roll)", lambda dy, kernel: _around(dy, kernel)),
+    ("edges-lost", "the border of dy is repeated", lambda dy, kernel: _around(dy, kernel, "edge")),
 )
+
+
+def _around(dy, kernel, mode="wrap"):
+    """From dy with a border that is not zero."""
+    return conv_backward_input(np.pad(dy, ((1, 1), (1, 1), (0, 0)), mode), kernel)[1:-1, 1:-1]
+
 
 # With respect to the kernel -------------------------------------------------------------------------------------------
 
@@ -183,6 +206,8 @@ def _(dy, x):
 KERNEL.recognise(
     ("transposed", "rows and columns are exchanged", lambda dy, x: conv_backward_kernel(dy, x).swapaxes(0, 1)),
     ("channels-swapped", "the channels are exchanged", lambda dy, x: conv_backward_kernel(dy, x).swapaxes(2, 3)),
+    ("kernel-not-flipped", HALF_TURNED, lambda dy, x: conv_backward_kernel(dy, x)[::-1]),
+    ("kernel-not-flipped", HALF_TURNED, lambda dy, x: conv_backward_kernel(dy, x)[:, ::-1]),
     ("edges-lost", "the border is repeated, not zero", lambda dy, x: conv_backward_kernel(dy, x, "replicate")),
     ("edges-lost", "the image wraps around", lambda dy, x: conv_backward_kernel(dy, x, "circular")),
 )

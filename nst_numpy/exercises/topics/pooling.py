@@ -17,26 +17,32 @@ SHAPES = (  # shape, window, stride
 )
 
 
-def _cases():
+def _cases(seed):
     for k, (shape, window, stride) in enumerate(SHAPES):
-        rng = np.random.default_rng(k)
-        x = spread(rng, shape)
+        rng = np.random.default_rng(k if seed is None else [seed, k])
+        if seed is not None:  # as many rows and columns outside the windows
+            height, width = (n + stride * int(rng.integers(2)) * (n > window) for n in shape[:2])
+            shape = height, width, shape[2]
+        x = spread(rng, shape) - 1.5 * (k % 2)  # windows of negative elements, too
         dy = rng.standard_normal(max_pool_forward(x, window, stride).shape)
         options = {} if (window, stride) == (2, 2) else {"window": window, "stride": stride}
-        label = f"{shape[0]}×{shape[1]} pixels, window {window}, stride {stride}"
-        yield Case(label, (dy, x), {"window": window}, options)
+        label = f"{shape[0]}×{shape[1]} pixels, {shape[2]} channels, window {window}, stride {stride}"
+        yield Case(label, (dy, x), {"window": window, "stride": stride}, options)
 
 
-def _cases_with_ties():
-    yield from _cases()
+def _cases_with_ties(seed):
+    yield from _cases(seed)
+    rng = np.random.default_rng(8 if seed is None else [seed, 8])
     x = np.array([[1.0, 1, 0, 2], [0, 1, 2, 2], [3, 3, 0, 0], [3, 3, 0, 0]])[:, :, None]
-    yield _tied(x, 8)
-    yield _tied(np.concatenate([x, -x], axis=2), 9)
+    if seed is not None:
+        x = np.rot90(x, int(rng.integers(4))) + rng.integers(-2, 3)
+    yield _tied(x, rng)
+    yield _tied(np.concatenate([x, -x], axis=2), rng)
 
 
-def _tied(x, seed):
+def _tied(x, rng):
     """Windows with several largest elements: any of them may get dy, or all of them a share."""
-    dy = np.random.default_rng(seed).standard_normal((2, 2, x.shape[2]))
+    dy = rng.standard_normal((2, 2, x.shape[2]))
 
     def valid(dx):
         largest = x == max_pool_forward(x).repeat(2, axis=0).repeat(2, axis=1)
@@ -90,7 +96,7 @@ def _last_window(dy, x, window=2, stride=2):
 
 
 MAX_POOL.recognise(
-    ("wrong-operand", "this is the gradient of average pooling", average_pool_backward),
+    ("wrong-operand", "it is the gradient of average pooling", average_pool_backward),
 )
 
 
@@ -110,8 +116,42 @@ def _(dy, x):
     return spread * (inside == largest)
 
 
+def _windows(dy, window, stride):
+    for h, w in np.ndindex(dy.shape[:2]):
+        yield h, w, np.s_[h * stride : h * stride + window, w * stride : w * stride + window]
+
+
+def _whole_windows(dy, x, window=2, stride=2):
+    dx = np.zeros_like(x)
+    for h, w, part in _windows(dy, window, stride):
+        dx[part] = dy[h, w] * (x[part] == x[part].max(axis=(0, 1)))
+    return dx
+
+
+def _one_for_all_channels(dy, x, window=2, stride=2):
+    dx = np.zeros_like(x)
+    for h, w, part in _windows(dy, window, stride):
+        dx[part] += dy[h, w] * (x[part] == x[part].max())
+    return dx
+
+
+def _from_zero(dy, x, window=2, stride=2):
+    dx = np.zeros_like(x)
+    for h, w, part in _windows(dy, window, stride):
+        dx[part] += dy[h, w] * (x[part] == np.maximum(x[part].max(axis=(0, 1)), 0))
+    return dx
+
+
 MAX_POOL.recognise(
     ("overlap-overwritten", "where windows overlap, one overwrites the others", _from_the_end(_last_window)),
+    ("overlap-overwritten", "each window overwrites its whole part of dx, zeros included", _whole_windows),
+    ("overlap-overwritten", "where windows overlap, one overwrites the others", _from_the_end(_whole_windows)),
+    (
+        "wrong-operand",
+        "only the largest element of a window over all channels gets dy, not that of each channel",
+        _one_for_all_channels,
+    ),
+    ("wrong-operand", "the search for the largest element begins with 0, which negative ones never exceed", _from_zero),
     (
         "wrong-operand",
         "the smallest element of the window gets dy, not the largest",
@@ -162,5 +202,5 @@ def _last_share(dy, x, window=2, stride=2):
 
 AVERAGE_POOL.recognise(
     ("overlap-overwritten", "where windows overlap, one overwrites the others", _from_the_end(_last_share)),
-    ("wrong-operand", "this is the gradient of max pooling", max_pool_backward),
+    ("wrong-operand", "it is the gradient of max pooling", max_pool_backward),
 )

@@ -7,6 +7,8 @@ import numpy as np
 from nst_numpy.exercises.model import Exercise, contracted, map_cases, spread
 from nst_numpy.layers import relu_backward, relu_forward
 
+PASSES = "dy where x < 0"
+
 RELU_BACKWARD = Exercise(
     relu_backward,
     map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)), spread(rng, (H, W, C)))),
@@ -14,6 +16,8 @@ RELU_BACKWARD = Exercise(
         "y = max(0, x) acts on each element by itself. What is the slope dy/dx where x > 0, and where x < 0?",
         "Multiply dy by a mask of zeros and ones. From which array must the mask come, and with which comparison?",
     ),
+    terms=lambda dy, x: {"dy where x > 0": dy * (x > 0), PASSES: dy * (x < 0)},
+    absent={PASSES: "wrong-relu-mask"},
     forward=contracted(relu_forward),
 )
 
@@ -46,7 +50,7 @@ def _(dy, x):
 
 
 RELU_BACKWARD.recognise(
-    ("wrong-relu-mask", "it passes where x < 0, the other way round", lambda dy, x: dy * (x < 0)),
+    ("wrong-relu-mask", "dy passes where x < 0, and not where x > 0", lambda dy, x: dy * (x < 0)),
     ("wrong-operand", "this is the mask itself, not yet times dy", lambda dy, x: x > 0),
     ("wrong-operand", "this is the output of ReLU", lambda dy, x: np.maximum(x, 0)),
 )

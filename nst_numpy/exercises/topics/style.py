@@ -2,9 +2,11 @@
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
+from itertools import permutations
+
 import numpy as np
 
-from nst_numpy.exercises.model import Exercise, features, gram_of, map_cases, matrix_cases, same
+from nst_numpy.exercises.model import MATRIX_PARTS, Exercise, features, gram_of, map_cases, matrix_cases, same
 from nst_numpy.losses import feature_matrix, gram, gram_backward, style_gradient, style_loss
 
 RESHAPE = "a.reshape(N, -1) of an array with channels last mixes positions and channels"
@@ -56,6 +58,24 @@ FEATURE_MATRIX.recognise(
         "positions run down the columns: j = w·H + h instead of h·W + w",
         lambda a: a.transpose(2, 1, 0).reshape(a.shape[-1], -1),
     ),
+    *(
+        (
+            "wrong-reshape",
+            f"the axes are in the order {order} before the reshape to (N, H·W)",
+            lambda a, order=order: a.transpose(order).reshape(a.shape[-1], -1),
+        )
+        for order in permutations(range(3))
+        if order[0] != 2 and order != (0, 1, 2)
+    ),
+    *(
+        (
+            "wrong-reshape",
+            f"the axes are in the order {order} before the reshape to (H·W, N)",
+            lambda a, order=order: a.transpose(order).reshape(-1, a.shape[-1]).T,
+        )
+        for order in permutations(range(3))
+        if order[2] != 2
+    ),
 )
 
 # The Gram matrix ------------------------------------------------------------------------------------------------------
@@ -93,11 +113,38 @@ def _(F):
     return centred @ centred.T
 
 
-GRAM.recognise(
-    ("wrong-operand", "correlations: centred, and divided by lengths", lambda F: np.atleast_2d(np.corrcoef(F))),
-    ("wrong-operand", "the diagonal is missing", lambda F: F @ F.T - np.diag(np.sum(F**2, axis=1))),
-    ("wrong-reshape", "F is reshaped where it must be transposed", lambda F: gram(_mixed(F.T))),
+OTHER_GRAMS = (  # for the loss and its gradient, too
+    (
+        "wrong-reshape",
+        "Fᵀ is made by reshape, which mixes filters and positions",
+        lambda F: F @ F.reshape(F.shape[::-1]),
+    ),
+    (
+        "wrong-operand",
+        "G is that of correlations: centred, and divided by lengths",
+        lambda F: np.atleast_2d(np.corrcoef(F)),
+    ),
+    (
+        "wrong-operand",
+        "the rows of F are divided by their lengths in G",
+        lambda F: gram(F / np.linalg.norm(F, axis=1)[:, None]),
+    ),
+    ("wrong-operand", "G is that of F minus its means", lambda F: gram(F - F.mean(axis=1, keepdims=True))),
+    ("wrong-normaliser", "G is divided by M, and A is not", lambda F: gram(F) / F.shape[1]),
+    ("wrong-normaliser", "G is divided by N, and A is not", lambda F: gram(F) / F.shape[0]),
+    ("wrong-normaliser", "G is divided by N M, and A is not", lambda F: gram(F) / F.size),
+    ("transposed", "G is Fᵀ F", lambda F: F.T @ F),
 )
+GRAM.recognise(*OTHER_GRAMS[:3])
+
+
+def _of_differences(result):
+    """Mistakes in G − A, for what is computed from it and F: another Gram matrix, or a part of the difference."""
+    for code, words, other in OTHER_GRAMS:
+        yield code, words, lambda F, A, other=other: result(other(F) - A, F)
+    for words, part in MATRIX_PARTS.items():
+        yield "wrong-operand", f"of G − A, {words}", lambda F, A, part=part: result(part(gram(F) - A), F)
+
 
 GRAM_BACKWARD = Exercise(
     gram_backward,
@@ -107,11 +154,12 @@ GRAM_BACKWARD = Exercise(
         "G_kl contains F_ij where k = i, with the factor F_lj, and where l = i, with the factor F_kj. Sum both over "
         "what is left, with the weights dG. Do not take dG to be symmetric.",
     ),
+    terms=lambda dG, F: {"dG F": dG @ F, "dGᵀ F": dG.T @ F},
     forward=lambda dG, F: (lambda v: float(np.sum(dG * gram(v))), F),
 )
 
 
-@GRAM_BACKWARD.bug("constant-factor", "half of the product rule: dG F, without dGᵀ F")
+@GRAM_BACKWARD.bug("constant-factor", "half of the product rule is missing: dG F without dGᵀ F")
 def _(dG, F):
     return dG @ F
 
@@ -122,7 +170,7 @@ def _(dG, F):
 
 
 GRAM_BACKWARD.recognise(
-    ("constant-factor", "half of the product rule: dGᵀ F, without dG F", lambda dG, F: dG.T @ F),
+    ("constant-factor", "half of the product rule is missing: dGᵀ F without dG F", lambda dG, F: dG.T @ F),
     ("wrong-operand", "2 dGᵀ F is right for a symmetric dG only", lambda dG, F: 2 * dG.T @ F),
     (
         "wrong-operand",
@@ -176,8 +224,21 @@ def _(F, A):
 STYLE_LOSS.recognise(
     ("square-of-sum", "(Σ (G − A))² instead of Σ (G − A)²", lambda F, A: np.sum(gram(F) - A) ** 2 / (4 * F.size**2)),
     ("missing-square", "Σ (G − A), without the square", lambda F, A: np.sum(gram(F) - A) / (4 * F.size**2)),
-    ("wrong-operand", "A is missing", lambda F, A: style_loss(F, 0 * A)),
-    ("transposed", "this is made from Fᵀ F", lambda F, A: style_loss(F.T, A)),
+    (
+        "missing-square",
+        "magnitudes of G − A instead of squares",
+        lambda F, A: np.sum(np.abs(gram(F) - A)) / (4 * F.size**2),
+    ),
+    (
+        "wrong-operand",
+        "the root of the sum is taken",
+        lambda F, A: np.sqrt(np.sum((gram(F) - A) ** 2)) / (4 * F.size**2),
+    ),
+    *(
+        (code, words, function)
+        for code, words, function in _of_differences(lambda D, F: np.sum(D**2) / (4 * F.size**2))
+        if "upper" not in words and "above" not in words  # the same, since D is symmetric
+    ),
 )
 
 
@@ -195,6 +256,7 @@ STYLE_GRADIENT = Exercise(
         "factor 2. Which of (G − A) F and Fᵀ(G − A) has the shape of F?",
     ),
     normaliser={"N": 2, "M": 2},
+    terms=lambda F, A: {"G F": gram(F) @ F / F.size**2, "−A F": -A @ F / F.size**2},
     forward=lambda F, A: (lambda v: style_loss(v, A), F),
     invariance=_doubled_gradient,
 )
@@ -249,10 +311,18 @@ def _(F, A, gradients={}):  # noqa: B006
     return gradients[N, M]
 
 
+def _reshaped(F, A):
+    return (F.T @ (gram(F) - A)).reshape(F.shape) / F.size**2
+
+
 STYLE_GRADIENT.recognise(
-    ("wrong-operand", "A is missing: this is the gradient for A = 0", lambda F, A: style_gradient(F, 0 * A)),
     ("wrong-operand", "it is multiplied by G once too often", lambda F, A: (gram(F) - A) @ gram(F) @ F / F.size**2),
-    ("wrong-operand", "G is missing from G − A", lambda F, A: -A @ F / F.size**2),
+    ("wrong-operand", "it ends at G − A: F is missing", lambda F, A: (gram(F) - A) / F.size**2),
+    ("wrong-operand", "the square has not been differentiated", lambda F, A: (gram(F) - A) ** 2 @ F / F.size**2),
+    ("missing-square", "it is the gradient of Σ |G − A|", lambda F, A: np.sign(gram(F) - A) @ F / F.size**2),
+    ("wrong-operand", "A takes the place of F", lambda F, A: (gram(F) - A) @ A / F.size**2),
+    ("wrong-reshape", "Fᵀ(G − A) is reshaped where it must be transposed", lambda F, A: _reshaped(F, A)),
+    *_of_differences(lambda D, F: D @ F / F.size**2),
 )
 
 # With channels last ---------------------------------------------------------------------------------------------------
@@ -299,6 +369,10 @@ OF_MAP = Exercise(
         "a.reshape(-1, N).T on the way in; .T.reshape(a.shape) on the way out. M = H · W.",
     ),
     normaliser={"N": 2, "H": 2, "W": 2},
+    terms=lambda a, A: {
+        "G F": style_gradient_of_map(a, 0 * A),
+        "−A F": style_gradient_of_map(a, A) - style_gradient_of_map(a, 0 * A),
+    },
     forward=lambda a, A: (lambda v: style_loss(feature_matrix(v), A), a),
     invariance=_height_and_width_swapped,
 )
@@ -329,5 +403,4 @@ def _(a, A):
 OF_MAP.recognise(
     ("wrong-reshape", f"{RESHAPE}; here on the way in", lambda a, A: style_gradient(_mixed(a), A).T.reshape(a.shape)),
     ("transposed", "this is the gradient in the shape of F", lambda a, A: style_gradient(feature_matrix(a), A)),
-    ("wrong-operand", "A is missing from G − A", lambda a, A: style_gradient_of_map(a, 0 * A)),
 )

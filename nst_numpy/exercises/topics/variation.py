@@ -2,6 +2,8 @@
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
+from dataclasses import replace
+
 import numpy as np
 
 from nst_numpy.exercises.model import Exercise, features, gram_of, map_cases, matrix_cases, without_border
@@ -53,18 +55,30 @@ def _(x):
     return dx
 
 
-def _first_operands(x):
-    """Only the differences in which a pixel is the subtrahend."""
-    dx = np.zeros_like(x)
-    dx[:-1] -= x[1:] - x[:-1]
-    dx[:, :-1] -= x[:, 1:] - x[:, :-1]
+def _differences(x):
+    """What the differences to each neighbour add to the gradient."""
+    dx = {name: np.zeros_like(x) for name in ("above", "below", "on the left", "on the right")}
+    dx["above"][1:] = x[1:] - x[:-1]
+    dx["below"][:-1] = x[:-1] - x[1:]
+    dx["on the left"][:, 1:] = x[:, 1:] - x[:, :-1]
+    dx["on the right"][:, :-1] = x[:, :-1] - x[:, 1:]
+    return {f"the difference to the pixel {name}": d for name, d in dx.items()}
+
+
+TOTAL_VARIATION.terms = _differences
+
+
+def _channels(x):
+    """The gradient, with differences between the channels as well."""
+    dx = total_variation_gradient(x)
+    dx[:, :, 1:] += x[:, :, 1:] - x[:, :, :-1]
+    dx[:, :, :-1] -= x[:, :, 1:] - x[:, :, :-1]
     return dx
 
 
-def _along(x, axis):
-    """The gradient of the differences along one axis."""
-    lines = np.moveaxis(x, axis, 0)[:, None]  # with a single column there are no differences along the other
-    return np.moveaxis(total_variation_gradient(lines)[:, 0], 0, axis)
+def _ends(x):
+    """x[-1] and x[0] are neighbours, but not x[0] and x[-1]: what slices such as x[:-1] of a rolled image give."""
+    return sum(x - np.roll(x, 1, axis) for axis in (0, 1))
 
 
 TOTAL_VARIATION.recognise(
@@ -74,15 +88,16 @@ TOTAL_VARIATION.recognise(
         "differences to a border of zeros are counted",
         lambda x: total_variation_gradient(np.pad(x, ((1, 1), (1, 1), (0, 0))))[1:-1, 1:-1],
     ),
-    ("wrong-operand", "the differences in which a pixel is the minuend are missing", _first_operands),
-    (
-        "wrong-operand",
-        "the differences in which a pixel is the subtrahend are missing",
-        lambda x: total_variation_gradient(x) - _first_operands(x),
-    ),
-    ("wrong-operand", "differences along the rows are missing", lambda x: _along(x, 0)),
-    ("wrong-operand", "differences down the columns are missing", lambda x: _along(x, 1)),
+    ("edges-lost", "the image wraps around, and half of the differences are missing", _ends),
+    ("missing-square", "it is the gradient of Σ |d|", lambda x: sum(np.sign(d) for d in _differences(x).values())),
+    ("wrong-operand", "it has differences between the channels as well", _channels),
+    ("wrong-operand", "it is the gradient of the root of the sum", lambda x: _of_root(x)),
 )
+
+
+def _of_root(x):
+    return total_variation_gradient(x) / np.sqrt(2 * total_variation(x))
+
 
 # The weighted sum -----------------------------------------------------------------------------------------------------
 
@@ -118,13 +133,28 @@ def total_gradient(F: np.ndarray, P: np.ndarray, A: np.ndarray, alpha: float, be
     return alpha * content_gradient(F, P) + beta * style_gradient(F, A)
 
 
+def _weighted(seed):
+    """Matrices with weights that differ from case to case, so that a power of a weight can be told from another."""
+    for k, case in enumerate(MATRICES(seed)):
+        rng = np.random.default_rng([k, 1] if seed is None else [seed, k, 1])
+        alpha, beta = float(rng.uniform(0.3, 3)), float(rng.uniform(5, 50) * np.prod([*case.sizes.values()]))
+        sizes = {**case.sizes, "alpha": alpha, "beta": beta}
+        yield replace(case, arguments=(*case.arguments, alpha, beta), sizes=sizes)
+
+
+MATRICES = matrix_cases(lambda rng, N, M: (features(rng, N, M), features(rng, N, M), gram_of(rng, N, M)))
 TOTAL = Exercise(
     total_gradient,
-    matrix_cases(lambda rng, N, M: (features(rng, N, M), features(rng, N, M), gram_of(rng, N, M), 0.7, 11.0 * N * M)),
+    _weighted,
     hints=(
         "The derivative of a weighted sum is the weighted sum of the derivatives.",
         "α times the content gradient plus β times the style gradient: both with respect to the same F.",
     ),
+    normaliser={"N": 2, "M": 2},
+    terms=lambda F, P, A, alpha, beta: {
+        "the content term": alpha * content_gradient(F, P),
+        "the style term": beta * style_gradient(F, A),
+    },
     forward=lambda F, P, A, alpha, beta: (
         lambda v: alpha * content_loss(v, P) + beta * style_loss(v, A),
         F,
@@ -148,33 +178,6 @@ def _(F, P, A, alpha, beta):
     N, M = F.shape
     return (F - P) + beta * (F @ F.T - A) @ F / (N**2 * M**2)
 
-
-def _with_weights(weights):
-    """The total gradient with other weights, from α, β and N M."""
-    return lambda F, P, A, alpha, beta: total_gradient(F, P, A, *weights(alpha, beta, F.size))
-
-
-TOTAL.recognise(
-    *(
-        (code, words, _with_weights(weights))
-        for code, words, weights in (
-            ("wrong-operand", "the style term is missing", lambda a, b, NM: (a, 0)),
-            ("wrong-operand", "the content term is missing", lambda a, b, NM: (0, b)),
-            ("sign", "the content term has the wrong sign", lambda a, b, NM: (-a, b)),
-            ("constant-factor", "the style term is ¼ times the right one", lambda a, b, NM: (a, b / 4)),
-            ("constant-factor", "the style term is ½ times the right one", lambda a, b, NM: (a, b / 2)),
-            ("constant-factor", "the style term is 2 times the right one", lambda a, b, NM: (a, 2 * b)),
-            ("constant-factor", "the style term is 4 times the right one", lambda a, b, NM: (a, 4 * b)),
-            ("constant-factor", "the content term is ½ times the right one", lambda a, b, NM: (a / 2, b)),
-            ("constant-factor", "the content term is 2 times the right one", lambda a, b, NM: (2 * a, b)),
-            ("wrong-normaliser", "the style term is divided by N M, not by N² M²", lambda a, b, NM: (a, b * NM)),
-            ("mean-for-sum", "the content term is divided by N M", lambda a, b, NM: (a / NM, b)),
-            ("wrong-operand", "alpha and beta are exchanged", lambda a, b, NM: (b, a)),
-            ("wrong-operand", "the weights alpha and beta are missing", lambda a, b, NM: (1, 1)),
-            ("wrong-operand", "the weight beta is missing", lambda a, b, NM: (a, 1)),
-        )
-    )
-)
 
 # The step -------------------------------------------------------------------------------------------------------------
 
@@ -209,13 +212,21 @@ def gradient_step(x: np.ndarray, gradient: np.ndarray, learning_rate: float) -> 
     return x - learning_rate * gradient
 
 
+def _steps(seed):
+    for k, case in enumerate(MAPS(seed)):
+        rate = float(np.random.default_rng([k, 1] if seed is None else [seed, k, 1]).uniform(0.1, 0.9))
+        yield replace(case, arguments=(*case.arguments, rate), sizes={"learning_rate": rate})
+
+
+MAPS = map_cases(lambda rng, H, W, C: (rng.random((H, W, C)), rng.standard_normal((H, W, C))))
 STEP = Exercise(
     gradient_step,
-    map_cases(lambda rng, H, W, C: (rng.random((H, W, C)), rng.standard_normal((H, W, C)), 0.3)),
+    _steps,
     hints=(
         "The gradient points in the direction in which the loss rises fastest.",
         "Go the other way, by learning_rate times the gradient; return a new array.",
     ),
+    terms=lambda x, gradient, learning_rate: {"x": x, "the step": -learning_rate * gradient},
 )
 
 
@@ -236,7 +247,12 @@ def _(x, gradient, learning_rate):
 
 
 STEP.recognise(
-    ("wrong-operand", "this is the step alone, without x", lambda x, g, rate: -rate * g),
+    (
+        "wrong-operand",
+        "x and the gradient are both in the bracket: (x − rate) · gradient",
+        lambda x, g, rate: (x - rate) * g,
+    ),
+    ("wrong-operand", "the step goes from x to x · (1 − rate · gradient)", lambda x, g, rate: x * (1 - rate * g)),
     ("wrong-operand", "the gradient is divided by its length", lambda x, g, rate: x - rate * g / np.linalg.norm(g)),
     ("wrong-operand", "only the gradient's sign is used", lambda x, g, rate: x - rate * np.sign(g)),
 )

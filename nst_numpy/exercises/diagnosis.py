@@ -1,0 +1,614 @@
+"""Explain wrong results: find what gives exactly these numbers.
+
+An explanation is a list of faults, each with a code and words. It is built from small parts that combine: a factor,
+a factor of one term, a mistake of the exercise, a changed argument, a changed result. Each candidate is computed, and
+named only if it gives the student's numbers on every input. Simple explanations are tried before those of two parts.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, combinations, permutations, product
+from typing import Any
+
+import numpy as np
+
+from nst_numpy.exercises.model import MATRIX_PARTS, Case, Exercise, Function
+
+RTOL = 1e-5  # of the largest element; room for float32
+ROWS, COLUMNS = 4, 5  # of a result that a message shows
+
+Faults = tuple[tuple[str, str], ...]  # code and words of each
+
+
+@dataclass
+class Run:
+    """One case: what came out, and what should have."""
+
+    case: Case
+    expected: np.ndarray
+    value: np.ndarray
+
+    @property
+    def right(self) -> bool:
+        """Whether the result is right."""
+        if self.case.valid is not None:
+            return self.value.shape == self.expected.shape and self.case.valid(self.value)
+        return close(self.value, self.expected)
+
+    def agrees(self, other: np.ndarray) -> bool:
+        """Whether the result is the same as another; where several are right, any right one is."""
+        return close(self.value, other) or (self.case.valid is not None and self.right and self.case.valid(other))
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether a is b up to rounding."""
+    return a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= RTOL * np.abs(b).max(initial=0) + 1e-12)
+
+
+def copies(case: Case) -> tuple[Any, ...]:
+    """The arguments of a case, which the function may spoil."""
+    return tuple(a.copy() if isinstance(a, np.ndarray) else a for a in case.arguments)
+
+
+def explain(exercise: Exercise, runs: list[Run]) -> dict[str, str]:
+    """What explains the results: codes, and for each the words, of which some may be empty.
+
+    Parameters
+    ----------
+    exercise : Exercise
+    runs : list of Run
+        Of which at least one is wrong.
+
+    Returns
+    -------
+    dict of str to str
+        {"unknown": …} if nothing does.
+    """
+    if found := _zero(runs) or _relation(exercise, runs, [run.expected for run in runs], "the right one"):
+        return found
+    singles = list(chain(_mistakes(exercise), _changed_arguments(exercise, runs), _changed_options(exercise, runs)))
+    for faults, function in singles:
+        if _fits(exercise, runs, function) == {}:
+            return _told(faults)
+    if found := _terms(exercise, runs):
+        return found
+    changes = [((fault,), _after(exercise.function, change)) for fault, change in _changes_of_result(exercise, runs)]
+    for faults, function in changes:
+        if _fits(exercise, runs, function) == {}:
+            return _told(faults)
+    if found := _rounded(runs) or _places(runs):
+        return found
+    for faults, function in chain(
+        singles, changes, _with_changed_result(exercise, runs, singles), _two(exercise, runs)
+    ):
+        if (factor := _fits(exercise, runs, function)) is not None:
+            return _told(faults) | {code: words for code, words in factor.items() if code not in dict(faults)}
+    return _wrong_shapes(runs) or _imprecise(runs) or {"unknown": _where(runs)}
+
+
+def _told(faults: Faults) -> dict[str, str]:
+    """The faults in one sentence, which stands with the first code."""
+    (code, words), *others = faults
+    if others:
+        words = f"The numbers are those of two mistakes together: {words}; {others[0][1]}"
+    else:
+        words = f"The numbers are those of this mistake: {words}"
+    return {code: words} | {other: "" for other, _ in others if other != code}
+
+
+# Candidates -----------------------------------------------------------------------------------------------------------
+
+
+def _fits(exercise: Exercise, runs: list[Run], function: Function) -> dict[str, str] | None:
+    """Whether every value is a multiple of the function's; {} if it is equal. None if it is not.
+
+    The function must differ from the right one, or from all multiples of it, on at least two inputs, or on all if there
+    are fewer.
+    """
+    ordered = sorted(range(len(runs)), key=lambda k: -runs[k].expected.size)  # the most telling first
+    results: list[np.ndarray | None] = [None] * len(runs)
+    for k in ordered:
+        result = results[k] = _result(function, runs[k].case)
+        if result is not None and not (runs[k].agrees(result) or _factor(runs[k].value, result)):
+            return None
+    equal = all(m is None or run.agrees(m) for run, m in zip(runs, results, strict=True))
+    of_right = close if equal else _factor  # a mistake that only scales is not one to name beside a factor
+    different = sum(m is not None and not of_right(m, run.expected) for run, m in zip(runs, results, strict=True))
+    if different < min(2, len(runs)):
+        return None
+    return {} if equal else _relation(exercise, runs, results, "that") or None
+
+
+def _result(function: Function, case: Case) -> np.ndarray | None:
+    try:
+        result = np.asarray(function(*copies(case), **case.options), np.float64)
+    except Exception:  # the mistake can't be made on this input
+        return None
+    return result if np.isfinite(result).all() else None
+
+
+def _mistakes(exercise: Exercise) -> Iterator[tuple[Faults, Function]]:
+    for mistake in exercise.mistakes:
+        if mistake.words:
+            yield ((mistake.code, mistake.words),), mistake.function
+
+
+def _after(function: Function, change: Callable[..., np.ndarray]) -> Function:
+    """The function followed by a change of its result, which may need the arguments."""
+    return lambda *arguments, **options: change(np.asarray(function(*arguments, **options)), *arguments)
+
+
+def _with(function: Function, k: int, change: Callable[[np.ndarray], np.ndarray]) -> Function:
+    """The function with its k-th argument changed."""
+    return lambda *arguments, **options: function(*arguments[:k], change(arguments[k]), *arguments[k + 1 :], **options)
+
+
+def _exchanged(function: Function, i: int, j: int) -> Function:
+    """The function with two arguments exchanged, if these have one shape."""
+
+    def exchanged(*arguments: np.ndarray, **options: int) -> np.ndarray:
+        order = list(arguments)
+        order[i], order[j] = order[j], order[i]
+        if np.shape(order[i]) != np.shape(order[j]):
+            raise ValueError("different shapes")
+        return np.asarray(function(*order, **options))
+
+    return exchanged
+
+
+def _changes_of_arguments(exercise: Exercise, runs: list[Run]) -> list[tuple[int, tuple[str, str], Function]]:
+    """The number of an argument, the fault, and the change."""
+    found: list[tuple[int, tuple[str, str], Function]] = []
+    for k, (name, example) in enumerate(zip(exercise.arguments, runs[0].case.arguments, strict=False)):
+        if isinstance(example, np.ndarray):
+            own: list[tuple[str, str, Function]] = [
+                ("wrong-operand", f"{name} is missing, with 0 in its place", np.zeros_like),
+                ("sign", f"{name} has the wrong sign", np.negative),
+            ]
+            found += [(k, (code, words), f) for code, words, f in chain(own, _changes(name, example.ndim))]
+        else:
+            found.append((k, ("wrong-operand", f"{name} is missing"), lambda _: 1.0))
+    return found
+
+
+def _changed_arguments(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[Faults, Function]]:
+    names = exercise.arguments[: len(runs[0].case.arguments)]
+    for i, j in combinations(range(len(names)), 2):
+        words = f"{names[i]} and {names[j]} are exchanged"
+        yield (("wrong-operand", words),), _exchanged(exercise.function, i, j)
+    for k, fault, change in _changes_of_arguments(exercise, runs):
+        yield (fault,), _with(exercise.function, k, change)
+
+
+def _two(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[Faults, Function]]:
+    """Two changes of arguments."""
+    for (i, a, f), (j, b, g) in combinations(_changes_of_arguments(exercise, runs), 2):
+        yield (a, b), _with(_with(exercise.function, j, g), i, f)
+
+
+def _with_changed_result(
+    exercise: Exercise, runs: list[Run], singles: list[tuple[Faults, Function]]
+) -> Iterator[tuple[Faults, Function]]:
+    """Those with a change of their result that explain the largest case, at least."""
+    run = max(runs, key=lambda run: run.expected.size)
+    for faults, function in singles:
+        if (result := _result(function, run.case)) is None:
+            continue
+        for fault, change in _changes_of_result(exercise, runs):
+            changed = _result(lambda *given, change=change, result=result, **_: change(result, *given), run.case)
+            if changed is not None and _factor(run.value, changed):
+                yield (*faults, fault), _after(function, change)
+
+
+def _changed_options(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[Faults, Function]]:
+    """The default in place of an option, or another option (window for stride)."""
+    names = list(dict.fromkeys(name for run in runs for name in run.case.options))
+    for name, other in product(names, (*names, "")):
+        if name != other:
+            words = f"{other} stands where {name} belongs" if other else f"{name} is ignored"
+            yield (("wrong-operand", words),), _with_option(exercise.function, name, other)
+
+
+def _with_option(function: Function, name: str, other: str) -> Function:
+    def changed(*arguments: np.ndarray, **options: int) -> np.ndarray:
+        kept = {key: value for key, value in options.items() if key != name}
+        return np.asarray(function(*arguments, **kept, **({name: options[other]} if other in options else {})))
+
+    return changed
+
+
+# Changes of an array --------------------------------------------------------------------------------------------------
+
+
+def _changes(name: str, ndim: int) -> Iterator[tuple[str, str, Function]]:
+    """Changes of any array, as (code, words, function)."""
+    yield "wrong-operand", f"{name} is replaced by its magnitude", np.abs
+    yield "wrong-operand", f"{name} is squared", np.square
+    yield "wrong-operand", f"{name} is replaced by its sign", np.sign
+    yield "wrong-relu-mask", f"the negative elements of {name} are set to 0", lambda a: np.maximum(a, 0)
+    yield "rounded", f"the fractions of {name} are cut off", np.trunc
+    yield "rounded", f"{name} is rounded", np.round
+    kernel = ndim == 4
+    for axes in _subsets(range(ndim)):
+        spatial = {0, 1} & set(axes)
+        code = "kernel-not-flipped" if kernel and spatial else "channels-swapped" if kernel else "wrong-operand"
+        yield code, f"{name} is reversed along {_axes(axes)}", lambda a, axes=axes: np.flip(a, axes)
+    if ndim >= 2:
+        code = "kernel-not-flipped" if kernel else "transposed"
+        for k in (1, 3):
+            yield code, f"{name} is turned by {90 * k}°", lambda a, k=k: np.rot90(a, k, (0, 1))
+    for i, j in combinations(range(ndim), 2):
+        code = "channels-swapped" if kernel and i == 2 else "transposed"
+        words = f"axes {i} and {j} of {name} are exchanged"
+        yield code, words, lambda a, i=i, j=j: a.swapaxes(i, j)
+    for axes in _subsets(range(ndim)):
+        for at, words in ((0, "first"), (-1, "last")):
+            yield (
+                "overlap-overwritten",
+                f"only the {words} of the elements of {name} along {_axes(axes)} counts",
+                lambda a, axes=axes, at=at: _only(a, axes, at),
+            )
+    for step in product((-1, 0, 1), repeat=2):
+        if ndim >= 2 and any(step):
+            words = f"{name} is shifted by {step[0]} rows and {step[1]} columns"
+            yield "shifted", words, lambda a, step=step: _shifted(a, step)
+    if ndim == 2:
+        yield "wrong-reshape", f"{name} is reshaped where it must be transposed", lambda a: a.reshape(a.shape[::-1]).T
+    if ndim == 3:
+        yield (
+            "wrong-reshape",
+            f"a reshape of {name} mixes positions and channels",
+            lambda a: a.reshape(a.shape[2], a.shape[0], a.shape[1]).transpose(1, 2, 0),
+        )
+        yield (
+            "wrong-reshape",
+            f"a reshape of {name} mixes channels and positions",
+            lambda a: a.transpose(2, 0, 1).reshape(a.shape),
+        )
+    for axes in _subsets(range(ndim)):
+        words = f"its mean along {_axes(axes)} is subtracted from {name}"
+        yield "wrong-operand", words, lambda a, axes=axes: a - a.mean(axis=axes, keepdims=True)
+
+
+def _changes_of_result(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[tuple[str, str], Function]]:
+    """Changes of the result, as (fault, function of the result and the arguments)."""
+
+    def alone(change: Function) -> Function:
+        return lambda r, *_: change(r)
+
+    ndim = runs[0].expected.ndim
+    for code, words, change in _changes("the result", ndim):
+        yield (code, words), alone(change)
+    yield ("wrong-operand", "the square root is taken of the result"), alone(np.sqrt)
+    for low, high in ((0, 1), (-1, 1), (0, 255)):
+        words = f"the result is clipped to {low} … {high}"
+        yield ("wrong-operand", words), alone(lambda r, low=low, high=high: r.clip(low, high))
+    if ndim == 0:
+        return
+    for axes in permutations(range(ndim)):
+        if ndim > 2 and sum(i != k for k, i in enumerate(axes)) > 2:
+            words = f"the axes of the result are in the order {', '.join(map(str, axes))}"
+            yield ("transposed", words), alone(lambda r, axes=axes: r.transpose(axes))
+    for axes in _subsets(range(ndim)):
+        yield ("wrong-shape", f"the result is summed along {_axes(axes)}"), alone(lambda r, axes=axes: r.sum(axis=axes))
+        yield ("wrong-shape", f"it is the mean along {_axes(axes)}"), alone(lambda r, axes=axes: r.mean(axis=axes))
+    for words, length in (
+        ("its length", np.linalg.norm),
+        ("its largest element", np.max),
+        ("its largest magnitude", lambda r: np.abs(r).max()),
+        ("its sum", np.sum),
+        ("its standard deviation", np.std),
+    ):
+        yield ("wrong-normaliser", f"the result is divided by {words}"), alone(lambda r, length=length: r / length(r))
+    if ndim == 2:
+        for words, change in MATRIX_PARTS.items():
+            yield ("wrong-operand", f"of the result, {words}"), alone(change)
+    if ndim == 3:
+        for words, lost in BORDERS.items():
+            yield ("edges-lost", f"the result is zero in {words}"), alone(lambda r, lost=lost: _blank(r, lost))
+    for k, name in enumerate(exercise.arguments[: len(runs[0].case.arguments)]):
+        if np.shape(runs[0].case.arguments[k]) != runs[0].expected.shape:
+            continue
+        for words, mask in (("negative", np.less), ("positive", np.greater)):
+            yield (
+                ("wrong-relu-mask", f"the result is set to 0 where {name} is {words}"),
+                lambda r, *given, k=k, mask=mask: np.where(mask(given[k], 0), 0, r),
+            )
+        yield ("wrong-operand", f"the result is multiplied by {name}"), lambda r, *given, k=k: r * given[k]
+        yield ("wrong-operand", f"{name} is added to the result"), lambda r, *given, k=k: r + given[k]
+        yield ("wrong-operand", f"{name} is subtracted from the result"), lambda r, *given, k=k: r - given[k]
+
+
+BORDERS = {
+    "the first row": np.s_[:1],
+    "the last row": np.s_[-1:],
+    "the first column": np.s_[:, :1],
+    "the last column": np.s_[:, -1:],
+}
+
+
+def _blank(a: np.ndarray, lost: object) -> np.ndarray:
+    a = a.copy()
+    a[lost] = 0  # type: ignore[call-overload]
+    return a
+
+
+def _subsets(axes: Sequence[int]) -> list[tuple[int, ...]]:
+    return [s for n in range(1, len(axes) + 1) for s in combinations(axes, n)]
+
+
+def _axes(axes: Sequence[int]) -> str:
+    *most, last = map(str, axes)
+    return f"axes {', '.join(most)} and {last}" if most else f"axis {last}"
+
+
+def _only(a: np.ndarray, axes: Sequence[int], at: int) -> np.ndarray:
+    """Zero but for the first (0) or last (-1) along these axes."""
+    kept = tuple((slice(1) if at == 0 else slice(-1, None)) if axis in axes else slice(None) for axis in range(a.ndim))
+    alone = np.zeros_like(a)
+    alone[kept] = a[kept]
+    return alone
+
+
+def _shifted(a: np.ndarray, step: tuple[int, int]) -> np.ndarray:
+    """Moved by rows and columns; zeros come in."""
+    padded = np.pad(a, [(1, 1), (1, 1), *[(0, 0)] * (a.ndim - 2)])
+    H, W = a.shape[:2]
+    return padded[1 - step[0] : 1 - step[0] + H, 1 - step[1] : 1 - step[1] + W]
+
+
+# Factors --------------------------------------------------------------------------------------------------------------
+
+
+def _factor(value: np.ndarray, result: np.ndarray) -> float:
+    """The factor of which the value is that multiple of the result; 0 if it is none."""
+    size = np.abs(result).max(initial=0)
+    if value.shape != result.shape or not size > 1e-12:
+        return 0
+    scaled = result / size
+    factor = float(np.sum(value * scaled) / np.sum(scaled * scaled)) / size
+    return factor if factor and close(value, factor * result) else 0
+
+
+def _relation(exercise: Exercise, runs: list[Run], results: Sequence[np.ndarray | None], of: str) -> dict[str, str]:
+    """If every value is a multiple of the result: the factor, as a constant or as powers of the sizes."""
+    found, sizes = [], []
+    for run, result in zip(runs, results, strict=True):
+        if result is None or not np.abs(result).max(initial=0) > 1e-12:
+            continue
+        if not (factor := _factor(run.value, result)):
+            return {}
+        found.append(factor)
+        sizes.append(run.case.sizes)
+    if len(found) < 2:
+        return {}
+    powers = _powers(np.array(found), sizes)
+    if powers is None:
+        return {}
+    constant, exponents = powers[""], {name: p for name, p in powers.items() if name and p}
+    if not exponents:
+        if np.isclose(constant, 1, rtol=1e-4):
+            return {}
+        if np.isclose(constant, -1, rtol=1e-4):
+            return {"sign": f"The result is minus {of}"}
+        return {"constant-factor": f"The result is {_fraction(constant)} times {of}"}
+    sign = {"sign": "The sign is wrong, too"} if constant < 0 else {}
+    return _normaliser(exercise, powers | {"": abs(constant)}, of) | sign
+
+
+def _powers(factors: np.ndarray, sizes: Sequence[Mapping[str, float]]) -> dict[str, float] | None:
+    """Exponents with factor = constant · Π size^exponent, the constant under ""; None if there are none."""
+    if np.allclose(factors, factors[0], rtol=1e-4):
+        return {"": float(factors[0])}
+    names = list(sizes[0])
+    if not (np.all(factors > 0) or np.all(factors < 0)):
+        return None
+    logs = np.array([[1.0, *(math.log(s[name]) for name in names)] for s in sizes])
+    solution, _, rank, _ = np.linalg.lstsq(logs, np.log(np.abs(factors)))
+    exponents = np.round(2 * solution[1:]) / 2
+    constant = factors / np.exp(logs[:, 1:] @ exponents)
+    if rank < len(names) + 1 or not np.allclose(constant, constant[0], rtol=1e-4):
+        return None
+    return {"": float(constant[0]), **dict(zip(names, map(float, exponents), strict=True))}
+
+
+def _normaliser(exercise: Exercise, powers: dict[str, float], of: str) -> dict[str, str]:
+    """What the factor by which the result is too large says about its normaliser."""
+    constant = powers[""]
+    exponents = {name: p for name, p in powers.items() if name and p}
+    right = {name: p for name, p in exercise.normaliser.items() if name}
+    words = f"The result is {_product(powers)} times {of}"
+    if right and exponents == right:
+        found = {"missing-normaliser": words}
+        constant /= exercise.normaliser.get("", 1)
+        if not np.isclose(constant, 1, rtol=1e-4):
+            found["constant-factor"] = f"With the normaliser it would be {_fraction(constant)} times {of}"
+        return found
+    if exponents == dict.fromkeys(exercise.sums_over, -1.0) and np.isclose(constant, 1, rtol=1e-4):
+        return {"mean-for-sum": words}
+    for name, other in (("H", "W"), ("W", "H")):
+        if exponents == {other: right.get(other)} and {"H", "W"} <= set(right):
+            words += f", as if M were {name} instead of H · W"
+    return {"wrong-normaliser": words}
+
+
+def _product(powers: Mapping[str, float]) -> str:
+    above = [_power(name, p) for name, p in powers.items() if name and p > 0]
+    below = [_power(name, -p) for name, p in powers.items() if name and p < 0]
+    constant = [] if above and np.isclose(powers[""], 1, rtol=1e-4) else [_fraction(powers[""])]
+    if constant and "/" in constant[0] and (above or below):
+        constant = [f"({constant[0]})"]
+    divisor = f"/({' '.join(below)})" if len(below) > 1 else f"/{below[0]}" if below else ""
+    return " ".join(constant + above) + divisor
+
+
+def _power(name: str, p: float) -> str:
+    return name + {0.5: "^½", 1: "", 2: "²", 3: "³", 4: "⁴"}.get(p, f"^{p:g}")
+
+
+def _fraction(factor: float) -> str:
+    fraction = Fraction(factor).limit_denominator(200)
+    simple = fraction and abs(factor / float(fraction) - 1) < 1e-4 and abs(fraction.numerator) <= 2000
+    return str(fraction) if simple else f"{factor:.5g}"
+
+
+# Terms ----------------------------------------------------------------------------------------------------------------
+
+
+def _terms(exercise: Exercise, runs: list[Run]) -> dict[str, str]:
+    """If every value is a sum of the formula's terms with other factors: what is wrong with which term."""
+    if exercise.terms is None:
+        return {}
+    factors, sizes = [], []
+    for run in runs:
+        terms = exercise.terms(*copies(run.case), **run.case.options)
+        columns = np.stack([np.ravel(term) for term in terms.values()], axis=1)
+        if run.value.size != len(columns):
+            return {}
+        scale = np.abs(columns).max(axis=0, initial=0)
+        if not np.all(scale > 0):  # a single row has no neighbours above
+            continue
+        value = run.value.ravel()
+        found, _, rank, singular = np.linalg.lstsq(columns / scale, value, rcond=None)
+        if not np.abs(columns / scale @ found - value).max() <= RTOL * np.abs(value).max(initial=0):
+            return {}
+        if rank == len(terms) and singular[-1] > 1e-3 * singular[0]:
+            found[np.abs(found) < 1e-6 * np.abs(found).max()] = 0
+            factors.append(found / scale)
+            sizes.append(run.case.sizes)
+    if len(factors) < 2:
+        return {}
+    wrong: dict[tuple[str, str, str], list[str]] = {}
+    for name, column in zip(terms, np.transpose(factors), strict=True):
+        fault = _fault_of_term(exercise, name, column, sizes)
+        if fault is None:
+            return {}
+        if fault[0]:
+            wrong.setdefault(fault, []).append(name)
+    told: dict[str, str] = {}
+    for (code, one, several), names in wrong.items():
+        words = f"{', '.join(names[:-1])} and {names[-1]} {several}" if names[1:] else f"{names[0]} {one}"
+        told[code] = f"{told[code]}; {words}" if code in told else f"Compared with the formula: {words}"
+    return told
+
+
+def _fault_of_term(
+    exercise: Exercise, name: str, factors: np.ndarray, sizes: Sequence[Mapping[str, float]]
+) -> tuple[str, str, str] | None:
+    """What is wrong with a term that has these factors: a code, and the words for one term and for several.
+
+    The code is empty if nothing is. None if the factors follow no rule.
+    """
+    if not np.any(factors):
+        return ("", "", "") if name in exercise.absent else ("wrong-operand", "is missing", "are missing")
+    powers = _powers(factors, sizes) if np.all(factors) else None
+    if powers is None:
+        return None
+    times = _product(powers)
+    if name in exercise.absent:
+        words = "does not belong there" + f"; it has the factor {times}" * (times != "1")
+        return exercise.absent[name], words, words
+    exponents = {size: p for size, p in powers.items() if size and p}
+    if not exponents:
+        if np.isclose(powers[""], 1, rtol=1e-4):
+            return "", "", ""
+        if np.isclose(powers[""], -1, rtol=1e-4):
+            return "sign", "has the wrong sign", "have the wrong sign"
+        code = "constant-factor"
+    elif exponents == {size: p for size, p in exercise.normaliser.items() if size}:
+        code = "missing-normaliser"
+    elif {"alpha", "beta", "learning_rate"} & set(exponents):
+        code = "wrong-operand"
+    else:
+        code = "wrong-normaliser"
+    return code, f"is {times} times what it should be", f"are {times} times what they should be"
+
+
+# What else can be seen ------------------------------------------------------------------------------------------------
+
+
+def _zero(runs: list[Run]) -> dict[str, str]:
+    if not any(np.any(run.value) for run in runs):
+        return {"wrong-operand": "Every value is 0"}
+    return {}
+
+
+def _rounded(runs: list[Run]) -> dict[str, str]:
+    whole = [np.array_equal(run.value, np.round(run.value)) for run in runs]
+    if all(whole) and not any(np.array_equal(run.expected, np.round(run.expected)) for run in runs):
+        return {"rounded": "Every value is a whole number, and the right ones are not"}
+    return {}
+
+
+def _wrong_shapes(runs: list[Run]) -> dict[str, str]:
+    wrong = [run for run in runs if run.value.shape != run.expected.shape]
+    if not wrong:
+        return {}
+    run = wrong[-1]
+    words = f"Expected shape {run.expected.shape}, found {run.value.shape} (for {run.case.label})"
+    for axes in _subsets(range(min(r.value.ndim for r in runs))):
+        if all(close(r.value.sum(axis=axes), r.expected) for r in runs):
+            return {"wrong-shape": f"{words}. Summed along {_axes(axes)}, it would be right"}
+    if all(r.value.size == r.expected.size and close(r.value.reshape(r.expected.shape), r.expected) for r in runs):
+        words += ". The numbers are right"
+    return {"wrong-shape": words}
+
+
+def _places(runs: list[Run]) -> dict[str, str]:
+    """Right numbers in wrong places, and right ones but at the border, whatever stands there."""
+    large = [(r.value, r.expected) for r in runs if r.expected.ndim == 3 and min(r.expected.shape[:2]) >= 3]
+    if len(large) < 2 or any(v.shape != e.shape for v, e in large):
+        return {}
+    for di, dj in product((-1, 0, 1), repeat=2):
+        if (di, dj) != (0, 0) and all(close(*_overlap(v, e, di, dj)) for v, e in large):
+            return {"shifted": f"The result is shifted by {di} rows and {dj} columns"}
+    if all(close(v[1:-1, 1:-1], e[1:-1, 1:-1]) for v, e in large):
+        return {"edges-lost": "The result is right everywhere but in the first and last row and column"}
+    return {}
+
+
+def _overlap(v: np.ndarray, e: np.ndarray, di: int, dj: int) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of v and e that agree if v is e shifted by (di, dj)."""
+    H, W = v.shape[:2]
+    moved = v[max(di, 0) : H + min(di, 0), max(dj, 0) : W + min(dj, 0)]
+    return moved, e[max(-di, 0) : H + min(-di, 0), max(-dj, 0) : W + min(-dj, 0)]
+
+
+def _imprecise(runs: list[Run]) -> dict[str, str]:
+    error = max(np.abs(run.value - run.expected).max() / np.abs(run.expected).max() for run in runs)
+    if error < 1e-2:
+        return {
+            "numerical": f"The results differ from the right ones by {error:.1g} of the largest, as finite differences"
+        }
+    return {}
+
+
+def failing(runs: list[Run]) -> Run:
+    """The smallest case that is wrong, but rather one with several numbers."""
+    return min((run for run in runs if not run.right), key=lambda run: (run.expected.size < 4, run.expected.size))
+
+
+def _where(runs: list[Run]) -> str:
+    """Where it is wrong, with some of the numbers."""
+    wrong = failing(runs)
+    right = [run.case.label for run in runs if run.right]
+    share = np.mean(np.abs(wrong.value - wrong.expected) > RTOL * np.abs(wrong.expected).max())
+    words = f"For {wrong.case.label}, {share:.0%} of the values are wrong"
+    if right:
+        words += f"; it is right for {'; '.join(right[:2])}"
+    return words + f":\n{_table(wrong.expected, 'expected')}\n{_table(wrong.value, 'found')}\n"
+
+
+def _table(a: np.ndarray, name: str) -> str:
+    """The first rows and columns, of the first of further axes."""
+    rows = np.atleast_2d(a.reshape(*a.shape[:2], -1)[:, :, 0] if a.ndim > 2 else a)
+    shown = rows[:ROWS, :COLUMNS]
+    which = (
+        ""
+        if shown.size == a.size
+        else f", its first {shown.shape[0]}×{shown.shape[1]} of {'×'.join(map(str, a.shape))}"
+    )
+    lines = ["  ".join(f"{value:>10.4g}" for value in row) for row in shown]
+    return "\n".join([f"{name}{which}", *lines])
