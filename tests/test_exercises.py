@@ -688,6 +688,7 @@ def test_the_projects_own_gradient_tests_take_a_file(tmp_path):
     assert code == 1 and "16 failed, 1 passed" in said and "skipped" not in said
     assert "The result is minus the right one" in said and "not yet written" in said
     assert "the file does not define style_gradient; did you mean style_grad?" in said
+    assert "did you mean relu_backward" not in said, "it is another exercise"
     code, said = run("--implementation", "mine.py", "--only", "gram, relu_backward")
     assert code == 1 and "1 failed, 1 passed, 15 skipped" in said
     assert run("--implementation", "mine.py", "--only", "gram")[0] == 0

@@ -60,6 +60,7 @@ def calls(monkeypatch):
 def cells(kind):
     (text,) = [text for path, text in assignment_kit(SHEET, kind).items() if path.endswith(".ipynb")]
     book = json.loads(text)
+    assert "Σ_k F_ik F_jk" in text, "readable in a text editor"
     assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
     assert len({cell["id"] for cell in book["cells"]}) == len(book["cells"])
     for cell in book["cells"]:

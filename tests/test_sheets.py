@@ -162,6 +162,37 @@ def test_what_is_expected_is_the_derivative_of_the_formula(name, loss, x, argume
     assert gradcheck(loss, lambda x: get(name).function(*arguments(x)), x)
 
 
+FORMULAS = {  # which the loops above transcribe
+    "y = max(0, x)": ["relu_backward"],
+    "y[h, w, k] = bias[k] + Σ_i Σ_j Σ_c x[h + i − 1, w + j − 1, c] · kernel[i, j, c, k]": [
+        "conv_backward_input",
+        "conv_backward_kernel",
+        "conv_backward_bias",
+    ],
+    "the largest of x[r · stride + i, s · stride + j, c] over i and j from 0 to window − 1": ["max_pool_backward"],
+    "the mean of x[r · stride + i, s · stride + j, c] over i and j from 0 to window − 1": ["average_pool_backward"],
+    "L = ½ Σ_ij (F_ij − P_ij)²": ["content_loss", "content_gradient"],
+    "F[i, j] = a[h, w, i]": ["feature_matrix", "style_gradient_of_map"],
+    "j = h · W + w": ["feature_matrix", "style_gradient_of_map"],
+    "G_ij = Σ_k F_ik F_jk": ["gram", "gram_backward"],
+    "E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)²,  G_ij = Σ_k F_ik F_jk": [
+        "style_loss",
+        "style_gradient",
+        "style_gradient_of_map",
+        "total_gradient",
+    ],
+    "L = alpha · ½ Σ_ij (F_ij − P_ij)² + beta · E": ["total_gradient"],
+    "TV = ½ Σ (x[i + 1, j, c] − x[i, j, c])² + ½ Σ (x[i, j + 1, c] − x[i, j, c])²": ["total_variation_gradient"],
+    "in the direction of steepest descent, by learning_rate times the length": ["gradient_step"],
+}
+
+
+def test_every_sheet_has_its_formula():
+    for formula, names in FORMULAS.items():
+        assert all(formula in stub(get(name)) for name in names), formula
+    assert {name for names in FORMULAS.values() for name in names} == set(exercises.names())
+
+
 def test_what_is_expected_is_the_formula():
     assert np.isclose(get("content_loss").function(F, P), content(F, P))
     assert np.isclose(get("style_loss").function(F, A), style(F, A))
