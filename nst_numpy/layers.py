@@ -342,7 +342,7 @@ def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     ----------
     dy : ndarray, any shape
     x : ndarray, shape of dy
-        The input of the forward pass, or its output.
+        The input of the forward pass.
 
     Returns
     -------

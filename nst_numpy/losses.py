@@ -168,14 +168,14 @@ def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
 
     ∂E/∂F_ij = 1/(N² M²) ((G − A) F)_ij
 
-    The paper writes ((Fᵀ (G − A))ᵀ)_ij: the same, since G − A is symmetric.
+    The paper writes ((Fᵀ (G − A))ᵀ)_ij: the same, since G − A is symmetric. (For an A that is not, the code, which
+    computes both terms of the product rule, still returns the derivative of `style_loss`.)
 
     Parameters
     ----------
     F : ndarray, shape (N, M)
     A : ndarray, shape (N, N)
-        Symmetric, as every Gram matrix is. (For any other A the code, which computes both terms of the product rule,
-        still returns the derivative of `style_loss`.)
+        Symmetric, as every Gram matrix is.
 
     Returns
     -------

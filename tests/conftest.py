@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -13,12 +14,12 @@ collect_ignore = ["transcriptions.py", "mutants"]  # they need PyTorch and mutmu
 
 
 def pytest_addoption(parser):
-    """`--implementation FILE`: test the functions of a file instead of the library's own (tests/gradients).
+    """`--documents`: run the code in the documents (tests/test_documents.py).
 
-    `--documents`: run the code in the documents (tests/test_documents.py).
+    `--classrooms FOLDER`: run assignments in the real tools (tests/test_classrooms.py says what the folder holds).
     """
-    parser.addoption("--implementation", help="a Python file whose gradients tests/gradients is to test")
     parser.addoption("--documents", action="store_true", help="run the code in the documents; it takes minutes")
+    parser.addoption("--classrooms", metavar="FOLDER", type=Path, help="environments with nbgrader, Otter and pytest")
 
 
 @pytest.fixture

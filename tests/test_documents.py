@@ -1,8 +1,8 @@
 """The documents do what they say: their commands exist, their code runs and prints what stands below it.
 
-In a document, a block is Python (```python), a formula (```math), plain text (```text), commands (indented, or ```sh),
-or what the Python block or the command just before it prints (```). `<!-- into FILE -->` before a block of Python or
-TOML says that the reader writes it into that file.
+In a document, a block is Python (```python), TOML (```toml), a formula (```math), plain text (```text), commands
+(indented, or ```sh), or what the Python block or the command just before it prints (```). `<!-- into FILE -->` before a
+block of Python or TOML says that the reader writes it into that file.
 """
 
 import contextlib
@@ -13,6 +13,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -37,8 +39,8 @@ def blocks(path: Path) -> list[tuple[str, str, int]]:
         line = token.map[0] + 1 if token.map else 0
         if token.type == "html_block" and (match := re.match(r"<!-- into (\S+) -->", token.content)):
             inside = match[1]
-        elif token.type == "fence" and (token.info == "python" or (token.info == "toml" and inside)):
-            found.append((f"into {inside}" if inside else "python", token.content, line))
+        elif token.type == "fence" and token.info in ("python", "toml"):
+            found.append((f"into {inside}" if inside else token.info, token.content, line))
             inside = ""
         elif token.type == "fence" and token.info in ("", "math", "text"):
             found.append((token.info or "output", token.content, line))
@@ -74,6 +76,8 @@ def check_command(command: str) -> None:
             parser.build().parse_args(arguments[: arguments.index(">")] if ">" in arguments else arguments)
         except SystemExit as end:  # --help
             assert not end.code
+    elif "--pyargs" in arguments:
+        assert find_spec(arguments[arguments.index("--pyargs") + 1])
     elif program in ("python", "pytest"):
         assert next(a for a in arguments if not a.startswith("-")) and (ROOT / _path(arguments)).exists()
     else:
@@ -95,7 +99,9 @@ def test_every_command_exists(path):
                 check_command(text)
             except (AssertionError, StopIteration):
                 pytest.fail(f"{path.name}:{line}: no such command: {text}")
-        elif kind == "python" or (kind.startswith("into ") and kind.endswith(".py")):
+        elif kind == "toml" or kind.endswith(".toml"):
+            tomllib.loads(text)
+        elif kind == "python" or kind.startswith("into "):
             compile(text, f"{path.name}:{line}", "exec")
         before = kind
 

@@ -5,6 +5,7 @@ import csv
 import inspect
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from nst_numpy import exercises, layers, losses
 from nst_numpy.cli import main
 from nst_numpy.exercises.checker import SubmissionFailed
+from nst_numpy.exercises.solutions import solution
 from nst_numpy.exercises.topics import EXERCISES
 
 MISTAKES = [(name, mistake) for name, exercise in EXERCISES.items() for mistake in exercise.mistakes]
@@ -29,17 +31,15 @@ def test_the_librarys_own_functions_pass(name):
 
 
 @pytest.mark.parametrize("name", exercises.names())
-def test_stub_and_the_librarys_body_pass(name):
-    """One source of truth: what a student is given, filled in with the library's own lines."""
-    function = EXERCISES[name].function
-    body = inspect.getsource(function).split('"""')[2]
+def test_the_stub_with_its_solution_passes(name):
+    """What a student is given, filled in as in the teacher's version; it needs nothing but NumPy."""
     stub = exercises.start([name])
     assert stub.count("raise NotImplementedError") == 1
     namespace = {}
-    own = f"from {function.__module__} import *\nfrom nst_numpy import losses\n"
-    exec(own + stub.replace("    raise NotImplementedError", body), namespace)
+    exec(stub.replace("    raise NotImplementedError", solution(name)), namespace)
+    assert {key for key in namespace if not key.startswith("__")} == {"np", name} and "import" not in solution(name)
     report = exercises.check(name, namespace[name])
-    assert report.passed and namespace[name] is not function, report.message
+    assert report.passed and namespace[name] is not EXERCISES[name].function, report.message
 
 
 @pytest.mark.parametrize("name", exercises.names())
@@ -58,28 +58,20 @@ def test_stubs_do_not_give_the_derivation_away():
         assert "\n" not in derivation or derivation.splitlines()[0] not in text
 
 
-@pytest.mark.parametrize("solutions", [False, True])
-def test_notebooks(solutions, tmp_path, monkeypatch, capsys):
+def test_notebooks(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = ["exercise", "start", "-o", "sheet.ipynb"]
-    assert main([*arguments, "--solutions"] if solutions else arguments) == 0
+    assert main(["exercise", "start", "-o", "sheet.ipynb"]) == 0
     book = json.loads(Path("sheet.ipynb").read_text())
     assert book["nbformat"] == 4 and len({cell["id"] for cell in book["cells"]}) == len(book["cells"])
-    names, namespace = exercises.names(), {}
+    namespace = {}
     for cell in book["cells"]:
-        grader = cell["metadata"].get("nbgrader", {})
-        if cell["cell_type"] == "code" and (solutions or not grader.get("grade")):
+        if cell["cell_type"] == "code":
             exec(cell["source"], namespace)
-        if grader.get("solution"):
-            assert ("### BEGIN SOLUTION" in cell["source"]) == solutions and grader["grade_id"] in names
-    assert sum(bool(cell["metadata"].get("nbgrader", {}).get("grade")) for cell in book["cells"]) == len(names)
-    if not solutions:
-        with pytest.raises(NotImplementedError):
-            namespace["gram"](np.ones((2, 3)))
+    assert capsys.readouterr().out.endswith("".join(f"{name}: not yet written\n" for name in exercises.names()))
+    with pytest.raises(NotImplementedError):
+        namespace["gram"](np.ones((2, 3)))
     assert main(["exercise", "start", "gram", "style_loss", "-o", "two.ipynb"]) == 0
     assert Path("two.ipynb").read_text() == json.dumps(exercises.notebook(["gram", "style_loss"]), indent=1) + "\n"
-    assert main(["exercise", "start", "gram", "--solutions"]) == 2
-    assert "give an output file ending in .ipynb" in capsys.readouterr().err
 
 
 # The broken ones ------------------------------------------------------------------------------------------------------
@@ -583,10 +575,32 @@ def test_the_projects_own_gradient_tests_take_a_file(tmp_path):
 
         def content_gradient(F, P):
             return P - F
+
+        def style_grad(F, A):
+            return F
+
+        def relu_backward(dy, x):
+            raise NotImplementedError
     """)
     )
-    tests = Path(__file__).parent / "gradients"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, "--implementation", path]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=tests.parents[1])
-    assert "1 failed, 1 passed, 15 skipped" in found.stdout and "not yet" in found.stdout
-    assert "The result is minus the right one" in found.stdout
+
+    def run(*arguments):
+        module = "nst_numpy.exercises.test_gradients"
+        command = [sys.executable, "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider", "-p", module]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        command += ["--pyargs", module, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = run("--implementation", "mine.py")
+    assert code == 1 and "16 failed, 1 passed" in said and "skipped" not in said
+    assert "The result is minus the right one" in said and "not yet written" in said
+    assert "the file does not define style_gradient; did you mean style_grad?" in said
+    assert "did you mean relu_backward" not in said, "it is another exercise"
+    code, said = run("--implementation", "mine.py", "--only", "gram, relu_backward")
+    assert code == 1 and "1 failed, 1 passed, 15 skipped" in said
+    assert run("--implementation", "mine.py", "--only", "gram")[0] == 0
+    code, said = run("--implementation", "mine.py", "--only", "grams")
+    assert code == 4 and "unknown exercise 'grams'; did you mean gram?" in said
+    code, said = run("--implementation", "nowhere.py")
+    assert code == 4 and "there is no file nowhere.py" in said

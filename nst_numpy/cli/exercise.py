@@ -26,7 +26,11 @@ def add(commands: Any) -> None:
     begin.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="Python file or notebook; by default standard output"
     )
-    begin.add_argument("--solutions", action="store_true", help="with solutions, marked for nbgrader (notebooks only)")
+    kit = tasks.add_parser("assignment", help="the files of an assignment for a classroom")
+    kit.set_defaults(run=_assignment)
+    kit.add_argument("assignment", metavar="ASSIGNMENT.toml", type=Path, help="exercises, points, questions, seed")
+    kit.add_argument("-o", "--output", metavar="FOLDER", type=Path, required=True, help="where to write the files")
+    kit.add_argument("--for", dest="kind", required=True, choices=("pytest", "nbgrader", "otter", "github"))
     test = tasks.add_parser("check", help="check files; exit code 0 if nothing is wrong, 1 otherwise")
     test.set_defaults(run=_check)
     test.add_argument("files", metavar="FILE", nargs="+", type=Path, help="Python file, notebook, or a folder of them")
@@ -55,9 +59,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _start(options: argparse.Namespace) -> int:
     if options.output is not None and options.output.suffix == ".ipynb":
-        text = json.dumps(exercises.notebook(options.names or None, options.solutions), indent=1) + "\n"
-    elif options.solutions:
-        raise ValueError("solutions are for notebooks: give an output file ending in .ipynb")
+        text = json.dumps(exercises.notebook(options.names or None), indent=1) + "\n"
     else:
         text = exercises.start(options.names or None)
     if options.output is None:
@@ -68,6 +70,24 @@ def _start(options: argparse.Namespace) -> int:
     options.output.write_text(text, encoding="utf-8")
     python = options.output.suffix != ".ipynb"
     print(f"wrote {options.output}" + f"; check it with: nst-numpy exercise check {options.output}" * python)
+    return 0
+
+
+def _assignment(options: argparse.Namespace) -> int:
+    from nst_numpy.exercises.kits import next_step
+    from nst_numpy.images import whole_file
+
+    assignment = exercises.load_assignment(options.assignment)
+    files = {options.output / path: text for path, text in exercises.assignment_kit(assignment, options.kind).items()}
+    for path in files:
+        if path.exists():
+            raise ValueError(f"{path} exists already; choose another folder, so that no work is lost")
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as part:
+            part.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
+    print(next_step(assignment, options.kind, str(options.output)))
     return 0
 
 
