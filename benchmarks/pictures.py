@@ -16,8 +16,11 @@ style
     photograph: 1 is no style at all.
 content
     The correlation of the picture's luminance with the photograph's, at an eighth of the size.
+scene
+    The correlation of the judge's responses at conv3_4 with those to the photograph, filter by filter: whether the same
+    things are in the same places, whatever their brightness and color.
 noise
-    The same for a picture started from white noise.
+    Content and scene of a picture started from white noise.
 frame
     The mean brightness of the outer two pixels minus that of the ring between 4 and 12 pixels from the edge, in grey
     levels (0–255), minus the same in the photograph.
@@ -46,6 +49,13 @@ def grams(judge: VGG, image: np.ndarray) -> list[np.ndarray]:
 def distance(G: list[np.ndarray], A: list[np.ndarray]) -> float:
     """The mean of the squared relative errors of Gram matrices."""
     return float(np.mean([np.sum((g - a) ** 2) / np.sum(a**2) for g, a in zip(G, A, strict=True)]))
+
+
+def responses(judge: VGG, image: np.ndarray) -> np.ndarray:
+    """What conv3_4 of the judge sees, each filter with mean 0 and variance 1."""
+    a = judge.features(image, ["conv3_4"])["conv3_4"]
+    a -= a.mean(axis=(0, 1))
+    return a / np.maximum(a.std(axis=(0, 1)), 1e-6)
 
 
 def correlation(picture: np.ndarray, photograph: np.ndarray) -> float:
@@ -93,12 +103,13 @@ def main(arguments: list[str] | None = None) -> None:
     }
     networks = {name: make[name]() for name in options.networks}
     contents, styles = (sorted((options.images / kind).iterdir()) for kind in ("content", "style"))
-    measures = ["style"] * (judge is not None) + ["content"] + ["noise"] * options.noise + ["frame"]
+    seen = ["content", "scene"] if judge else ["content"]
+    measures = ["style"] * bool(judge) + seen + [f"noise {name}" for name in seen] * options.noise + ["frame"]
 
     rows, table, seconds = [], [], dict.fromkeys(networks, 0.0)
     for content in contents:
         photograph = images.load(content, options.size)
-        of_photograph = judge and grams(judge, photograph)
+        of_photograph = judge and (grams(judge, photograph), responses(judge, photograph))
         for style in styles:
             row, figures = [photograph, images.load(style, options.size)], []
             margin = round(painting.FRAME * min(row[1].shape[:2]))  # is not painted from either
@@ -109,12 +120,16 @@ def main(arguments: list[str] | None = None) -> None:
                 seconds[name] += time.perf_counter() - begin
                 row.append(picture)
                 if judge is not None:
-                    figures.append(distance(grams(judge, picture), A) / distance(of_photograph, A))
-                figures.append(correlation(picture, photograph))
+                    figures.append(distance(grams(judge, picture), A) / distance(of_photograph[0], A))
+                pictures = [picture]
                 if options.noise:
                     path = options.out / f"{stem}_noise.png"
-                    row.append(painted(path, content, style, network, options.size, init="noise"))
-                    figures.append(correlation(row[-1], photograph))
+                    pictures.append(painted(path, content, style, network, options.size, init="noise"))
+                    row.append(pictures[-1])
+                for each in pictures:
+                    figures.append(correlation(each, photograph))
+                    if judge is not None:
+                        figures.append(float(np.mean(responses(judge, each) * of_photograph[1])))
                 figures.append(frame(picture) - frame(photograph))
             rows.append(row)
             table.append((content.stem, style.stem, *figures))

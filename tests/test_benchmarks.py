@@ -106,15 +106,19 @@ def test_pictures(program, tmp_path, capsys):
         [str(tmp_path), str(tmp_path / "out"), "--judge", str(tmp_path / "real.h5"), "--size", "32", "--noise"]
     )
     lines = (tmp_path / "out/table.md").read_text().splitlines()
-    assert lines[0] == "| photograph | painting | mini: style | mini: content | mini: noise | mini: frame |"
+    measures = ("style", "content", "scene", "noise content", "noise scene", "frame")
+    assert lines[0] == f"| photograph | painting | {' | '.join(f'mini: {name}' for name in measures)} |"
     figures = np.array([[float(cell) for cell in line.split("|")[3:-1]] for line in lines[2:]])
-    assert figures.shape == (3, 4) and np.allclose(figures[2], figures[:2].mean(axis=0), atol=1e-4)
+    assert figures.shape == (3, 6) and np.allclose(figures[2], figures[:2].mean(axis=0), atol=1e-4)
     assert (figures[:, 0] < 0.9).all() and Image.open(tmp_path / "out/sheet.jpg").size == (4 * 256, 2 * 192)
     assert "| **mean** |" in capsys.readouterr().out
     half = np.zeros((40, 60, 3))
     half[2:-2, 2:-2] = 0.5
     assert pictures.frame(half) == -127.5 and pictures.frame(half[2:-2, 2:-2]) == 0
     x = picture(3, 40, 60, np.float32)
+    seen = pictures.responses(small_vgg(last="conv3_4"), x)
+    assert np.allclose(seen.mean(axis=(0, 1)), 0, atol=1e-9)
+    assert {*np.round(seen.var(axis=(0, 1)), 9)} <= {0, 1}, "0 where a filter does not respond"
     assert pictures.correlation(x, x) == pytest.approx(1) and pictures.correlation(1 - x, x) == pytest.approx(-1)
     with pytest.raises(SystemExit, match="2"):
         pictures.main([str(tmp_path), str(tmp_path / "out"), "--networks", "real"])

@@ -77,6 +77,9 @@ class Exercise:
         The library's own. Stub, solution and derivation are taken from its source.
     inputs : callable
         `inputs(seed)` yields the cases: always the same ones for None, others of the same kinds for a number.
+    task : str
+        What is to be written, so that it can be derived from this text alone: the formula to differentiate, the border,
+        who gets the gradient among equals. It does not contain the solution.
     hints : tuple of two str
         A question, and the approach. The third hint is the derivation in the function's docstring.
     sums_over : tuple of str
@@ -99,6 +102,7 @@ class Exercise:
 
     function: Function
     inputs: Callable[[int | None], Iterable[Case]]
+    task: str
     hints: tuple[str, str]
     sums_over: tuple[str, ...] = ()
     normaliser: Mapping[str, int] = field(default_factory=dict)

@@ -20,91 +20,6 @@ UNWRITTEN = "    raise NotImplementedError"
 NOTATION = """F and P are N×M (filters × positions), maps are (H, W, channels), kernels (3, 3, C, K).
 No function may change its arguments."""
 
-CONVOLUTION = """Forward, with stride 1 and x = 0 outside the image, so that y has the height and width of x:
-
-y[h, w, k] = bias[k] + Σ_i Σ_j Σ_c x[h + i − 1, w + j − 1, c] · kernel[i, j, c, k]
-
-with i and j from 0 to 2. The kernel is not flipped. dy is ∂L/∂y for some scalar loss L;"""
-POOLED = """Forward, for all windows that fit into the image:
-
-y[r, s, c] = the {} of x[r · stride + i, s · stride + j, c] over i and j from 0 to window − 1
-
-With a stride below the window, windows overlap; with one above it, and at the lower and right edge,
-elements may belong to none. dy is ∂L/∂y for some scalar loss L; return ∂L/∂x."""
-STYLE = "E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)²,  G_ij = Σ_k F_ik F_jk"
-
-TASKS = {  # what is to be written, so that it can be derived from this text alone; the derivation is the third hint
-    "relu_backward": """Gradient of ReLU with respect to its input.
-
-Forward, element by element: y = max(0, x). dy is ∂L/∂y for some scalar loss L; return ∂L/∂x. At x = 0
-there is no derivative, and any value is accepted.""",
-    "conv_backward_input": f"""Gradient of a convolution with respect to its input.
-
-{CONVOLUTION} return ∂L/∂x.""",
-    "conv_backward_kernel": f"""Gradient of a convolution with respect to its kernel.
-
-{CONVOLUTION} return ∂L/∂kernel.""",
-    "conv_backward_bias": f"""Gradient of a convolution with respect to its bias.
-
-{CONVOLUTION} return ∂L/∂bias.""",
-    "max_pool_backward": f"""Gradient of max pooling with respect to its input.
-
-{POOLED.format("largest")}
-
-Where a window has several largest elements, one of them may get all, or each a share: together they get
-what one alone would get.""",
-    "average_pool_backward": f"""Gradient of average pooling with respect to its input.
-
-{POOLED.format("mean")}""",
-    "content_loss": """Content loss of a layer.
-
-L = ½ Σ_ij (F_ij − P_ij)², summed over all elements.""",
-    "content_gradient": """Gradient of the content loss with respect to F.
-
-The loss is L = ½ Σ_ij (F_ij − P_ij)², summed over all elements; P is constant. Return ∂L/∂F. (The
-paper's case F < 0 is the gradient of the ReLU before this, not part of this function.)""",
-    "feature_matrix": """The feature matrix F of a layer's response: a row for each filter, a column for each position.
-
-F[i, j] = a[h, w, i], with the positions in reading order: j = h · W + w.""",
-    "gram": """Gram matrix of the features.
-
-G_ij = Σ_k F_ik F_jk, summed over all positions k; neither centred nor normalised.""",
-    "gram_backward": """Gradient with respect to F of a loss that depends on F through its Gram matrix.
-
-G_ij = Σ_k F_ik F_jk. dG_ij is ∂L/∂G_ij for some scalar loss L, where all N² elements of G are
-independent variables. Return ∂L/∂F.""",
-    "style_loss": f"""Style loss of a layer.
-
-{STYLE}
-
-N and M are the sizes of F. A is used as it is given.""",
-    "style_gradient": f"""Gradient of the style loss with respect to F.
-
-{STYLE}
-
-N and M are the sizes of F; A is constant. Return ∂E/∂F.""",
-    "style_gradient_of_map": f"""Gradient of the style loss with respect to a response with channels last.
-
-{STYLE}
-
-where F is the feature matrix of a: F[i, j] = a[h, w, i] with j = h · W + w, so M = H · W. A is
-constant. Return ∂E/∂a, in the shape of a.""",
-    "total_variation_gradient": """Gradient of the total variation with respect to the image.
-
-TV = ½ Σ (x[i + 1, j, c] − x[i, j, c])² + ½ Σ (x[i, j + 1, c] − x[i, j, c])²
-
-The sums are over all channels and all pairs of neighbours inside the image. Return ∂TV/∂x.""",
-    "total_gradient": f"""Gradient of the weighted content and style losses of one layer with respect to its features F.
-
-L = alpha · ½ Σ_ij (F_ij − P_ij)² + beta · E,  {STYLE}
-
-N and M are the sizes of F; P and A are constant. Return ∂L/∂F.""",
-    "gradient_step": """One step of gradient descent.
-
-Return the image moved in the direction of steepest descent, by learning_rate times the length of the
-gradient.""",
-}
-
 
 def start(names: str | Iterable[str] | None = None) -> str:
     """The text of a Python file with these functions to write.
@@ -304,15 +219,11 @@ def stub(exercise: Exercise) -> str:
     >>> print(stub(get("gradient_step")).splitlines()[0])
     def gradient_step(x: np.ndarray, gradient: np.ndarray, learning_rate: float) -> np.ndarray:
     """
-    signature, (_, sections) = inspect.signature(exercise.function), _parts(exercise)
-    options = {name for case in exercise.cases() for name in case.options}
-    given = [p for p in signature.parameters.values() if p.default is p.empty or p.name in options]
-    for name in set(signature.parameters) - {
-        parameter.name for parameter in given
-    }:  # the library's, not the exercise's
+    _, sections = _parts(exercise)
+    for name in inspect.signature(exercise.function).parameters.keys() - {*exercise.arguments}:
         sections = re.sub(rf"^{name} : .*\n(?:    .*\n)*", "", sections, flags=re.MULTILINE)
-    head = f"def {exercise.name}{signature.replace(parameters=given)}:".replace("numpy.ndarray", "np.ndarray")
-    docstring = re.sub("^(?=.)", "    ", f'"""{TASKS[exercise.name]}\n\n{sections}\n"""', flags=re.MULTILINE)
+    head = f"def {exercise.name}{exercise.signature}:".replace("numpy.ndarray", "np.ndarray")
+    docstring = re.sub("^(?=.)", "    ", f'"""{exercise.task}\n\n{sections}\n"""', flags=re.MULTILINE)
     return f"{head}\n{docstring}\n"
 
 

@@ -12,6 +12,9 @@ from nst_numpy.losses import content_gradient, content_loss
 LOSS = Exercise(
     content_loss,
     matrix_cases(lambda rng, N, M: (features(rng, N, M), features(rng, N, M))),
+    task="""Content loss of a layer.
+
+L = ½ Σ_ij (F_ij − P_ij)², summed over all elements.""",
     hints=(
         "It is half the sum of the squared differences, equation 1 of the paper.",
         "Square first, then sum over filters and positions, then halve. No mean.",
@@ -63,6 +66,10 @@ def _cases(seed):
 GRADIENT = Exercise(
     content_gradient,
     _cases,
+    task="""Gradient of the content loss with respect to F.
+
+The loss is L = ½ Σ_ij (F_ij − P_ij)², summed over all elements; P is constant. Return ∂L/∂F. (The
+paper's case F < 0 is the gradient of the ReLU before this, not part of this function.)""",
     hints=(
         "Only one term of ½ Σ (F − P)² contains F_ij. Differentiate that one.",
         "The 2 from the square cancels the ½. The inner derivative of F_ij − P_ij with respect to F_ij is 1.",

@@ -9,6 +9,12 @@ import numpy as np
 from nst_numpy.exercises.model import Exercise, map_cases, without_border
 from nst_numpy.layers import conv_backward_bias, conv_backward_input, conv_backward_kernel, conv_forward, pad_forward
 
+CONVOLUTION = """Forward, with stride 1 and x = 0 outside the image, so that y has the height and width of x:
+
+y[h, w, k] = bias[k] + Σ_i Σ_j Σ_c x[h + i − 1, w + j − 1, c] · kernel[i, j, c, k]
+
+with i and j from 0 to 2. The kernel is not flipped. dy is ∂L/∂y for some scalar loss L;"""
+
 
 def _arrays(rng, H, W, C):
     """The input x, a kernel, and dy."""
@@ -50,6 +56,9 @@ def _alone(kernel, i, j):
 INPUT = Exercise(
     conv_backward_input,
     _cases(_by_input),
+    task=f"""Gradient of a convolution with respect to its input.
+
+{CONVOLUTION} return ∂L/∂x.""",
     hints=(
         "Which outputs does one input element x[q, c] touch, and with which factor each? There are nine positions.",
         "Forward gathers x[p + o] through kernel[o]. Backward scatters dy[p] through the transpose of kernel[o] to the "
@@ -165,6 +174,9 @@ def _around(dy, kernel, mode="wrap"):
 KERNEL = Exercise(
     conv_backward_kernel,
     _cases(_by_kernel),
+    task=f"""Gradient of a convolution with respect to its kernel.
+
+{CONVOLUTION} return ∂L/∂kernel.""",
     hints=(
         "One number kernel[o, c, k] is used at every position p. So its gradient is a sum over positions.",
         "It multiplies x[p + o, c] and goes into y[p, k]. Shift the padded image by o: then the sum over positions of "
@@ -248,6 +260,9 @@ KERNEL.recognise(
 BIAS = Exercise(
     conv_backward_bias,
     map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)),)),
+    task=f"""Gradient of a convolution with respect to its bias.
+
+{CONVOLUTION} return ∂L/∂bias.""",
     hints=(
         "bias[k] is added to y[p, k] at every position p.",
         "Each of these additions has the slope 1. Sum dy over all positions; the channels stay.",

@@ -9,6 +9,13 @@ import numpy as np
 from nst_numpy.exercises.model import Case, Exercise, contracted, spread
 from nst_numpy.layers import average_pool_backward, average_pool_forward, max_pool_backward, max_pool_forward
 
+POOLED = """Forward, for all windows that fit into the image:
+
+y[r, s, c] = the {} of x[r · stride + i, s · stride + j, c] over i and j from 0 to window − 1
+
+With a stride below the window, windows overlap; with one above it, and at the lower and right edge,
+elements may belong to none. dy is ∂L/∂y for some scalar loss L; return ∂L/∂x."""
+
 SHAPES = (  # shape, window, stride
     ((4, 6, 2), 2, 2),
     ((5, 7, 3), 2, 2),
@@ -153,6 +160,12 @@ EARLY = "the last window is left out where it ends at the border: range(0, H - w
 MAX_POOL = Exercise(
     max_pool_backward,
     _cases_with_ties,
+    task=f"""Gradient of max pooling with respect to its input.
+
+{POOLED.format("largest")}
+
+Where a window has several largest elements, one of them may get all, or each a share: together they get
+what one alone would get.""",
     hints=(
         "Near x, the output equals one element of its window. What is the slope for that one, and for the others?",
         "Find the first element that is equal to the largest, and add dy there. Add: with overlapping windows, one "
@@ -206,6 +219,9 @@ MAX_POOL.recognise(
 AVERAGE_POOL = Exercise(
     average_pool_backward,
     _cases,
+    task=f"""Gradient of average pooling with respect to its input.
+
+{POOLED.format("mean")}""",
     hints=(
         "y is the sum of the window's elements times 1/window². What is the slope for each of them?",
         "Every element of a window gets dy/window². Add where windows overlap; what lies in no window gets 0.",

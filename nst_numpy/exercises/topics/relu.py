@@ -31,6 +31,10 @@ def _cases(seed):
 RELU_BACKWARD = Exercise(
     relu_backward,
     _cases,
+    task="""Gradient of ReLU with respect to its input.
+
+Forward, element by element: y = max(0, x). dy is ∂L/∂y for some scalar loss L; return ∂L/∂x. At x = 0
+there is no derivative, and any value is accepted.""",
     hints=(
         "y = max(0, x) acts on each element by itself. What is the slope dy/dx where x > 0, and where x < 0?",
         "Multiply dy by a mask of zeros and ones. From which array must the mask come, and with which comparison?",

@@ -9,6 +9,8 @@ import numpy as np
 from nst_numpy.exercises.model import MATRIX_PARTS, Exercise, features, gram_of, map_cases, matrix_cases, same
 from nst_numpy.losses import feature_matrix, gram, gram_backward, style_gradient, style_loss
 
+STYLE = "E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)²,  G_ij = Σ_k F_ik F_jk"
+
 RESHAPE = "a.reshape(N, -1) of an array with channels last mixes positions and channels"
 
 
@@ -32,6 +34,9 @@ def _rows_are_filters(function, a):
 FEATURE_MATRIX = Exercise(
     feature_matrix,
     map_cases(lambda rng, H, W, N: (rng.standard_normal((H, W, N)),)),
+    task="""The feature matrix F of a layer's response: a row for each filter, a column for each position.
+
+F[i, j] = a[h, w, i], with the positions in reading order: j = h · W + w.""",
     hints=(
         "F has a row for each filter and a column for each position, in reading order: j = h·W + w.",
         "In memory, the channels of one position are adjacent. reshape keeps that order: so reshape to "
@@ -88,6 +93,9 @@ def _position_does_not_matter(function, F):
 GRAM = Exercise(
     gram,
     matrix_cases(lambda rng, N, M: (rng.standard_normal((N, M)),)),
+    task="""Gram matrix of the features.
+
+G_ij = Σ_k F_ik F_jk, summed over all positions k; neither centred nor normalised.""",
     hints=(
         "G_ij = Σ_k F_ik F_jk: filter i and filter j, multiplied at each position and summed over the positions.",
         "Rows of F are filters. A matrix product that sums over the second index of both: one of them transposed.",
@@ -158,6 +166,10 @@ def _of_differences(result):
 GRAM_BACKWARD = Exercise(
     gram_backward,
     matrix_cases(lambda rng, N, M: (rng.standard_normal((N, N)), rng.standard_normal((N, M)))),
+    task="""Gradient with respect to F of a loss that depends on F through its Gram matrix.
+
+G_ij = Σ_k F_ik F_jk. dG_ij is ∂L/∂G_ij for some scalar loss L, where all N² elements of G are
+independent variables. Return ∂L/∂F.""",
     hints=(
         "F occurs twice in G = F Fᵀ: the product rule gives two terms.",
         "G_kl contains F_ij where k = i, with the factor F_lj, and where l = i, with the factor F_kj. Sum both over "
@@ -209,6 +221,11 @@ def _doubled_positions(function, F, A):
 STYLE_LOSS = Exercise(
     style_loss,
     matrix_cases(lambda rng, N, M: (features(rng, N, M), gram_of(rng, N, M))),
+    task=f"""Style loss of a layer.
+
+{STYLE}
+
+N and M are the sizes of F. A is used as it is given.""",
     hints=(
         "The squared differences of two Gram matrices, summed over both indices, times 1/(4 N² M²).",
         "N and M are the two sizes of F. Square every element of G − A by itself: it is no matrix product.",
@@ -269,6 +286,11 @@ def _doubled_gradient(function, F, A):
 STYLE_GRADIENT = Exercise(
     style_gradient,
     STYLE_LOSS.inputs,
+    task=f"""Gradient of the style loss with respect to F.
+
+{STYLE}
+
+N and M are the sizes of F; A is constant. Return ∂E/∂F.""",
     hints=(
         "The chain rule in two steps: from E to G, then from G to F.",
         "∂E/∂G = (G − A)/(2 N² M²), which is symmetric; then both halves of the product rule are equal, and give a "
@@ -383,6 +405,12 @@ def _height_and_width_swapped(function, a, A):
 OF_MAP = Exercise(
     style_gradient_of_map,
     map_cases(lambda rng, H, W, N: (features(rng, H, W, N), gram_of(rng, N, H * W))),
+    task=f"""Gradient of the style loss with respect to a response with channels last.
+
+{STYLE}
+
+where F is the feature matrix of a: F[i, j] = a[h, w, i] with j = h · W + w, so M = H · W. A is
+constant. Return ∂E/∂a, in the shape of a.""",
     hints=(
         "Reshape a to N × M, take the gradient there, and reshape it back the same way.",
         "a.reshape(-1, N).T on the way in; .T.reshape(a.shape) on the way out. M = H · W.",

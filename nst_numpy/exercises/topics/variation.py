@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from nst_numpy.exercises.model import Exercise, features, gram_of, map_cases, matrix_cases, without_border
+from nst_numpy.exercises.topics.style import STYLE
 from nst_numpy.losses import (
     content_gradient,
     content_loss,
@@ -20,6 +21,11 @@ from nst_numpy.losses import (
 TOTAL_VARIATION = Exercise(
     total_variation_gradient,
     map_cases(lambda rng, H, W, C: (rng.standard_normal((H, W, C)),)),
+    task="""Gradient of the total variation with respect to the image.
+
+TV = ½ Σ (x[i + 1, j, c] − x[i, j, c])² + ½ Σ (x[i, j + 1, c] − x[i, j, c])²
+
+The sums are over all channels and all pairs of neighbours inside the image. Return ∂TV/∂x.""",
     hints=(
         "A pixel occurs in up to four differences: in two as the first operand, in two as the second.",
         "For d = x[i+1] − x[i], the derivative of ½ d² is d with respect to x[i+1], and −d with respect to x[i]. "
@@ -177,6 +183,11 @@ MATRICES = matrix_cases(lambda rng, N, M: (features(rng, N, M), features(rng, N,
 TOTAL = Exercise(
     total_gradient,
     _weighted,
+    task=f"""Gradient of the weighted content and style losses of one layer with respect to its features F.
+
+L = alpha · ½ Σ_ij (F_ij − P_ij)² + beta · E,  {STYLE}
+
+N and M are the sizes of F; P and A are constant. Return ∂L/∂F.""",
     hints=(
         "The derivative of a weighted sum is the weighted sum of the derivatives.",
         "α times the content gradient plus β times the style gradient: both with respect to the same F.",
@@ -269,6 +280,10 @@ MAPS = map_cases(lambda rng, H, W, C: (rng.random((H, W, C)), rng.standard_norma
 STEP = Exercise(
     gradient_step,
     _steps,
+    task="""One step of gradient descent.
+
+Return the image moved in the direction of steepest descent, by learning_rate times the length of the
+gradient.""",
     hints=(
         "The gradient points in the direction in which the loss rises fastest.",
         "Go the other way, by learning_rate times the gradient; return a new array.",
