@@ -252,8 +252,8 @@ def _doubles(
         for faults, function in chain(
             _with_changed_result(exercise, runs, singles), _with_changed_argument(exercise, runs)
         ):
-            results = [_result(function, case) for case in cases]
-            if all(result is not None for result in results):
+            results = [result for case in cases if (result := _result(function, case)) is not None]
+            if len(results) == len(cases):
                 row = _row(results)
                 if np.abs(row).max(initial=0) > 1e-12:
                     by_shapes.setdefault(_shapes(results), []).append(((faults, function), row / np.abs(row).max()))
