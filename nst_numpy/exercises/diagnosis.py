@@ -718,5 +718,5 @@ def _table(a: np.ndarray, name: str) -> str:
         if shown.size == a.size
         else f", its first {shown.shape[0]}×{shown.shape[1]} of {'×'.join(map(str, a.shape))}"
     )
-    lines = ["  ".join(f"{value:>10.4g}" for value in row) for row in shown]
+    lines = ["  ".join(f"{value + 0.0:>10.4g}" for value in row) for row in shown]
     return "\n".join([f"{name}{which}", *lines])

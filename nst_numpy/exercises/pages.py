@@ -34,6 +34,7 @@ p { margin: 0.4rem 0; white-space: pre-line; }
 pre { overflow-x: auto; font-size: 0.85rem; } code { font-family: ui-monospace, monospace; font-size: 0.9em; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; }
+td:nth-child(2) { white-space: nowrap; }
 td, th { border: 1px solid var(--line); padding: 0.3rem 0.5rem; text-align: right; vertical-align: top; }
 small { display: block; color: var(--faint); }
 td:first-child, th:first-child, td:last-child, th:last-child { text-align: left; }
