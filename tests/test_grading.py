@@ -356,6 +356,18 @@ def test_a_run_that_is_stopped_goes_on(graded, tmp_path, monkeypatch):
     assert len(graded(executor=Stops(1))) == 4 and Stops.count == 12
 
 
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    (tmp_path / "sheet.toml").write_text('[[exercise]]\nname = "gram"')
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grading, "grade", stopped)
+    arguments = [str(tmp_path), "--of", str(tmp_path / "sheet.toml"), "-o", str(tmp_path / "out")]
+    assert main(["exercise", "grade", *arguments]) == 130
+    assert capsys.readouterr().err == "nst-numpy: interrupted; the same command goes on where it stopped\n"
+
+
 # Workers --------------------------------------------------------------------------------------------------------------
 
 

@@ -237,6 +237,14 @@ def test_the_librarys_own_notebook(tmp_path, capsys):
     assert f"{path}: 1 passed, 16 not yet, 0 wrong" in capsys.readouterr().out
 
 
+def test_an_otter_notebook():
+    text = (
+        "import otter\ngrader = otter.Notebook('hw.ipynb')\ngrader.check('q1')\ngrader.check_all()\ngrader.export()\n"
+    )
+    with Submission({"hw.py": (text + GRAM).encode()}, ["gram"]) as submission:
+        assert submission.check("gram").passed and not submission.notes
+
+
 # Imports --------------------------------------------------------------------------------------------------------------
 
 

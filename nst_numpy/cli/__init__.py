@@ -30,8 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         text = " ".join(str(error).split()) or type(error).__name__
         print(f"nst-numpy: error: {text}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("nst-numpy: interrupted before there was anything to write", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"nst-numpy: {str(interrupt) or 'interrupted before there was anything to write'}", file=sys.stderr)
         return 128 + ((interrupts and interrupts.received) or 2)
     finally:
         if interrupts is not None and interrupts.received:  # the process ends: a second Ctrl-C keeps its exit code

@@ -26,15 +26,18 @@ def _grade(options: argparse.Namespace) -> int:
 
     if options.scheduler is not None and options.workers is not None:
         raise ValueError("--workers is for this machine, a Dask cluster has its own: leave it out with --scheduler")
-    with _cluster(options.scheduler) as executor:
-        results = grade(
-            options.folder,
-            options.of,
-            options.output,
-            executor=executor,
-            workers=options.workers,
-            again=options.again,
-        )
+    try:
+        with _cluster(options.scheduler) as executor:
+            results = grade(
+                options.folder,
+                options.of,
+                options.output,
+                executor=executor,
+                workers=options.workers,
+                again=options.again,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command goes on where it stopped") from None
     print(summary(results))
     print(f"wrote {options.output / 'marks.csv'}, {options.output / 'marks.html'} and {options.output / 'feedback'}")
     return 0 if all(result.graded for result in results) else 1

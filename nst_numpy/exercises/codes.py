@@ -25,7 +25,7 @@ CODES = {
     "accumulates": "What is kept between calls: a global variable, a default argument, a random number?",
     "wrong-shape": "Compare what is returned with what the docstring says.",
     "not-finite": "Look for a division by zero, a root or a logarithm.",
-    "raises": "Call the function with such an input, and read the traceback from its end.",
+    "raises": "Call the function with such an input: does it end, and what is the last line of the traceback?",
     "square-of-sum": "Which comes first, the square or the sum?",
     "missing-square": "Has the formula a square, a magnitude, or neither?",
     "rounded": "Which dtype has the array that the results go into? One of integers cuts off the fractions.",
