@@ -3,6 +3,9 @@
 A method is a generator: from a starting point it yields one point after another, for ever or until it can't go on.
 `minimize` drives it, and does what all methods share: counting, stopping, the callback, keeping the best point.
 
+With each point a method yields what it carries to the next iteration: its rate, a velocity, pairs of vectors. Given
+that point and what was carried, it goes on from there exactly as if it had never stopped; see `State`.
+
 The points are arrays of any shape, in float32 or float64; every sum over them is a float64.
 
 Bounds, low ≤ x_i ≤ high, are kept by projection: wherever a method steps, each element is cut off at its bound before f
@@ -17,7 +20,7 @@ import reprlib
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -55,6 +58,8 @@ class OptimizeResult:
         Whether it converged: status 0.
     message : str
         Why it stopped, in words.
+    state : State or None
+        In the callback: what `minimize(..., state=state)` needs to go on from here.
     """
 
     x: np.ndarray
@@ -65,6 +70,7 @@ class OptimizeResult:
     nfev: int
     status: int
     message: str
+    state: "State | None" = None
 
     @property
     def success(self) -> bool:
@@ -119,7 +125,36 @@ class Point:
         return self._can_move(-self.gradient)
 
 
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a minimisation is after an iteration, once the callback has seen it.
+
+    Attributes
+    ----------
+    method : str
+    point, best : Point
+        The current point, and the best so far.
+    previous : float
+        The value before this iteration; NaN at the start.
+    broken : bool
+        Whether a value or a gradient was not finite in this iteration.
+    nit, nfev : int
+    carry : object
+        What the method yielded beside the point: arrays and numbers in nested tuples, never changed; None at the start.
+    """
+
+    method: str
+    point: Point
+    best: Point
+    previous: float
+    broken: bool
+    nit: int
+    nfev: int
+    carry: Any
+
+
 Evaluate = Callable[[np.ndarray], Point]
+Steps = Iterator[tuple[Point, Any]]  # of a method: a point, and what is carried to the next iteration
 Trial = tuple[float, Point, float]  # of a line search: step, point there, slope there
 
 
@@ -135,7 +170,9 @@ def first_rate(learning_rate: float | None, point: Point) -> float:
     return 0.01 / max(float(np.abs(point.free(point.gradient)).max()), 1e-300)
 
 
-def gradient_descent(evaluate: Evaluate, point: Point, *, learning_rate: float | None = None) -> Iterator[Point]:
+def gradient_descent(
+    evaluate: Evaluate, point: Point, carry: Any = None, *, learning_rate: float | None = None
+) -> Steps:
     """Gradient descent: x ← x − η ∇f(x), with a step size η chosen by backtracking.
 
     η is halved until f falls by at least 10⁻⁴ η ‖∇f‖² (Armijo's condition; Nocedal and Wright 2006, equation 3.4). If
@@ -149,14 +186,16 @@ def gradient_descent(evaluate: Evaluate, point: Point, *, learning_rate: float |
     evaluate : callable
     point : Point
         Where to start.
+    carry : optional
+        What was yielded with this point, to go on from it.
     learning_rate : float, optional
         The first η; by default such that the largest change of an element of x is 0.01.
 
     Yields
     ------
-    Point
+    Point, and what is carried
     """
-    eta = first_rate(learning_rate, point)
+    eta = first_rate(learning_rate, point) if carry is None else carry
     while True:
         gradient = point.free(point.gradient)
         slope = dot(gradient, gradient)
@@ -168,14 +207,14 @@ def gradient_descent(evaluate: Evaluate, point: Point, *, learning_rate: float |
                 return
             trial = evaluate(point.x - eta * gradient)
         point = trial
-        yield point
         if eta == first:
             eta *= 2
+        yield point, eta
 
 
 def momentum(
-    evaluate: Evaluate, point: Point, *, learning_rate: float | None = None, decay: float = 0.9
-) -> Iterator[Point]:
+    evaluate: Evaluate, point: Point, carry: Any = None, *, learning_rate: float | None = None, decay: float = 0.9
+) -> Steps:
     """Gradient descent with momentum: v ← μ v − η ∇f(x), x ← x + v (Polyak 1964), with an adaptive learning rate.
 
     The velocity v is a sum of past gradients, each step weighing the older ones μ times less. Across a narrow valley
@@ -191,6 +230,8 @@ def momentum(
     evaluate : callable
     point : Point
         Where to start.
+    carry : optional
+        What was yielded with this point, to go on from it.
     learning_rate : float, optional
         The first η; by default such that the largest first change of an element of x is 0.01.
     decay : float
@@ -198,17 +239,19 @@ def momentum(
 
     Yields
     ------
-    Point
+    Point, and what is carried
     """
-    eta = first_rate(learning_rate, point)
-    least = 1e-18 * eta
-    velocity = np.zeros_like(point.x)
+    if carry is None:
+        rate = first_rate(learning_rate, point)
+        carry = rate, 1e-18 * rate, np.zeros_like(point.x)
+    eta, least, velocity = carry
+    del carry  # so that its arrays are free when there are new ones
     while least < eta < math.inf:
         velocity = point.inward(decay * velocity - eta * point.gradient)
         trial = evaluate(point.x + velocity)
         if trial.finite and trial.value < point.value:
             point, eta = trial, 1.05 * eta
-            yield point
+            yield point, (eta, least, velocity)
         else:
             velocity, eta = np.zeros_like(velocity), 0.7 * eta
 
@@ -216,12 +259,13 @@ def momentum(
 def adam(
     evaluate: Evaluate,
     point: Point,
+    carry: Any = None,
     *,
     learning_rate: float = 0.02,
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
-) -> Iterator[Point]:
+) -> Steps:
     """Adam: every element moves by about the same length, whatever the size of its gradient.
 
     m is a running mean of the gradients g, s one of their squares, both started at 0. After k steps their weights add
@@ -238,6 +282,8 @@ def adam(
     evaluate : callable
     point : Point
         Where to start.
+    carry : optional
+        What was yielded with this point, to go on from it.
     learning_rate : float
         η, in the units of x.
     beta1, beta2 : float
@@ -246,19 +292,20 @@ def adam(
 
     Yields
     ------
-    Point
+    Point, and what is carried
     """
-    m, s = np.zeros_like(point.x), np.zeros_like(point.x)
-    for k in count(1):
+    done, m, s = carry or (0, np.zeros_like(point.x), np.zeros_like(point.x))
+    del carry  # so that its arrays are free when there are new ones
+    for k in count(done + 1):
         m = beta1 * m + (1 - beta1) * point.gradient
         s = beta2 * s + (1 - beta2) * point.gradient**2
         point = evaluate(point.x - learning_rate * (m / (1 - beta1**k)) / (np.sqrt(s / (1 - beta2**k)) + epsilon))
         if not point.finite:
             return
-        yield point
+        yield point, (k, m, s)
 
 
-def lbfgs(evaluate: Evaluate, point: Point, *, memory: int = 10) -> Iterator[Point]:
+def lbfgs(evaluate: Evaluate, point: Point, carry: Any = None, *, memory: int = 10) -> Steps:
     """L-BFGS: Newton's method with an estimate of the inverse Hessian from the last few steps.
 
     Between two points, s = x_{k+1} − x_k and y = ∇f_{k+1} − ∇f_k tell how the gradient changes along s. From the last
@@ -283,14 +330,17 @@ def lbfgs(evaluate: Evaluate, point: Point, *, memory: int = 10) -> Iterator[Poi
     evaluate : callable
     point : Point
         Where to start.
+    carry : optional
+        What was yielded with this point, to go on from it.
     memory : int
         Number of pairs (s, y) kept: 2 · memory arrays of the size of x.
 
     Yields
     ------
-    Point
+    Point, and what is carried
     """
-    pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=memory)
+    pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(carry or (), maxlen=memory)
+    del carry  # so that its arrays are free when there are new ones
     while True:
         direction = point.inward(-point.free(two_loop(point.free(point.gradient), pairs)))
         slope = dot(point.gradient, direction)
@@ -307,7 +357,7 @@ def lbfgs(evaluate: Evaluate, point: Point, *, memory: int = 10) -> Iterator[Poi
         if curvature > sys.float_info.epsilon * dot(y, y):
             pairs.append((s, y, curvature))
         point = found
-        yield point
+        yield point, tuple(pairs)
 
 
 def two_loop(gradient: np.ndarray, pairs: deque[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
@@ -429,7 +479,7 @@ def beyond(previous: Trial, last: Trial) -> float:
     return min(max(minimum, 2 * last[0]), 10 * last[0]) if minimum > last[0] else 10 * last[0]
 
 
-METHODS: dict[str, Callable[..., Iterator[Point]]] = {
+METHODS: dict[str, Callable[..., Steps]] = {
     "lbfgs": lbfgs,
     "adam": adam,
     "momentum": momentum,
@@ -456,6 +506,7 @@ def minimize(
     gtol: float = 1e-5,
     ftol: float = 1e-9,
     callback: Callable[[OptimizeResult], object] | None = None,
+    state: State | None = None,
     **options: Any,
 ) -> OptimizeResult:
     """Minimise a function, given with its gradient.
@@ -479,6 +530,10 @@ def minimize(
     callback : callable, optional
         Called as `callback(intermediate_result)` with an `OptimizeResult` at the start and after every iteration, with
         the current point. It may raise StopIteration to end the minimisation.
+    state : State, optional
+        Go on from here, the `state` that a callback has seen in a call with the same arguments, instead of from x0. The
+        result is that call's, bit for bit, and the callback sees only what comes after. `maxiter` counts from the
+        start.
     **options
         For the method: `memory` for L-BFGS; `learning_rate` for the others, `decay` for momentum, `beta1`, `beta2` and
         `epsilon` for Adam.
@@ -493,11 +548,12 @@ def minimize(
     Raises
     ------
     ValueError
-        If the method is unknown, a number is out of range, low is larger than high, x0 is empty, or `fun` returns a
-        value that is no scalar or a gradient with another shape than x.
+        If the method is unknown, a number is out of range, low is larger than high, x0 is empty, `fun` returns a value
+        that is no scalar or a gradient with another shape than x, or the state is one of another method, or for an x0
+        of another shape or type.
     TypeError
-        If the method has no such option, the bounds are not two numbers, x0 does not hold real numbers, or `fun` does
-        not return a tuple.
+        If the method has no such option, the bounds are not two numbers, x0 does not hold real numbers, `fun` does not
+        return a tuple, or the state is none.
 
     Examples
     --------
@@ -533,7 +589,12 @@ def minimize(
     options = {name: value for name, value in options.items() if value is not None}
     start = _real(x0)
     box = None if bounds is None else _bounds(bounds, start.dtype)
-    nit, nfev, broken = 0, 0, False
+    nit, nfev, broken, previous, carry = 0, 0, False, math.nan, None
+    best: Point | None = None
+    if state is not None:
+        _check_state(state, method, start)
+        nit, nfev, broken, previous, carry = state.nit, state.nfev, state.broken, state.previous, state.carry
+        point, best = replace(state.point, bounds=box), replace(state.best, bounds=box)
 
     def evaluate(x: np.ndarray) -> Point:
         nonlocal nfev, broken
@@ -546,60 +607,82 @@ def minimize(
         broken |= not point.finite
         return point
 
-    def result(point: Point, status: int, message: str) -> OptimizeResult:
-        return OptimizeResult(point.x, point.value, point.gradient, point.info, nit, nfev, status, message)
+    def result(point: Point, status: int, message: str, state: State | None = None) -> OptimizeResult:
+        return OptimizeResult(point.x, point.value, point.gradient, point.info, nit, nfev, status, message, state)
 
-    def stopped(point: Point) -> bool:
+    def stopped(point: Point, best: Point) -> bool:
         """Show the point to the callback."""
         try:
             if callback:
-                callback(result(point, RUNNING, f"iteration {nit}"))
+                state = State(method, point, best, previous, broken, nit, nfev, carry)
+                callback(result(point, RUNNING, f"iteration {nit}", state))
         except StopIteration:
             return True
         return False
 
-    def flat(point: Point) -> bool:
-        return bool(np.abs(point.free(point.gradient)).max() <= gtol)
+    def reason(point: Point) -> tuple[int, str] | None:
+        """Why to stop at this point, as status and message; None to go on."""
+        if np.abs(point.free(point.gradient)).max() <= gtol:
+            return CONVERGED, "no element of the gradient is larger than gtol"
+        if abs(previous - point.value) <= ftol * max(abs(previous), abs(point.value), 1):
+            return over(CONVERGED, "the value changes by no more than ftol")
+        return (MAXITER, "all iterations done") if nit >= maxiter else None
 
-    best: Point | None = None
+    def over(status: int, message: str) -> tuple[int, str]:
+        """Status and message, unless something was not finite: that is why the steps became short, or ended."""
+        return (
+            (NOT_FINITE, "the value or the gradient became not finite (NaN or infinity)")
+            if broken
+            else (status, message)
+        )
+
     try:  # from the first evaluation to the return: an interrupt anywhere in between finds a best point
-        best = evaluate(start)
-        if broken:
-            return result(best, NOT_FINITE, "the value or the gradient is not finite (NaN or infinity) at the start")
-        if stopped(best):
-            return result(best, STOPPED, "stopped by the callback")
-        if flat(best):
-            return result(best, CONVERGED, "no element of the gradient is larger than gtol")
-        if maxiter == 0:
-            return result(best, MAXITER, "all iterations done")
-        status, message, value = NO_PROGRESS, "no further step lowers the value", best.value
-        for point in METHODS[method](evaluate, best, **options):
+        if state is None:
+            point = best = evaluate(start)
+            if broken:
+                return result(
+                    best, NOT_FINITE, "the value or the gradient is not finite (NaN or infinity) at the start"
+                )
+            if stopped(point, best):
+                return result(best, STOPPED, "stopped by the callback")
+        assert best is not None
+        if why := reason(point):
+            return result(best, *why)
+        state, previous, broken = None, point.value, False
+        for point, carry in METHODS[method](evaluate, point, carry, **options):  # noqa: B020
             nit += 1
             if point.value <= best.value:
                 best = point
-            if stopped(point):
+            if stopped(point, best):
                 return result(best, STOPPED, "stopped by the callback")
-            if flat(point):
-                return result(best, CONVERGED, "no element of the gradient is larger than gtol")
-            if abs(value - point.value) <= ftol * max(abs(value), abs(point.value), 1):
-                status, message = CONVERGED, "the value changes by no more than ftol"
-                break
-            value = point.value
-            if nit == maxiter:
-                return result(best, MAXITER, "all iterations done")
-            broken = False
-        if broken:  # in the last iteration: that is why the steps became short, or ended
-            return result(best, NOT_FINITE, "the value or the gradient became not finite (NaN or infinity)")
-        return result(best, status, message)
+            if why := reason(point):
+                return result(best, *why)
+            carry, previous, broken = None, point.value, False  # the method's old arrays are free when it has new ones
+        return result(best, *over(NO_PROGRESS, "no further step lowers the value"))
     except KeyboardInterrupt:
         if best is None:
             raise
         return result(best, INTERRUPTED, "interrupted from the keyboard")
 
 
+def _check_state(state: State, method: str, start: np.ndarray) -> None:
+    """Check that a state is one of this method, for points like the start."""
+    if not isinstance(state, State):
+        raise TypeError(f"state must be the state that a callback has seen, found {type(state).__name__}")
+    for what, found, expected in (
+        ("method", state.method, method),
+        ("shape", state.point.x.shape, start.shape),
+        ("type", state.point.x.dtype, start.dtype),
+    ):
+        if found != expected:
+            raise ValueError(
+                f"the state is of {what} {found}, this call of {what} {expected}; it can't go on from there"
+            )
+
+
 def _real(x0: Any) -> np.ndarray:
     """A copy of x0 as an array of float32 or float64."""
-    x = np.array(x0)
+    x = np.array(x0, order="C")  # sums go through elements in this order, also if the points come from a file
     if x.dtype.kind not in "fiub":
         raise TypeError(f"x0 must hold real numbers, found {x.dtype}")
     if x.size == 0:
@@ -625,7 +708,7 @@ def _point(x: np.ndarray, returned: tuple[Any, ...], bounds: Bounds | None) -> P
     """What the function returned at x, checked, as a point."""
     if not isinstance(returned, tuple | list) or len(returned) not in (2, 3):
         raise TypeError(f"fun must return (value, gradient) or (value, gradient, info), found {_shown(returned)}")
-    value, gradient = np.asarray(returned[0]), np.array(returned[1], x.dtype)
+    value, gradient = np.asarray(returned[0]), np.array(returned[1], x.dtype, order="C")
     if value.size != 1:
         raise ValueError(f"fun must return a number as the value, found shape {value.shape}")
     if gradient.shape != np.shape(x):

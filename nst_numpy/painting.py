@@ -1,5 +1,8 @@
 """From images and settings to a picture: what is loaded, what is minimised at each size, and what is recorded."""
 
+import dataclasses
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -9,13 +12,15 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+import nst_numpy
 from nst_numpy import colors, images
 from nst_numpy import weights as weight_files
+from nst_numpy.checkpoints import Checkpoint, Saved
 from nst_numpy.conventions import Convention
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.result import TransferResult
-from nst_numpy.run import Losses, Stage, run
+from nst_numpy.run import Losses, Outcome, Position, Stage, run
 from nst_numpy.settings import STARTS, Settings, Weights
 from nst_numpy.signals import interruptible
 from nst_numpy.topology import reduction
@@ -24,6 +29,8 @@ from nst_numpy.validation import check_number
 # Of the shorter side of a style image: left out at each edge. Scans of paintings show their frame or mount there, which
 # would be painted at the edges of the picture.
 FRAME = 0.03
+
+CHECKPOINT_EVERY = 30.0  # seconds
 
 Callback = Callable[[int, np.ndarray, Losses], None]
 
@@ -36,12 +43,14 @@ def paint(
     every: int = 0,
     callback: Callback | None = None,
     progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
 ) -> TransferResult:
     """Paint with settings given as one object; `transfer`, `texture` and `reconstruct` call it.
 
     Parameters
     ----------
-    content, style, every, callback, progress
+    content, style, every, callback, progress, checkpoint, checkpoint_every
         As in `transfer`.
     settings : Settings
 
@@ -66,27 +75,51 @@ def paint(
         motif = Motif(content, style, settings)
         sizes = settings.sizes(*motif.content.shape[:2])
         steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
-        stages = (motif.stage(size, number) for size, number in zip(sizes, steps, strict=True))
-        first = next(stages)  # errors in the input are raised before the progress bar appears
-        start = motif.start(first.shape)
-        with Recorder(motif, sizes, steps, every, callback, progress) as record:
-            outcome = run(
-                chain([first], stages),
-                start,
-                motif.resized,
-                record,
-                settings.optimizer,
-                bounds=(0, 1) if settings.convention.bounded else None,
-                **settings.optimizer_options,
-            )
+        start = motif.start(motif.content_at(sizes[0]).shape)
+
+        def painted(saved: Saved, save: Callable[[Saved], None] | None = None) -> Saved:
+            """Paint, from the beginning or from what is saved, to the end."""
+            position = saved.at if isinstance(saved.at, Position) else None
+            todo = list(zip(sizes, steps, strict=True))[position.stage if position else 0 :]
+            stages = (motif.stage(size, number) for size, number in todo)
+            first = next(stages)  # errors in the input are raised before the progress bar appears
+            with Recorder(motif, sizes, steps, every, callback, progress, saved) as record:
+
+                def note(position: Position) -> None:
+                    if save:
+                        save(Saved(position, list(record.history), list(record.frames)))
+
+                outcome = run(
+                    chain([first], stages),
+                    start,
+                    motif.resized,
+                    record,
+                    settings.optimizer,
+                    bounds=(0, 1) if settings.convention.bounded else None,
+                    position=position,
+                    save=note if save else None,
+                    **settings.optimizer_options,
+                )
+            return Saved(outcome, record.history, record.frames)
+
+        if checkpoint is None:
+            end = painted(Saved())
+        else:
+            with Checkpoint(checkpoint, checkpoint_every, motif.settings_with(every), motif.inputs(start)) as file:
+                end = file.read()
+                if progress and end.at:
+                    tqdm.write(f"{file.path}: going on after step {end.at.steps} of {sum(steps)}", file=sys.stderr)
+                if not isinstance(end.at, Outcome):
+                    end = painted(end, file.save)
+                    file.save(end)
+        outcome = end.at
+        assert isinstance(outcome, Outcome)
         message = outcome.message
         if not outcome.complete:
             message += f"; this is the best picture so far, after step {outcome.steps} of {sum(steps)}"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
         picture = motif.finished(_resized(outcome.x, motif.content.shape))
-        return TransferResult(
-            images.to_uint8(picture), record.history, message, outcome.complete, settings, record.frames
-        )
+        return TransferResult(images.to_uint8(picture), end.history, message, outcome.complete, settings, end.frames)
 
 
 def _resized(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -141,9 +174,41 @@ class Motif:
         image = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
         return images.load(image, size)
 
+    def settings_with(self, every: int) -> dict[str, Any]:
+        """All names and numbers that the result depends on, for a checkpoint. The number of threads changes nothing."""
+        network, init = self.network, self.settings.init
+        described = self.settings.to_dict() | {
+            "pooling": network.pooling,
+            "padding": network.padding,
+            "backend": network.backend if isinstance(network.backend, str) else type(network.backend).__name__,
+            "dtype": str(network.dtype),
+            "init": init if isinstance(init, str) and init in STARTS else "an image",
+            "every": every,
+            "nst_numpy": nst_numpy.__version__,
+        }
+        del described["weights"]  # the arrays count, not the name of the file
+        return described
+
+    def inputs(self, start: np.ndarray) -> dict[str, Any]:
+        """All arrays that the result depends on, by what they are called, for a checkpoint."""
+        settings, network = self.settings, self.network
+        convention = {f.name: getattr(settings.convention, f.name) for f in dataclasses.fields(Convention)}
+        found: dict[str, Any] = {}
+        if settings.content_layers not in ((), {}) or settings.keep_colors:
+            found["content image"] = self.original
+        if settings.style_layers not in ((), {}):
+            found["style image"] = self.styles
+        found["network"] = [network.convolutions, network.mean, network.scale]
+        found["convention"] = repr(convention | {"variation": settings.convention.variation(512, 512)})
+        return found | {"start image": start}
+
+    def content_at(self, size: int) -> np.ndarray:
+        """The content image at one size."""
+        return self._whole(images.load(self.content, size))
+
     def stage(self, size: int, steps: int) -> Stage:
         """What is minimised at one size, with the targets computed."""
-        settings, content = self.settings, self._whole(images.load(self.content, size))
+        settings, content = self.settings, self.content_at(size)
         objective = Objective.from_images(
             self.network,
             content,
@@ -216,16 +281,18 @@ class Recorder:
         every: int,
         callback: Callback | None,
         progress: bool,
+        saved: Saved | None = None,
     ):
-        self.history: list[Losses] = []
-        self.frames: list[np.ndarray] = []
-        self._last = -1
+        saved = saved or Saved()
+        self.history, self.frames = list(saved.history), list(saved.frames)
+        self._last = saved.at.steps if saved.at else -1
         self._motif, self._every, self._callback, self._total = motif, every, callback, sum(steps)
         # The work done after each step, in steps at full size, to estimate the remaining time: it grows with the area.
         costs = [cost for size, n in zip(sizes, steps, strict=True) for cost in [(size / sizes[-1]) ** 2] * n]
         self._work = np.cumsum([0.0, *costs])
         form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(total=self._work[-1], disable=not progress, bar_format=form)
+        initial = self._work[max(self._last, 0)]
+        self._bar = tqdm(total=self._work[-1], initial=initial, disable=not progress, bar_format=form)
 
     def __enter__(self) -> "Recorder":
         return self

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nst_numpy.optimize import INTERRUPTED, NOT_FINITE, OptimizeResult, minimize
+from nst_numpy.optimize import INTERRUPTED, NOT_FINITE, OptimizeResult, State, minimize
 from nst_numpy.signals import interruptible
 
 Losses = dict[str, float]
@@ -33,6 +33,30 @@ class Stage:
     function: Callable[[np.ndarray], tuple[float, np.ndarray, Losses]]
     shape: tuple[int, ...]
     steps: int
+
+
+@dataclass
+class Position:
+    """Where a run is after a step, once the step has been recorded: all that it needs to go on.
+
+    Attributes
+    ----------
+    stage : int
+        Number of the current stage, from 0.
+    done : int
+        Iterations in the stages before it.
+    state : State
+        Of the optimiser.
+    """
+
+    stage: int
+    done: int
+    state: State
+
+    @property
+    def steps(self) -> int:
+        """Iterations so far, over all stages."""
+        return self.done + self.state.nit
 
 
 @dataclass(frozen=True)
@@ -65,6 +89,8 @@ def run(
     method: str = "lbfgs",
     *,
     bounds: tuple[float, float] | None = None,
+    position: Position | None = None,
+    save: Callable[[Position], object] | None = None,
     **options: Any,
 ) -> Outcome:
     """Work through the stages, each from the best point of the previous one.
@@ -81,6 +107,11 @@ def run(
         raises StopIteration, the stage ends, and the next begins.
     method : str
     bounds : (low, high), optional
+    position : Position, optional
+        Go on from here, as if the run had never stopped. `stages` begins with the stage of this position, which is used
+        up: its `state` is gone.
+    save : callable, optional
+        Called as `save(position)` after `record`, except for the last step of a stage: the next one begins with it.
     **options
         As in `minimize`.
 
@@ -103,21 +134,27 @@ def run(
     >>> outcome.x.shape, bool(np.abs(outcome.x).max() < 1e-6), outcome.complete
     ((4,), True, True)
     """
-    x, done = start, 0
-    best: OptimizeResult | None = None  # of the current stage, so far
+    x, done, state, number = start, 0, None, 0
+    best: tuple[float, np.ndarray, int] | None = None  # of the current stage, so far: value, point, steps
+    if position is not None:
+        done, state, number = position.done, position.state, position.stage
+        x, best = state.point.x, (state.best.value, state.best.x, state.nit)
+        del position.state  # so that its arrays are free once the optimiser has replaced them
 
-    def after_step(state: OptimizeResult) -> None:
-        nonlocal best
-        if best is None or state.fun <= best.fun:
-            best = state
-        record(done + state.nit, state.x, state.info)
+    def after_step(now: OptimizeResult) -> None:
+        nonlocal best, state
+        state = None
+        if best is None or now.fun <= best[0]:
+            best = now.fun, now.x, now.nit
+        record(done + now.nit, now.x, now.info)
+        if save and now.state and now.nit < stage.steps:
+            save(Position(number, done, now.state))
 
     with interruptible() as interrupts:
         try:
             for stage in stages:
                 if x.shape != stage.shape:
                     x = resize(x, stage.shape)
-                best = None
                 found = minimize(
                     stage.function,
                     x,
@@ -127,16 +164,17 @@ def run(
                     gtol=0,
                     ftol=0,
                     callback=after_step,
+                    state=state,
                     **options,
                 )
-                x, done, best = found.x, done + found.nit, None
+                x, done, number, best, state = found.x, done + found.nit, number + 1, None, None
                 if found.status in (NOT_FINITE, INTERRUPTED):
                     return Outcome(x, done, found.message, complete=False)
             interrupts.ignore()
             return Outcome(x, done, found.message, complete=True)
         except KeyboardInterrupt:
             if best is not None:
-                x, done = best.x, done + best.nit
+                x, done = best[1], done + best[2]
             elif x is start:
                 raise
             return Outcome(x, done, "interrupted from the keyboard", complete=False)

@@ -3,16 +3,17 @@
 Their keywords are the fields of `Settings`, where they are described; `painting.paint` does the work.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import getdoc, signature
+from inspect import getdoc, getfullargspec, signature
 from textwrap import indent
 from typing import Any, TypeVar
 
 from nst_numpy import conventions
 from nst_numpy.conventions import Convention
 from nst_numpy.conventions.convention import Layers
-from nst_numpy.painting import Callback, paint
+from nst_numpy.painting import CHECKPOINT_EVERY, Callback, paint
 from nst_numpy.result import TransferResult
 from nst_numpy.settings import Settings, Weights
 
@@ -33,6 +34,11 @@ def _with_settings(function: Function) -> Function:
     settings = indent("\n".join(described), "    ").lstrip()
     function.__doc__ = (function.__doc__ or "").replace("{settings}", settings)
     return function
+
+
+def _others(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a function's arguments that `paint` takes beside images and settings."""
+    return {name: value for name, value in arguments.items() if name in getfullargspec(paint).kwonlyargs}
 
 
 def _fields(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,6 +72,8 @@ def transfer(
     every: int = 0,
     callback: Callback | None = None,
     progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
 ) -> TransferResult:
     """Paint the content of one image in the style of another (Gatys, Ecker and Bethge 2015).
 
@@ -92,6 +100,11 @@ def transfer(
         StopIteration, the current size ends, and the next one starts from its picture.
     progress : bool
         Whether to show a progress bar with the losses on standard error.
+    checkpoint : path, optional
+        A file, .h5, that keeps the run. Where it exists, the run goes on from it, bit for bit as if it had never
+        stopped; it must be one of the same images, network and settings. The file of a finished run returns its result.
+    checkpoint_every : float
+        Seconds from one writing of it to the next; 0 writes it after every step.
 
     Returns
     -------
@@ -116,7 +129,7 @@ def transfer(
     ((48, 41, 3), dtype('uint8'))
     """
     settings = Settings(**_fields(locals()))
-    return paint(content, style, settings, every=every, callback=callback, progress=progress)
+    return paint(content, style, settings, **_others(locals()))
 
 
 @_with_settings
@@ -141,6 +154,8 @@ def texture(
     every: int = 0,
     callback: Callback | None = None,
     progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
 ) -> TransferResult:
     """A picture with the style of an image and no content: `transfer` with the style loss alone.
 
@@ -151,7 +166,7 @@ def texture(
     style : path, file object, PIL image or array, or a list of them
         The picture has the proportions of the first. It starts from white noise by default.
     {settings}
-    every, callback, progress
+    every, callback, progress, checkpoint, checkpoint_every
         As in `transfer`.
 
     Returns
@@ -171,7 +186,7 @@ def texture(
     """
     settings = Settings(**_fields(locals()), content_layers=())
     first = style[0] if isinstance(style, list | tuple) and style else style
-    return paint(first, style, settings, every=every, callback=callback, progress=progress)
+    return paint(first, style, settings, **_others(locals()))
 
 
 @_with_settings
@@ -194,6 +209,8 @@ def reconstruct(
     every: int = 0,
     callback: Callback | None = None,
     progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = CHECKPOINT_EVERY,
 ) -> TransferResult:
     """An image from its features in a layer: `transfer` with the content loss alone (Gatys et al. 2015, figure 1).
 
@@ -207,7 +224,7 @@ def reconstruct(
         as in the paper, and tv_weight is 0.5 with the library's own convention, 0 with others. What a deep layer does
         not see would remain noise; with a little smoothness, the content loss falls faster, too.
     {settings}
-    every, callback, progress
+    every, callback, progress, checkpoint, checkpoint_every
         As in `transfer`.
 
     Returns
@@ -228,4 +245,4 @@ def reconstruct(
     if tv_weight is None:
         tv_weight = 0.5 if conventions.get(convention).name == "nst_numpy" else 0.0
     settings = Settings(**_fields(locals()), content_layers=layer, style_layers=())
-    return paint(content, content, settings, every=every, callback=callback, progress=progress)
+    return paint(content, content, settings, **_others(locals()))

@@ -704,7 +704,7 @@ def test_every_option_arrives_at_its_method(method, name, value):
     x0 = np.linspace(-1, 1, 6)
     evaluate = lambda x: Point(x, *rosenbrock(x))  # noqa: E731
     own = optimize.METHODS[method](evaluate, evaluate(x0), **{name: value})
-    expected = [next(own).x.tolist() for _ in range(8)]
+    expected = [next(own)[0].x.tolist() for _ in range(8)]
     points, plain = (trail(rosenbrock, x0, method, 8, **options)[0][1:].tolist() for options in ({name: value}, {}))
     assert points == expected and points[-1] != plain[-1]
 
@@ -755,7 +755,7 @@ def test_of_equal_values_the_last_is_returned():
 def test_every_option_is_tested():
     keywords = {(name, option) for name, f in optimize.METHODS.items() for option in inspect.signature(f).parameters}
     assert {(method, name) for method, name, _ in OPTIONS} == {(m, o) for m, o in keywords if o in optimize.LIMITS}
-    assert {o for _, o in keywords} - {"evaluate", "point"} == set(optimize.LIMITS)
+    assert {o for _, o in keywords} - {"evaluate", "point", "carry"} == set(optimize.LIMITS)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 
 from nst_numpy import images, samples
 from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given, names
-from nst_numpy.painting import load_network
+from nst_numpy.painting import CHECKPOINT_EVERY, load_network
 from nst_numpy.result import TransferResult
 from nst_numpy.settings import Settings
 from nst_numpy.signals import interruptible
@@ -92,6 +92,15 @@ def _painting(
     )
     way = f"write an animation (GIF, WebP, PNG) of intermediate pictures, one every {WAY} steps or as given by --every"
     command.add_argument("--animation", metavar="FILE", type=Path, help=way)
+    keeps = "keep the run in a file (.h5); where it exists, go on from it: the same command again continues a killed run"
+    command.add_argument("--checkpoint", metavar="FILE", type=Path, help=keeps)
+    command.add_argument(
+        "--checkpoint-every",
+        metavar="SECONDS",
+        type=float,
+        default=CHECKPOINT_EVERY,
+        help=f"seconds from one writing of the checkpoint to the next; {CHECKPOINT_EVERY:g} by default, 0 for every step",
+    )
     command.add_argument("--losses", metavar="FILE", type=Path, help="write the losses, as a .csv table or a .png plot")
     command.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
     return command
@@ -130,7 +139,7 @@ def _paint(
 
     `inputs` are the files it reads and other words, for the name of the output.
     """
-    keywords = given(options, SETTINGS) | {"progress": options.progress}
+    keywords = given(options, [*SETTINGS, "checkpoint", "checkpoint_every"]) | {"progress": options.progress}
     output = options.output or _free_name(inputs)
     animation, losses, every = (getattr(options, name, None) for name in ("animation", "losses", "every"))
     read = [Path(file) for file in (*inputs, keywords.get("init", "")) if file and Path(file).is_file()]

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "preserve-colors": "--keep-colors luminance",
     "print-iter": "--every",
     "rate": "--learning-rate",
+    "resume": "--checkpoint",
     "save-iter": "--every",
     "scale": "--size 256,512",
     "scales": "--size 256,512",

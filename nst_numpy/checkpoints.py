@@ -1,0 +1,303 @@
+"""Checkpoints: a run in an HDF5 file, from which it goes on bit for bit as if it had never stopped.
+
+A file holds numbers and arrays as they are in memory, and a checksum of them all. It is written beside its place and
+then moved there in one step, so that whoever looks, whenever the program is killed, finds the previous checkpoint or
+the new one, whole.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+
+from nst_numpy import images
+from nst_numpy.optimize import Point, State
+from nst_numpy.run import Losses, Outcome, Position
+from nst_numpy.signals import interrupts_wait
+from nst_numpy.validation import check_number
+
+FORMAT, VERSION = "nst_numpy checkpoint", 1
+SUFFIXES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """What a checkpoint keeps of a run.
+
+    Attributes
+    ----------
+    at : Position, Outcome or None
+        Where the run goes on; for a finished run, its outcome; None for one that has not begun.
+    history : list of dict of str to number
+    frames : list of ndarray of uint8
+    """
+
+    at: Position | Outcome | None = None
+    history: list[Losses] = field(default_factory=list)
+    frames: list[np.ndarray] = field(default_factory=list)
+
+
+class Checkpoint:
+    """The checkpoint of a run. As a context manager it writes the last position at the end, however that comes.
+
+    A checkpoint that can't be written, on a full disk for example, is warned of, once; the run goes on, and the file
+    stays as it was.
+
+    Parameters
+    ----------
+    path : path
+        Ending in .h5 or .hdf5.
+    every : float
+        Seconds from one checkpoint to the next; 0 writes one after every step.
+    settings : mapping of str to anything that JSON has
+        The run goes on only with the same.
+    inputs : mapping of str to ndarray or list of ndarray
+        Images and weights, by what they are called in messages. The run goes on only with the same, too; the file has
+        their checksums.
+
+    Raises
+    ------
+    TypeError, ValueError, FileNotFoundError
+        If the interval is not such a number, or there can be no such file.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], every: float, settings: Mapping[str, Any], inputs: Mapping[str, Any]
+    ):
+        check_number("checkpoint_every", every)
+        self.path = images.check_output(path, SUFFIXES)
+        self._every, self._settings = every, json.loads(json.dumps(settings))
+        self._inputs = {name: checksum(_flat(value)) for name, value in inputs.items()}
+        self._pending: Saved | None = None
+        self._last, self._failed = time.monotonic(), False
+        target = Path(os.path.realpath(self.path))
+        for part in target.parent.glob(f".nst_numpy_*/{target.name}"):  # of a run that was killed as it wrote
+            shutil.rmtree(part.parent, ignore_errors=True)
+
+    def __enter__(self) -> "Checkpoint":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._write()
+
+    def read(self) -> Saved:
+        """What the file holds of this run; nothing if there is no file.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or no checkpoint, or the checkpoint is one of other settings or inputs.
+        """
+        if not self.path.exists():
+            return Saved()
+        tree = _nested(read(self.path))
+        self._check(json.loads(tree["settings"]), json.loads(tree["inputs"]))
+        history = [dict(zip(tree["history"].dtype.names, row, strict=True)) for row in tree["history"].tolist()]
+        frames = list(_sequence(tree.get("frames", {})))
+        if finished := tree.get("finished"):
+            outcome = Outcome(finished["x"], finished["steps"], finished["message"].decode(), complete=True)
+            return Saved(outcome, history, frames)
+        running = tree["running"]
+        state = running["state"]
+        point = Point(**state["point"])
+        best = Point(**state["best"]) if "best" in state else point
+        carry = _sequence(state.get("carry"))
+        state.update(method=state["method"].decode(), point=point, best=best, carry=carry)
+        return Saved(Position(running["stage"], running["done"], State(**state)), history, frames)
+
+    def save(self, saved: Saved) -> None:
+        """Write what there is of the run; before the interval has passed, only note it.
+
+        An outcome that is not complete is no end: the run can go on from the position before.
+        """
+        if isinstance(saved.at, Outcome) and not saved.at.complete:
+            return
+        self._pending = saved
+        if isinstance(saved.at, Outcome) or time.monotonic() - self._last >= self._every:
+            self._write()
+
+    def _check(self, settings: dict[str, Any], inputs: dict[str, str]) -> None:
+        """Check that the run in the file is this one."""
+        found = [
+            f"{name} {_shown(settings.get(name))}, now it is {_shown(self._settings.get(name))}"
+            for name in {**settings, **self._settings}
+            if json.dumps(settings.get(name)) != json.dumps(self._settings.get(name))  # the order of layers counts
+        ]
+        # One is enough: if the content is another image, the style image with its colors is one, too.
+        other = [name for name in {**inputs, **self._inputs} if inputs.get(name) != self._inputs.get(name)][:1]
+        if found or other:
+            what = " and with ".join(found or [f"another {other[0]}"])
+            raise ValueError(
+                f"cannot go on from {self.path}: the checkpoint was written with {what}; "
+                "go on with the same, or name another file for a new run"
+            )
+
+    def _write(self) -> None:
+        """Write what is noted, if that has not been done."""
+        if self._pending is None:
+            return
+        saved, self._pending = self._pending, None
+        tree: dict[str, Any] = {
+            "settings": _text(json.dumps(self._settings)),
+            "inputs": _text(json.dumps(self._inputs)),
+            "history": _table(saved.history),
+            "frames": saved.frames,
+        }
+        if isinstance(saved.at, Outcome):
+            tree["finished"] = {"x": saved.at.x, "steps": saved.at.steps, "message": _text(saved.at.message)}
+        elif saved.at:
+            state = vars(saved.at.state)
+            points = {name: _values(state[name]) for name in ("point", "best")}
+            if state["best"] is state["point"]:
+                del points["best"]
+            rest = {name: value for name, value in state.items() if name not in ("method", "point", "best")}
+            state = {**rest, **points, "method": _text(state["method"])}
+            tree["running"] = {"stage": saved.at.stage, "done": saved.at.done, "state": state}
+        try:
+            with interrupts_wait():
+                write(self.path, dict(_flat(tree)))
+        except OSError as error:
+            if not self._failed:
+                reason = error.strerror or error
+                warnings.warn(
+                    f"cannot write the checkpoint {self.path}: {reason}; the file is as it was, and the run goes on",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            self._failed = True
+        self._last = time.monotonic()
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a file, whole or not at all, with their checksum."""
+    with images.whole_file(path) as part, _Patient(part, "wb+") as raw:
+        try:
+            with h5py.File(raw, "w") as file:
+                file.attrs.update(format=FORMAT, version=VERSION, checksum=checksum(arrays.items()))
+                for name, array in arrays.items():
+                    file[name] = array
+        finally:
+            if raw.failure:
+                raise raw.failure from None
+        os.fsync(raw.fileno())
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays in a file that `write` has written.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they are not as they were written.
+    """
+    arrays: dict[str, np.ndarray] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = np.asarray(item[()])
+
+    try:
+        with h5py.File(path) as file:
+            about = dict(file.attrs)
+            if about.get("format") != FORMAT:
+                raise ValueError(f"{path} is not a checkpoint, but another HDF5 file; name another file")
+            if about["version"] != VERSION:
+                raise ValueError(
+                    f"the checkpoint {path} has the format {about['version']}, this library reads {VERSION}; "
+                    "go on with the library that wrote it, or name another file"
+                )
+            file.visititems(visit)
+        whole = about["checksum"] == checksum(arrays.items())
+    except (OSError, RuntimeError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise ValueError(f"cannot read the checkpoint {path}: it is damaged, cut short, or no HDF5 file")
+    return arrays
+
+
+def checksum(arrays: Any) -> str:
+    """SHA-256 of named arrays: of their names, types, shapes and elements."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays, key=lambda item: item[0]):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+class _Patient(io.FileIO):
+    """A file whose writes seem to succeed: HDF5 can crash where one fails. `failure` is the first error."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        try:
+            while view and not self.failure:
+                view = view[super().write(view) or 0 :]  # the system may take less than all
+        except OSError as error:
+            self.failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+
+def _flat(tree: Any, name: str = "") -> Any:
+    """The arrays and numbers in nested mappings and sequences, with their paths; None is left out."""
+    if isinstance(tree, Mapping | list | tuple):
+        for key, value in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
+            yield from _flat(value, f"{name}/{key}".lstrip("/"))
+    elif tree is not None:
+        yield name, np.asarray(tree)
+
+
+def _nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The reverse of `_flat`, with mappings for sequences."""
+    tree: dict[str, Any] = {}
+    for name, array in arrays.items():
+        *groups, last = name.split("/")
+        node = tree
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[last] = array if array.ndim else array.item()  # a Python number: NumPy's would change the type of sums
+    return tree
+
+
+def _sequence(node: Any) -> Any:
+    """Mappings with the keys "0", "1" … as tuples."""
+    return tuple(_sequence(node[str(k)]) for k in range(len(node))) if isinstance(node, dict) else node
+
+
+def _values(point: Point) -> dict[str, Any]:
+    return {"x": point.x, "value": point.value, "gradient": point.gradient}
+
+
+def _table(history: list[Losses]) -> np.ndarray:
+    """The history as an array with a field for each loss, so that every number keeps its type."""
+    return np.array([tuple(row.values()) for row in history], [(name, type(v)) for name, v in history[0].items()])
+
+
+def _text(text: str) -> np.bytes_:
+    return np.bytes_(text.encode())
+
+
+def _shown(value: Any) -> str:
+    """A setting in a message: 100 for 100.0."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else json.dumps(value)
