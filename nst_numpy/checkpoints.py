@@ -1,8 +1,8 @@
 """Checkpoints: a run in an HDF5 file, from which it goes on bit for bit as if it had never stopped.
 
-A file holds numbers and arrays as they are in memory, and a checksum of them all. It is written beside its place and
-then moved there in one step, so that whoever looks, whenever the program is killed, finds the previous checkpoint or
-the new one, whole.
+A file holds numbers and arrays as they are in memory, and a checksum of it all. It is written beside its place and then
+moved there in one step, so that whoever looks, whenever the program is killed, finds the previous checkpoint or the new
+one, whole.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ from nst_numpy.signals import interrupts_wait
 from nst_numpy.validation import check_number
 
 FORMAT, VERSION = "nst_numpy checkpoint", 1
+HEAD = 512  # bytes before the HDF5 data, its user block: a line with format, version, and SHA-256 of all that follows
 SUFFIXES = (".h5", ".hdf5")
 
 
@@ -182,16 +183,21 @@ class Checkpoint:
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to a file, whole or not at all, with their checksum."""
+    """Write arrays to a file, whole or not at all."""
     with images.whole_file(path) as part, _Patient(part, "wb+") as raw:
         try:
-            with h5py.File(raw, "w") as file:
-                file.attrs.update(format=FORMAT, version=VERSION, checksum=checksum(arrays.items()))
+            with h5py.File(raw, "w", userblock_size=HEAD) as file:
                 for name, array in arrays.items():
                     file[name] = array
-        finally:
-            if raw.failure:
-                raise raw.failure from None
+            raw.seek(HEAD)
+            digest = hashlib.file_digest(raw, "sha256").hexdigest()
+            raw.seek(0)
+            raw.write(f"{FORMAT} {VERSION} {digest}\n".encode())
+        except Exception:
+            if not raw.failure:
+                raise
+        if raw.failure:
+            raise raw.failure
         os.fsync(raw.fileno())
 
 
@@ -201,7 +207,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        If there are none, or they are not as they were written.
+        If there are none, or the file is not as it was written.
     """
     arrays: dict[str, np.ndarray] = {}
 
@@ -209,22 +215,20 @@ def read(path: Path) -> dict[str, np.ndarray]:
         if isinstance(item, h5py.Dataset):
             arrays[name] = np.asarray(item[()])
 
-    try:
-        with h5py.File(path) as file:
-            about = dict(file.attrs)
-            if about.get("format") != FORMAT:
-                raise ValueError(f"{path} is not a checkpoint, but another HDF5 file; name another file")
-            if about["version"] != VERSION:
-                raise ValueError(
-                    f"the checkpoint {path} has the format {about['version']}, this library reads {VERSION}; "
-                    "go on with the library that wrote it, or name another file"
-                )
+    with open(path, "rb") as raw:
+        head = raw.read(HEAD)
+        if not head.startswith(FORMAT.encode()):
+            raise ValueError(f"{path} is not a checkpoint, but some other file; name another one, or delete it")
+        version, _, digest = head[len(FORMAT) :].decode("ascii", "replace").strip().partition(" ")
+        if version != str(VERSION):
+            raise ValueError(
+                f"the checkpoint {path} has the format {version[:20]!r}, this library reads {VERSION}; "
+                "go on with the library that wrote it, or name another file"
+            )
+        if digest.rstrip("\n\0") != hashlib.file_digest(raw, "sha256").hexdigest():  # before HDF5 sees it
+            raise ValueError(f"the checkpoint {path} is damaged or cut short; delete it to begin anew")
+        with h5py.File(raw) as file:
             file.visititems(visit)
-        whole = about["checksum"] == checksum(arrays.items())
-    except (OSError, RuntimeError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise ValueError(f"cannot read the checkpoint {path}: it is damaged, cut short, or no HDF5 file")
     return arrays
 
 
@@ -300,4 +304,6 @@ def _text(text: str) -> np.bytes_:
 
 def _shown(value: Any) -> str:
     """A setting in a message: 100 for 100.0."""
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else json.dumps(value)

@@ -108,7 +108,8 @@ def paint(
             with Checkpoint(checkpoint, checkpoint_every, motif.settings_with(every), motif.inputs(start)) as file:
                 end = file.read()
                 if progress and end.at:
-                    tqdm.write(f"{file.path}: going on after step {end.at.steps} of {sum(steps)}", file=sys.stderr)
+                    where = "finished" if isinstance(end.at, Outcome) else "going on"
+                    tqdm.write(f"{file.path}: {where} after step {end.at.steps} of {sum(steps)}", file=sys.stderr)
                 if not isinstance(end.at, Outcome):
                     end = painted(end, file.save)
                     file.save(end)
@@ -135,6 +136,8 @@ class Motif:
         self.styles = []
         for source in style if isinstance(style, list | tuple) else [style]:
             self.styles.append(self._style(source))
+        if not self.styles:
+            raise ValueError("at least one style image is needed")
         if settings.keep_colors == "statistics":
             self.styles = [colors.match_colors(image, self.content) for image in self.styles]
         elif settings.keep_colors == "luminance":

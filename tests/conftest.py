@@ -16,9 +16,11 @@ collect_ignore = ["transcriptions.py", "mutants"]  # they need PyTorch and mutmu
 def pytest_addoption(parser):
     """`--documents`: run the code in the documents (tests/test_documents.py).
 
+    `--kills`: kill a painting at 40 moments (tests/test_checkpoints.py).
     `--classrooms FOLDER`: run assignments in the real tools (tests/test_classrooms.py says what the folder holds).
     """
     parser.addoption("--documents", action="store_true", help="run the code in the documents; it takes minutes")
+    parser.addoption("--kills", action="store_true", help="kill a command at 40 moments; it takes a minute")
     parser.addoption("--classrooms", metavar="FOLDER", type=Path, help="environments with nbgrader, Otter and pytest")
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -59,6 +60,7 @@ def test_options_reach_the_library(folder, monkeypatch):
     options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --learning-rate 0.1 --seed 7 --quiet"
     options += " --optimizer-options beta1=0.5,epsilon=1e-6 --style-scale 0.5 --size 40,50 --steps 3,1"
     options += " --convention keras --every 2 --style-blend 1,2.5 --keep-colors luminance"
+    options += " --checkpoint run.h5 --checkpoint-every 0.5"
     files = ["content.png", "style.jpg", "content.png"]
     assert main(["transfer", *files, "-o", "out.png", "--weights", "small.h5", *options.split()]) == 0
     expected = {
@@ -84,6 +86,8 @@ def test_options_reach_the_library(folder, monkeypatch):
         "seed": 7,
         "every": 0,
         "progress": False,
+        "checkpoint": Path("run.h5"),
+        "checkpoint_every": 0.5,
     }
     assert seen == expected
     assert seen.keys() | {"callback"} == inspect.signature(nst_numpy.transfer).parameters.keys()

@@ -152,9 +152,9 @@ def test_the_functions_take_the_settings_and_describe_them():
     """Signature, default and description of every setting are the same wherever it is taken."""
     usual = inspect.signature(Settings).parameters
     own = {
-        transfer: {"content", "style", "every", "callback", "progress"},
-        texture: {"style", "every", "callback", "progress"},
-        reconstruct: {"content", "layer", "every", "callback", "progress"},
+        transfer: {"content", "style", "every", "callback", "progress", "checkpoint", "checkpoint_every"},
+        texture: {"style", "every", "callback", "progress", "checkpoint", "checkpoint_every"},
+        reconstruct: {"content", "layer", "every", "callback", "progress", "checkpoint", "checkpoint_every"},
     }
     changed = {("texture", "init"), ("reconstruct", "init")}
     for function, others in own.items():

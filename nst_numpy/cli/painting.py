@@ -92,14 +92,14 @@ def _painting(
     )
     way = f"write an animation (GIF, WebP, PNG) of intermediate pictures, one every {WAY} steps or as given by --every"
     command.add_argument("--animation", metavar="FILE", type=Path, help=way)
-    keeps = "keep the run in a file (.h5); where it exists, go on from it: the same command again continues a killed run"
+    keeps = "keep the run in a file (.h5), and go on from it if it exists: a killed run continues with the same command"
     command.add_argument("--checkpoint", metavar="FILE", type=Path, help=keeps)
     command.add_argument(
         "--checkpoint-every",
         metavar="SECONDS",
         type=float,
         default=CHECKPOINT_EVERY,
-        help=f"seconds from one writing of the checkpoint to the next; {CHECKPOINT_EVERY:g} by default, 0 for every step",
+        help=f"seconds from one checkpoint to the next; {CHECKPOINT_EVERY:g} by default, 0 for one after every step",
     )
     command.add_argument("--losses", metavar="FILE", type=Path, help="write the losses, as a .csv table or a .png plot")
     command.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
