@@ -108,8 +108,8 @@ def run(
     method : str
     bounds : (low, high), optional
     position : Position, optional
-        Go on from here, as if the run had never stopped. `stages` begins with the stage of this position, which is used
-        up: its `state` is gone.
+        Go on from here, as if the run had never stopped. `stages` begins with the stage of this position, whose
+        `state` is used up.
     save : callable, optional
         Called as `save(position)` after `record`, except for the last step of a stage: the next one begins with it.
     **options
@@ -139,11 +139,12 @@ def run(
     if position is not None:
         done, state, number = position.done, position.state, position.stage
         x, best = state.point.x, (state.best.value, state.best.x, state.nit)
-        del position.state  # so that its arrays are free once the optimiser has replaced them
 
     def after_step(now: OptimizeResult) -> None:
         nonlocal best, state
-        state = None
+        if state is not None:  # the optimiser has replaced its arrays: let them be free
+            vars(state).clear()
+            state = None
         if best is None or now.fun <= best[0]:
             best = now.fun, now.x, now.nit
         record(done + now.nit, now.x, now.info)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import warnings
 import weakref
 
@@ -222,7 +223,7 @@ def test_what_is_gone_on_from_is_freed():
         alive.append(old() is not None)
 
     run.run(stages(30), None, None, record, "momentum", position=position)
-    assert not alive[-1] or sys.version_info < (3, 12)  # where the arguments of a call live as long as the call
+    assert not alive[-1]
 
 
 # Paintings ------------------------------------------------------------------------------------------------------------
@@ -630,21 +631,29 @@ def command(tmp_path_factory):
     ones = {layer: np.ones(len(bias)) for layer, (_, bias) in SMALL.convolutions.items()}  # saves measuring them
     save_weights(folder / "small.h5", SMALL, source="test", licence="none", mean_responses=ones)
     words = "transfer content.png style.jpg --weights small.h5 --size 32,48 --steps 25 --quiet --losses losses.csv -o"
-    subprocess.run([*NST, *words.split(), "whole.png"], cwd=folder, check=True, capture_output=True)
+    for _ in range(2):  # the first may compile
+        begin = time.monotonic()
+        subprocess.run([*NST, *words.split(), "whole.png"], cwd=folder, check=True, capture_output=True)
+        seconds = time.monotonic() - begin
     expected = (folder / "whole.png").read_bytes(), (folder / "losses.csv").read_bytes()
-    return folder, [*NST, *words.split(), "out.png", "--checkpoint", "run.h5", "--checkpoint-every", "0"], expected
+    return (
+        folder,
+        [*NST, *words.split(), "out.png", "--checkpoint", "run.h5", "--checkpoint-every", "0"],
+        expected,
+        seconds,
+    )
 
 
 NST = [sys.executable, "-m", "nst_numpy"]
 
 
 def kills(command, moments):
-    """Run the command, kill it after each of the moments (in seconds), start it again until it is done; compare.
+    """Run the command, kill it after each of the moments (shares of its duration), start it again until it is done.
 
     Returns how often a run was killed on its way, and how often one went on from a checkpoint to its end.
     """
-    folder, words, expected = command
-    checkpoint, killed, moments = folder / "run.h5", 0, list(moments)
+    folder, words, expected, seconds = command
+    checkpoint, killed, moments = folder / "run.h5", 0, [share * seconds for share in moments]
     finished = 0
     while moments or checkpoint.exists():
         process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -666,19 +675,21 @@ def kills(command, moments):
 
 def test_killed_a_few_times(command):
     """In start-up, and later."""
-    assert kills(command, [1.3, 1.1, 0.9, 0.3])[1] >= 1
+    assert kills(command, [0.95, 0.8, 0.2])[1] >= 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_leaves_a_checkpoint_and_the_picture(command, number):
+@pytest.mark.parametrize("number, times", [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
+def test_a_signal_leaves_a_checkpoint_and_the_picture(command, number, times):
     """Though no checkpoint was due."""
-    folder, words, _ = command
+    folder, words, *_ = command
     long = [*words[:-1], "1000", "--every", "1"]
     hear = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} if os.name == "posix" else {}
     process = subprocess.Popen(long, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **hear)
     while not (folder / "out_0003.png").exists():
         assert process.poll() is None
-    process.send_signal(number)
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.01)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 128 + number and out.startswith(b"wrote out.png") and b"best picture so far" in error
     assert checkpoints.read(folder / "run.h5")["running/stage"] >= 0
@@ -696,6 +707,6 @@ def asked_for_kills(request):
 @pytest.mark.usefixtures("asked_for_kills")
 def test_killed_at_forty_drawn_moments(command):
     rng = np.random.default_rng(14)
-    killed, finished = kills(command, rng.uniform(0.2, 1.6, 40))
+    killed, finished = kills(command, rng.uniform(0.3, 1.1, 40))
     print(f"killed {killed} times of 40; {finished} runs finished, all with the same bytes")
     assert killed >= 20
