@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from nst_numpy.validation import check_number
 
@@ -39,8 +39,9 @@ def load(
     ----------
     source : path, file object, PIL image, array, or object with ``__array__`` or ``__array_interface__``
         A file in one of the formats `FORMATS`, or a file object opened in binary mode; of an animation, the first
-        frame is read. Arrays, and CPU tensors of other libraries, have shape (H, W, 3), (H, W, 4) with opacity, or
-        (H, W) for grey, and hold uint8 in 0–255 or floats in 0–1. Transparent areas are composited on white.
+        frame is read. Colors with an ICC profile are converted to sRGB. Arrays, and tensors of other libraries, have
+        shape (H, W, 3), (H, W, 4) with opacity, or (H, W) for grey, and hold uint8 in 0–255 or floats in 0–1.
+        Transparent areas are composited on white.
     size : int, optional
         Length of the longer side in pixels, at least 1; the image is scaled up or down to it, and keeps its aspect
         ratio. By default it keeps its size.
@@ -443,7 +444,23 @@ def _pixels(picture: Image.Image) -> np.ndarray:
         if values.min() < 0 or values.max() > 65_535:
             raise ValueError("its grey values need more than 16 bits; convert it to 16 or 8 bits first")
         return values / 65_535
-    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+    return np.asarray(_in_srgb(picture))
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Return a PIL image in RGB or RGBA, its colors converted from those of its ICC profile, if it has one."""
+    plain = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if not (profile := picture.info.get("icc_profile")):
+        return plain
+    colors = picture if picture.mode in ("L", "CMYK") else plain.convert("RGB")
+    with contextlib.suppress(Exception):  # a damaged profile, or one for other channels, says nothing about the pixels
+        given, srgb = ImageCms.getOpenProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(colors, given, srgb, outputMode="RGB")
+        assert converted is not None  # it is not in place
+        if plain.mode == "RGBA":
+            converted.putalpha(plain.getchannel("A"))
+        return converted
+    return plain
 
 
 def _check_array(array: np.ndarray) -> np.ndarray:
