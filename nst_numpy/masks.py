@@ -9,7 +9,6 @@ the units whose receptive field lies inside the region, and to all units that se
 
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ def load(source: Any) -> np.ndarray:
     pixels = images.load(file, ground=0.0)
     if color is not None:
         distance = np.abs(255 * pixels - np.frombuffer(bytes.fromhex(color), np.uint8)).max(axis=2)
-        inside = (distance < TOLERANCE + 0.5).astype(np.float32)
+        inside: np.ndarray = (distance < TOLERANCE + 0.5).astype(np.float32)
         if not inside.any():
             raise ValueError(f"no pixel has the color #{color}; {file} has {_frequent_colors(pixels)}")
         return inside
@@ -144,43 +143,36 @@ def of_image(what: str, source: Any, image: np.ndarray) -> np.ndarray | None:
         raise type(error)(f"{what}: {error}") from None
     (h, w), (H, W) = mask.shape, image.shape[:2]
     if abs(h * W - w * H) > max(h, w, H, W):  # off by more than one pixel of the smaller one
-        raise ValueError(
-            f"{what}: a mask of {w}×{h} pixels does not have the proportions of its image, {W}×{H}; draw it on the image"
-        )
+        raise ValueError(f"{what}: a mask of {w}×{h} pixels for an image of {W}×{H}; the proportions must be the same")
     return scaled(mask, image.shape)
 
 
-def of_styles(what: str, sources: Any, images: Sequence[np.ndarray]) -> list[np.ndarray | None]:
-    """A mask for each of several images, at its size; None for all of an image.
+def one_each(what: str, sources: Any, styles: int) -> list[tuple[str, Any]]:
+    """The masks of several style images, not yet loaded, each with its name for messages.
 
     Parameters
     ----------
     what : str
         "content_masks" or "style_masks".
     sources : mask, list of masks, or None
-        Each as in `load`, or None.
-    images : sequence of ndarray, shapes (H, W, 3)
+    styles : int
+        The number of style images.
 
     Raises
     ------
-    FileNotFoundError, TypeError, ValueError
-        As `of_image`; or if there is another number of masks.
+    ValueError
+        If there is another number of masks.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from nst_numpy import masks
-    >>> image = np.zeros((4, 4, 3))
-    >>> [mask if mask is None else mask.shape for mask in masks.of_styles("style_masks", [None, image + 1], [image] * 2)]
-    [None, (4, 4)]
+    >>> masks.one_each("style_masks", ["sky.png", None], 2)
+    [('mask 1 of style_masks', 'sky.png'), ('mask 2 of style_masks', None)]
     """
-    if sources is None:
-        return [None] * len(images)
-    several = list(sources) if isinstance(sources, list | tuple) else [sources]
-    if len(several) != len(images):
-        raise ValueError(f"{what} must have one mask for each of {len(images)} style images, found {len(several)}")
-    named = enumerate(zip(several, images, strict=True), start=1)
-    return [of_image(f"mask {k} of {what}", source, image) for k, (source, image) in named]
+    several = list(sources) if isinstance(sources, list | tuple) else [sources] * (styles if sources is None else 1)
+    if len(several) != styles:
+        raise ValueError(f"{what} must have one mask for each of {styles} style images, found {len(several)}")
+    return [(f"mask {k} of {what}", source) for k, source in enumerate(several, start=1)]
 
 
 def in_layer(what: str, mask: np.ndarray | None, layer: str) -> np.ndarray | None:

@@ -281,8 +281,10 @@ class Objective:
         image = images.load(content, dtype=network.dtype)
         styles = [images.load(s, dtype=network.dtype) for s in (style if isinstance(style, list | tuple) else [style])]
         shares = blend_shares(style_blend, len(styles))
-        regions = masks.of_styles("content_masks", content_masks, [image] * len(styles))
-        parts = masks.of_styles("style_masks", style_masks, styles)
+        of_styles = masks.one_each("style_masks", style_masks, len(styles))
+        parts = [masks.of_image(*mask, s) for mask, s in zip(of_styles, styles, strict=True)]
+        of_content = masks.one_each("content_masks", content_masks, len(styles))
+        regions = [masks.of_image(*mask, image) for mask in of_content]
         kept = masks.of_image("content_mask", content_mask, image)
         H, W = image.shape[:2]
         terms: list[Term] = []
