@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import Objective, Settings, colors, conventions, images, paint, painting, samples, texture, transfer
+from nst_numpy import (
+    Objective,
+    Settings,
+    colors,
+    conventions,
+    images,
+    masks,
+    paint,
+    painting,
+    samples,
+    texture,
+    transfer,
+)
 from nst_numpy.painting import Motif, Recorder
 
 CONTENT, STYLE, OTHER = picture(1, 48, 36), picture(2, 40, 50), picture(3, 44, 44)
@@ -39,14 +51,26 @@ def test_every_setting_arrives_at_the_objective(monkeypatch):
         "tv_weight": 7.0,
         "style_blend": (1, 3),
     }
+    regions, kept = [CONTENT[..., 0] > 0.5, CONTENT[..., 1]], CONTENT[..., 2] > 0.5
+    parts = [STYLE[..., 0] > 0.5, None]
     paint(
         CONTENT,
         [STYLE, OTHER],
         Settings(**given, weights=SMALL, size=(20, 40), steps=1, style_scale=0.5),
+        content_masks=regions,
+        style_masks=parts,
+        content_mask=kept,
         progress=False,
     )
     for (network, content, styles, keywords), size in zip(seen, (20, 40), strict=True):
-        assert network is SMALL and keywords.pop("convention").name == "nst_numpy" and keywords == given
+        assert network is SMALL and keywords.pop("convention").name == "nst_numpy"
+        small = [keywords.pop("content_mask"), *keywords.pop("content_masks")]
+        for mask, source in zip(small, [kept, *regions], strict=True):
+            full = masks.scaled(masks.load(source), (40, 30))
+            assert np.array_equal(mask, masks.scaled(full, content.shape))
+        part, nothing = keywords.pop("style_masks")
+        assert nothing is None and np.array_equal(part, masks.scaled(masks.load(parts[0]), (16, 20)))
+        assert keywords == given
         assert np.array_equal(content, images.load(images.load(CONTENT, 40), size))
         half = [images.load(images.load(source, 20), size // 2) for source in (STYLE, OTHER)]
         assert all(np.array_equal(*pair) for pair in zip(styles, half, strict=True))

@@ -150,10 +150,10 @@ def _paint(
     `inputs` are the files it reads and other words, for the name of the output.
     """
     keywords = given(options, SETTINGS) | {"progress": options.progress}
+    output = options.output or _free_name(inputs)
     for name, value in given(options, MASKS).items():
         keywords[name] = [None if file == "-" else file for file in value] if isinstance(value, list) else value
-        inputs = [*inputs, *(split_color(file)[0] for file in np.atleast_1d(value))]
-    output = options.output or _free_name(inputs)
+        inputs = [*inputs, *(str(split_color(file)[0]) for file in np.atleast_1d(value))]
     animation, losses, every = (getattr(options, name, None) for name in ("animation", "losses", "every"))
     read = [Path(file) for file in (*inputs, keywords.get("init", "")) if file and Path(file).is_file()]
     images.check_output(output, inputs=read)
