@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 
 from nst_numpy import images
-from nst_numpy.backends import plain
 from nst_numpy.colors import LUMINANCE
 from nst_numpy.topology import reduction
 
@@ -178,8 +177,8 @@ def one_each(what: str, sources: Any, styles: int) -> list[tuple[str, Any]]:
 def in_layer(what: str, mask: np.ndarray | None, layer: str) -> np.ndarray | None:
     """The weights of a mask in a layer: its mean over the pixels of each position; None for None.
 
-    These are the average poolings of the layers before, also in a network with max pooling: which pixel of a window is
-    the largest changes with the picture, and masks that share out the pixels would overlap.
+    That is the average pooling of the layers before, also in a network with max pooling: which pixel of a window is the
+    largest changes with the picture, and the maxima of masks that share out the pixels would overlap.
 
     Parameters
     ----------
@@ -206,13 +205,12 @@ def in_layer(what: str, mask: np.ndarray | None, layer: str) -> np.ndarray | Non
     """
     if mask is None:
         return None
-    t, step = mask[..., None], reduction(layer)
-    while step > 1:
-        t, step = plain.pool_forward(t, "average")[0], step // 2
+    (height, width), r = mask.shape, reduction(layer)
+    h, w = height // r, width // r
+    t: np.ndarray = mask[: h * r, : w * r].reshape(h, r, w, r).mean(axis=(1, 3))
     if t.sum() < 1:
-        height, width = mask.shape
         raise ValueError(
-            f"{what}: at {width}×{height} pixels its region is smaller than one position of {layer}, "
-            f"{reduction(layer)}×{reduction(layer)} pixels; make it larger, or take larger sizes or layers less deep"
+            f"{what}: at {width}×{height} pixels its region is smaller than one position of {layer}, {r}×{r} pixels; "
+            "make it larger, or take larger sizes or layers less deep"
         )
-    return t[..., 0]
+    return t

@@ -144,7 +144,7 @@ class StyleTerm:
 
     def guided(self, a: np.ndarray, power: int = 1) -> np.ndarray:
         """The response times a power of the mask, scaled as in `losses.guidance`; without a mask, the response."""
-        return a if self.mask is None else a * losses.guidance(self.mask).astype(a.dtype)[..., None] ** power
+        return a if self.mask is None else a * losses.guidance(self.mask.astype(a.dtype))[..., None] ** power
 
     def _backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -> np.ndarray:
         """As `losses.guided_gram_backward`; computed late, so that no more than one weighted response is in memory."""

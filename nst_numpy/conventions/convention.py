@@ -323,7 +323,7 @@ def style_grams(
         grams = {}
         for layer, a in network.forward(image, layers)[0].items():
             t = masks.in_layer(f"mask {k} of style_masks", part, layer)
-            guided = a if t is None else a * losses.guidance(t).astype(a.dtype)[..., None]
+            guided = a if t is None else a * losses.guidance(t.astype(a.dtype))[..., None]
             grams[layer] = network.engine.gram(guided), a.shape[0] * a.shape[1]
         yield grams
 
