@@ -95,7 +95,7 @@ def test_the_region_of_a_color(tmp_path):
 def test_what_is_no_mask(source, error, message):
     with pytest.raises(error, match=message):
         masks.load(source)
-    with pytest.raises(error, match="^content_mask: "):
+    with pytest.raises(error, match=r"^content_mask: "):
         masks.of_image("content_mask", source, np.zeros((4, 5, 3)))
 
 
@@ -156,7 +156,5 @@ def test_masks_are_counted():
     assert masks.one_each("style_masks", one, 1)[0][1] is one
     for sources, styles in (([one], 2), ([one, None, one], 2), ([], 1), (one, 2)):
         found = len(sources) if isinstance(sources, list) else 1
-        with pytest.raises(
-            ValueError, match=f"^content_masks must have one mask for each of {styles} .*found {found}$"
-        ):
+        with pytest.raises(ValueError, match=f"^content_masks must have one mask for each of {styles} .* {found}$"):
             masks.one_each("content_masks", sources, styles)

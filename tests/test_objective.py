@@ -424,9 +424,8 @@ def test_regions_are_the_formulas_by_loops():
     def weights(mask, layer, shape):
         r = 33 // shape[0] if mask.shape == LEFT.shape else 48 // shape[0]
         mask = mask.astype(np.float32)
-        return np.array(
-            [[mask[r * i : r * i + r, r * j : r * j + r].mean() for j in range(shape[1])] for i in range(shape[0])]
-        )
+        blocks = [mask[r * i : r * i + r, r * j : r * j + r] for i, j in np.ndindex(shape)]
+        return np.array([block.mean() for block in blocks]).reshape(shape)
 
     def guided(a, t):
         products = sum(t[i, j] ** 2 * np.outer(a[i, j], a[i, j]) for i, j in np.ndindex(a.shape[:2]))
@@ -495,8 +494,8 @@ def test_two_halves_of_one_style_are_nearly_a_picture_without_masks():
     left[:, :32] = 1  # not halves: the weights follow the areas
     keywords = {"content_weight": 0.0, "tv_weight": 0.0}
     x = picture(3, 32, 48)
-    whole, gradient, _ = objective(network, content=x, style=style, **keywords)(x)
-    parts, in_parts, _ = objective(network, content=x, style=[style] * 2, content_masks=[left, 1 - left], **keywords)(x)
+    whole, *_ = objective(network, content=x, style=style, **keywords)(x)
+    parts, *_ = objective(network, content=x, style=[style] * 2, content_masks=[left, 1 - left], **keywords)(x)
     assert parts > whole * (1 + 1e-6)  # E is convex in G, which is the mean of G¹ and G²
     assert np.isclose(parts, whole, rtol=0.2)
     alike = np.tile(picture(3, 16, 16), (2, 3, 1))
@@ -535,7 +534,7 @@ def test_the_gradient_of_a_region_is_zero_where_its_mask_is():
             gradient = backward(None)
             assert not gradient[term.mask == 0].any() and gradient[term.mask > 0].any()
             found += (term.mask == 0).any()
-    assert found == 10
+    assert found == 9  # at conv5_1, every position sees the left region
     only = Objective(f.network, [t for t in f.terms if t.name == "style"][:1])  # conv1_1 in the left region
     _, gradient, _ = only(x)
     assert not gradient[:, 25:].any() and gradient[:, 24].any()  # a unit sees one pixel beyond its own
@@ -571,13 +570,13 @@ def test_a_pixel_can_be_a_picture_with_regions():
     "keywords, message",
     [
         ({"content_masks": [LEFT]}, "content_masks must have one mask for each of 2 style images, found 1"),
-        ({"style_masks": [LEFT, LEFT]}, "mask 1 of style_masks: a mask of 40×33 pixels for an image of 35×48; the prop"),
+        ({"style_masks": [LEFT, LEFT]}, "mask 1 of style_masks: a mask of 40×33 pixels for an image of 35×48; "),
         ({"content_masks": [LEFT, LEFT.T]}, "mask 2 of content_masks: a mask of 33×40 pixels for an image of 40×33"),
         ({"content_mask": LEFT.T}, "content_mask: a mask of 33×40 pixels for an image of 40×33"),
         ({"content_masks": [LEFT, 0 * LEFT]}, "mask 2 of content_masks: the mask is all black, and a region is white"),
-        ({"content_masks": [LEFT, np.eye(33, 40)]}, "mask 2 of content_masks: at 40×33 pixels .* one position of conv5_"),
-        ({"style_masks": [None, np.eye(40, 50)]}, "mask 2 of style_masks: at 50×40 pixels .* one position of conv5_1, 16×"),
-        ({"content_mask": np.eye(33, 40) * (np.arange(40) < 9)}, "content_mask: at 40×33 pixels .* one position of conv4"),
+        ({"content_masks": [LEFT, np.eye(33, 40)]}, "mask 2 of content_masks: at 40×33 .* one position of conv4_1, 8×8 p"),
+        ({"style_masks": [None, np.eye(40, 50)]}, "mask 2 of style_masks: at 50×40 .* one position of conv4_1, 8×8 pix"),
+        ({"content_mask": np.eye(33, 40) * (np.arange(40) < 9)}, "content_mask: at 40×33 .* one position of conv4_2"),
     ],
 )  # fmt: skip
 def test_masks_that_do_not_fit(keywords, message):
