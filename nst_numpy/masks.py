@@ -207,7 +207,7 @@ def in_layer(what: str, mask: np.ndarray | None, layer: str) -> np.ndarray | Non
         return None
     (height, width), r = mask.shape, reduction(layer)
     h, w = height // r, width // r
-    t: np.ndarray = mask[: h * r, : w * r].reshape(h, r, w, r).mean(axis=(1, 3))
+    t: np.ndarray = mask[: h * r, : w * r].reshape(h, r, w, r).mean(axis=(1, 3), dtype=np.float64)
     if t.sum() < 1:
         raise ValueError(
             f"{what}: at {width}×{height} pixels its region is smaller than one position of {layer}, {r}×{r} pixels; "

@@ -309,7 +309,7 @@ class Objective:
                 weight = beta * w[l] * convention.style_factor(N[l], M[l], H * W, style_energy(A[r][l], M[l]))
                 t = masks.in_layer(f"mask {r + 1} of content_masks", region, l)
                 if content_masks is not None:
-                    weight *= len(regions) * shares[r] * (1.0 if t is None else float(np.mean(t**2, dtype=np.float64)))
+                    weight *= len(regions) * shares[r] * (1.0 if t is None else float(np.mean(t**2)))
                 terms.append(StyleTerm(l, A[r][l], weight, network.engine, mask=t))
         terms.append(VariationTerm(convention.total_variation(gamma, H, W), network.padding == "circular"))
         return cls(network, terms)

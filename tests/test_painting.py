@@ -203,7 +203,7 @@ def test_a_part_of_a_style_image_is_cut_and_scaled_like_it(monkeypatch):
     assert np.abs(found.parts[0] - found.styles[0][..., 0]).mean() < 0.02
     frame = np.zeros((100, 200))
     frame[:3] = 1
-    with pytest.raises(ValueError, match="^mask 1 of style_masks: its region is in the edges of the image, 3%, that "):
+    with pytest.raises(ValueError, match=r"^mask 1 of style_masks: its region is in the edges of the image, 3%, that "):
         Motif(CONTENT, [drawn], Settings(weights=SMALL, size=40), style_masks=frame)
 
 
@@ -217,15 +217,8 @@ def test_regions_in_a_circular_picture_have_its_size():
 
 def test_white_masks_paint_the_same_picture():
     settings = Settings(weights=SMALL, size=(20, 40), steps=2, keep_colors="statistics")
-    white = {
-        "content_masks": [np.ones((48, 36), bool)],
-        "style_masks": np.ones((40, 50)),
-        "content_mask": CONTENT * 0 + 1,
-    }
-    one, other = (
-        paint(CONTENT, STYLE, settings, progress=False),
-        paint(CONTENT, STYLE, settings, **white, progress=False),
-    )
+    white = {"content_masks": [np.ones((48, 36), bool)], "style_masks": np.ones((40, 50)), "content_mask": CONTENT**0}
+    one, other = (paint(CONTENT, STYLE, settings, **given, progress=False) for given in ({}, white))
     assert np.array_equal(one.image, other.image) and one.history == other.history
     assert one.masks == {} and other.masks == {
         "content_masks": ["an image (ndarray)"],
@@ -254,7 +247,7 @@ def test_a_texture_of_a_part():
     keywords = {"size": (32,), "steps": 20, "progress": False, "weights": small_vgg(last="conv2_1", dtype=np.float32)}
     part, whole = (texture(drawn, **keywords, style_masks=m).image for m in (mask * np.ones((64, 1)), None))
     expected = np.asarray(half)[:, 32:].mean()
-    assert abs(part.mean() - expected) < 0.1 * expected and whole.mean() < 0.8 * expected
+    assert abs(part.mean() - expected) < 0.1 * expected and whole.mean() < 0.85 * expected
 
 
 # A circular network ---------------------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def test_regions_are_those_of_autograd(term):
     expected = leaf.grad.numpy()
     difference = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
     print(f"regions, {term}: relative difference {difference:.1e}")
-    assert abs(total - loss.item()) <= 1e-6 * abs(total) and difference <= 1e-6  # the masks are float32
+    assert abs(total - loss.item()) <= 1e-12 * abs(total) and difference <= 1e-10
 
 
 def test_adam_takes_the_steps_of_torchs():
