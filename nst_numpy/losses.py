@@ -206,7 +206,7 @@ def guidance(t: np.ndarray) -> np.ndarray:
 def guided_gram(F: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Gram matrix of a region, given by a mask: G = M Σ_k t_k² F_k F_kᵀ / Σ_k t_k², F_k the features at position k.
 
-    The features of every position are multiplied by t, as in Gatys et al. 2017 (arXiv 1611.07865, section 4.1):
+    The features of every position are multiplied by t, as in Gatys et al. 2017 (arXiv 1611.07865, section 4):
     G_ij = Σ_k (t̂_k F_ik)(t̂_k F_jk), with t̂ = `guidance(t)`. The paper's t has Σ t² = 1, here it is M, so that a region
     has the Gram matrix of a picture that is filled with it, and a mask of ones gives `gram(F)`.
 

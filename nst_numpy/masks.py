@@ -3,8 +3,8 @@
 A mask is an array (H, W) of weights in 0–1. In a layer it has one weight for each position, by the same 2×2 pooling
 that makes the positions: the mean of the mask over the pixels of that position.
 
-Gatys et al. 2017 (arXiv 1611.07865) have three ways to carry a mask to a layer: by scaling it ("simple", as here), to
-the units whose receptive field lies inside the region, and to all units that see any of it.
+The code of Gatys et al. 2017 (arXiv 1611.07865) has three ways to carry a mask to a layer: scaled ("simple", as here),
+to the units that see nothing but the region, and to all that see any of it. docs/derivations.md compares them.
 """
 
 import os

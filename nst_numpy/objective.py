@@ -250,7 +250,7 @@ class Objective:
         the weighted sum of their style losses E has the same gradient as E with the target A. (A convention that
         divides E by the energy of the style takes that of A.)
 
-        With `content_masks`, each style has a region of its own, with a term E^r and the weight b_r R m_r: R regions,
+        With `content_masks`, each style has a region of its own, with a term E^r and the weight R b_r m_r: R regions,
         and m_r = Σ_j t_j²/M the part of the layer that region r covers. With it, the gradient at a position inside is
         that of a picture without masks: a region is painted no more strongly because it is small.
 
