@@ -109,6 +109,12 @@ def test_scaled_masks_stay_in_0_to_1_and_share_out_the_pixels(h, w, height, widt
     assert (ones == 1).all()
 
 
+def test_a_scaled_edge_has_no_ripples():
+    edge = np.repeat([[0.0, 1.0]], 12, axis=1).astype(np.float32)
+    for width in (7, 40, 111):
+        assert (np.diff(masks.scaled(edge, (3, width))) >= 0).all()
+
+
 @pytest.mark.parametrize("mask, image", [((20, 30), (40, 60)), ((667, 1000), (67, 100)), ((67, 100), (341, 512))])
 def test_a_mask_has_the_proportions_of_its_image_to_a_pixel(mask, image):
     assert masks.of_image("mask", np.ones(mask), np.zeros((*image, 3))).shape == image
