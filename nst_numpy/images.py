@@ -32,6 +32,7 @@ def load(
     *,
     shape: tuple[int, int] | None = None,
     dtype: DTypeLike = np.float32,
+    ground: float = 1.0,
 ) -> np.ndarray:
     """Load an image as an array of floats.
 
@@ -41,13 +42,15 @@ def load(
         A file in one of the formats `FORMATS`, or a file object opened in binary mode; of an animation, the first
         frame is read. Colors with an ICC profile are converted to sRGB. Arrays, and tensors of other libraries, have
         shape (H, W, 3), (H, W, 4) with opacity, or (H, W) for grey, and hold uint8 in 0–255 or floats in 0–1.
-        Transparent areas are composited on white.
+        Transparent areas are composited on `ground`.
     size : int, optional
         Length of the longer side in pixels, at least 1; the image is scaled up or down to it, and keeps its aspect
         ratio. By default it keeps its size.
     shape : (int, int), optional
         Exact height and width in pixels, instead of `size`.
     dtype : float32 or float64
+    ground : float
+        What is seen through transparent areas: 1 is white, 0 is black.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def load(
     height, width = shape or (height, width)
     image = np.empty((height, width, 3), dtype)
     for c in range(3):  # one after the other, to save memory
-        image[..., c] = _resize(_channel(array, c), height, width)
+        image[..., c] = _resize(_channel(array, c, ground), height, width)
     return image
 
 
@@ -482,13 +485,13 @@ def _check_array(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _channel(array: np.ndarray, c: int) -> np.ndarray:
-    """Return one of the channels R, G and B in 0–1, on white where the image is transparent."""
+def _channel(array: np.ndarray, c: int, ground: float) -> np.ndarray:
+    """Return one of the channels R, G and B in 0–1, on a ground of this grey where the image is transparent."""
     unit = 255 if array.dtype == np.uint8 else 1
     channel = (array if array.ndim == 2 else array[..., c]) / unit
     if array.shape[2:] == (4,):
         opacity = array[..., 3] / unit
-        channel = channel * opacity + (1 - opacity)
+        channel = channel * opacity + ground * (1 - opacity)
     return channel
 
 

@@ -152,8 +152,8 @@ def test_the_functions_take_the_settings_and_describe_them():
     """Signature, default and description of every setting are the same wherever it is taken."""
     usual = inspect.signature(Settings).parameters
     own = {
-        transfer: {"content", "style", "every", "callback", "progress"},
-        texture: {"style", "every", "callback", "progress"},
+        transfer: {"content", "style", "content_masks", "style_masks", "content_mask", "every", "callback", "progress"},
+        texture: {"style", "style_masks", "every", "callback", "progress"},
         reconstruct: {"content", "layer", "every", "callback", "progress"},
     }
     changed = {("texture", "init"), ("reconstruct", "init")}
