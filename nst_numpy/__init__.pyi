@@ -11,6 +11,7 @@ from .painting import paint
 from .result import TransferResult
 from .settings import Settings
 from .stylize import reconstruct, texture, transfer
+from .sweeping import sweep
 from .weights import load_weights, random_network, save_weights
 
 __version__: str
@@ -43,6 +44,7 @@ __all__ = [
     "reconstruct",
     "samples",
     "save_weights",
+    "sweep",
     "texture",
     "top_patches",
     "trace",

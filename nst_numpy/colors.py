@@ -13,7 +13,13 @@ from nst_numpy.network import check_pixels
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
-def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
+def match_colors(
+    style: np.ndarray,
+    content: np.ndarray,
+    *,
+    style_mask: np.ndarray | None = None,
+    content_mask: np.ndarray | None = None,
+) -> np.ndarray:
     """Give the style image the mean and the covariance of the content image's colours (section 3.1 of the paper).
 
     x ← S (x − μ_style) + μ_content changes a covariance Σ_style to S Σ_style Sᵀ, so S must satisfy
@@ -25,6 +31,8 @@ def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
     ----------
     style, content : ndarray of float, shapes (H, W, 3) and (h, w, 3)
         In 0–1. The sizes may differ.
+    style_mask, content_mask : ndarray of float, shapes (H, W) and (h, w), optional
+        Weights of the pixels in the mean and the covariance: the colours of a region.
 
     Returns
     -------
@@ -49,9 +57,11 @@ def match_colors(style: np.ndarray, content: np.ndarray) -> np.ndarray:
     for image in (style, content):
         check_pixels(image)
     of_style, of_content = (image.astype(np.float64).reshape(-1, 3) for image in (style, content))
-    to_white = _power(np.cov(of_style.T, bias=True), -0.5)
-    to_content = _power(np.cov(of_content.T, bias=True), 0.5)
-    matched = (of_style - of_style.mean(axis=0)) @ (to_content @ to_white).T + of_content.mean(axis=0)
+    t_style, t_content = (None if mask is None else mask.reshape(-1) for mask in (style_mask, content_mask))
+    to_white = _power(np.cov(of_style.T, bias=True, aweights=t_style), -0.5)
+    to_content = _power(np.cov(of_content.T, bias=True, aweights=t_content), 0.5)
+    centred = of_style - np.average(of_style, axis=0, weights=t_style)
+    matched = centred @ (to_content @ to_white).T + np.average(of_content, axis=0, weights=t_content)
     clipped: np.ndarray = matched.clip(0, 1)
     return clipped.reshape(style.shape).astype(style.dtype)
 
@@ -64,7 +74,13 @@ def _power(symmetric: np.ndarray, exponent: float) -> np.ndarray:
     return power
 
 
-def luminance(image: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
+def luminance(
+    image: np.ndarray,
+    like: np.ndarray | None = None,
+    *,
+    mask: np.ndarray | None = None,
+    like_mask: np.ndarray | None = None,
+) -> np.ndarray:
     """Convert an image to grey, by its luminance Y (section 3.2 of the paper).
 
     Parameters
@@ -73,6 +89,8 @@ def luminance(image: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
         In 0–1.
     like : ndarray of float, shape (h, w, 3), optional
         An image whose mean and standard deviation of Y the result gets; then it is clipped to 0–1.
+    mask, like_mask : ndarray of float, shapes (H, W) and (h, w), optional
+        Weights of the pixels in the mean and the standard deviation of `image` and of `like`.
 
     Returns
     -------
@@ -98,9 +116,16 @@ def luminance(image: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
     Y: np.ndarray = image @ LUMINANCE
     if like is not None:
         check_pixels(like)
-        target = like @ LUMINANCE
-        Y = ((Y - Y.mean()) * (target.std() / max(Y.std(), 1e-10)) + target.mean()).clip(0, 1)
+        mean, deviation = _moments(Y, mask)
+        target_mean, target_deviation = _moments(like @ LUMINANCE, like_mask)
+        Y = ((Y - mean) * (target_deviation / max(deviation, 1e-10)) + target_mean).clip(0, 1)
     return np.repeat(Y[..., None], 3, axis=2).astype(image.dtype)
+
+
+def _moments(Y: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
+    """The weighted mean and standard deviation."""
+    mean = np.average(Y, weights=weights)
+    return float(mean), float(np.sqrt(np.average(np.square(Y - mean), weights=weights)))
 
 
 def with_luminance(content: np.ndarray, painted: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from nst_numpy.validation import check_number
 
@@ -32,6 +32,7 @@ def load(
     *,
     shape: tuple[int, int] | None = None,
     dtype: DTypeLike = np.float32,
+    ground: float = 1.0,
 ) -> np.ndarray:
     """Load an image as an array of floats.
 
@@ -39,14 +40,17 @@ def load(
     ----------
     source : path, file object, PIL image, array, or object with ``__array__`` or ``__array_interface__``
         A file in one of the formats `FORMATS`, or a file object opened in binary mode; of an animation, the first
-        frame is read. Arrays, and CPU tensors of other libraries, have shape (H, W, 3), (H, W, 4) with opacity, or
-        (H, W) for grey, and hold uint8 in 0–255 or floats in 0–1. Transparent areas are composited on white.
+        frame is read. Colors with an ICC profile are converted to sRGB. Arrays, and tensors of other libraries, have
+        shape (H, W, 3), (H, W, 4) with opacity, or (H, W) for grey, and hold uint8 in 0–255 or floats in 0–1.
+        Transparent areas are composited on `ground`.
     size : int, optional
         Length of the longer side in pixels, at least 1; the image is scaled up or down to it, and keeps its aspect
         ratio. By default it keeps its size.
     shape : (int, int), optional
         Exact height and width in pixels, instead of `size`.
     dtype : float32 or float64
+    ground : float
+        What is seen through transparent areas: 1 is white, 0 is black.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def load(
     height, width = shape or (height, width)
     image = np.empty((height, width, 3), dtype)
     for c in range(3):  # one after the other, to save memory
-        image[..., c] = _resize(_channel(array, c), height, width)
+        image[..., c] = _resize(_channel(array, c, ground), height, width)
     return image
 
 
@@ -443,7 +447,23 @@ def _pixels(picture: Image.Image) -> np.ndarray:
         if values.min() < 0 or values.max() > 65_535:
             raise ValueError("its grey values need more than 16 bits; convert it to 16 or 8 bits first")
         return values / 65_535
-    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+    return np.asarray(_in_srgb(picture))
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Return a PIL image in RGB or RGBA, its colors converted from those of its ICC profile, if it has one."""
+    plain = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if not (profile := picture.info.get("icc_profile")):
+        return plain
+    colors = picture if picture.mode in ("L", "CMYK") else plain.convert("RGB")
+    with contextlib.suppress(Exception):  # a damaged profile, or one for other channels, says nothing about the pixels
+        given, srgb = ImageCms.getOpenProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(colors, given, srgb, outputMode="RGB")
+        assert converted is not None  # it is not in place
+        if plain.mode == "RGBA":
+            converted.putalpha(plain.getchannel("A"))
+        return converted
+    return plain
 
 
 def _check_array(array: np.ndarray) -> np.ndarray:
@@ -465,13 +485,13 @@ def _check_array(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _channel(array: np.ndarray, c: int) -> np.ndarray:
-    """Return one of the channels R, G and B in 0–1, on white where the image is transparent."""
+def _channel(array: np.ndarray, c: int, ground: float) -> np.ndarray:
+    """Return one of the channels R, G and B in 0–1, on a ground of this grey where the image is transparent."""
     unit = 255 if array.dtype == np.uint8 else 1
     channel = (array if array.ndim == 2 else array[..., c]) / unit
     if array.shape[2:] == (4,):
         opacity = array[..., 3] / unit
-        channel = channel * opacity + (1 - opacity)
+        channel = channel * opacity + ground * (1 - opacity)
     return channel
 
 

@@ -81,6 +81,52 @@ def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
     return F - P
 
 
+def guided_content_loss(F: np.ndarray, P: np.ndarray, t: np.ndarray) -> float:
+    """Content loss of a layer where a mask says: ½ Σ_ij t_j (F_ij − P_ij)².
+
+    The loss is a sum over positions, and t_j says how much of position j counts: the losses with the masks t and 1 − t
+    add up to the content loss. It is not divided by Σ t: inside, every position counts as much as without a mask.
+
+    Parameters
+    ----------
+    F, P : ndarray, shape (N, M)
+    t : ndarray, shape (M,)
+        In 0–1.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> guided_content_loss(np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]), np.array([1.0, 0.5]))  # ½ (1 + 4/2)
+    1.5
+    """
+    return 0.5 * float(np.sum(np.square(F - P) * t, dtype=np.float64))
+
+
+def guided_content_gradient(F: np.ndarray, P: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Gradient of `guided_content_loss` with respect to F: as `content_gradient`, times t_j, which is a constant.
+
+    Parameters
+    ----------
+    F, P : ndarray, shape (N, M)
+    t : ndarray, shape (M,)
+
+    Returns
+    -------
+    ndarray, shape (N, M)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> guided_content_gradient(np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]), np.array([1.0, 0.5]))
+    array([[ 1., -1.]])
+    """
+    return content_gradient(F, P) * t
+
+
 def gram(F: np.ndarray) -> np.ndarray:
     """Gram matrix of the features: G_ij = Σ_k F_ik F_jk, that is G = F Fᵀ (equation 3).
 
@@ -133,6 +179,90 @@ def gram_backward(dG: np.ndarray, F: np.ndarray) -> np.ndarray:
            [0., 0.]])
     """
     return (dG + dG.T) @ F
+
+
+def guidance(t: np.ndarray) -> np.ndarray:
+    """A mask scaled so that its squares have the mean 1: t̂ = t/√(mean of t²). A mask of ones is its own guidance.
+
+    Parameters
+    ----------
+    t : ndarray
+        Weights of the positions of a layer, at least 0, and not all 0.
+
+    Returns
+    -------
+    ndarray, shape of `t`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> guidance(np.array([1.0, 1.0, 0.0, 0.0]))  # half of the positions, each with √2
+    array([1.41421356, 1.41421356, 0.        , 0.        ])
+    """
+    scaled: np.ndarray = t / np.sqrt(np.mean(np.square(t), dtype=np.float64)).astype(t.dtype)
+    return scaled
+
+
+def guided_gram(F: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Gram matrix of a region, given by a mask: G = M Σ_k t_k² F_k F_kᵀ / Σ_k t_k², F_k the features at position k.
+
+    The features of every position are multiplied by t, as in Gatys et al. 2017 (arXiv 1611.07865, section 4):
+    G_ij = Σ_k (t̂_k F_ik)(t̂_k F_jk), with t̂ = `guidance(t)`. The paper's t has Σ t² = 1, here it is M, so that a region
+    has the Gram matrix of a picture that is filled with it, and a mask of ones gives `gram(F)`.
+
+    Parameters
+    ----------
+    F : ndarray, shape (N, M)
+    t : ndarray, shape (M,)
+        1 inside the region, 0 outside; anything between at a soft edge. Only its ratios matter.
+
+    Returns
+    -------
+    ndarray, shape (N, N)
+
+    Examples
+    --------
+    The second position is not in the region; the first one stands for both:
+
+    >>> import numpy as np
+    >>> guided_gram(np.array([[1.0, 7.0], [2.0, 5.0]]), np.array([1.0, 0.0])).round(9)
+    array([[2., 4.],
+           [4., 8.]])
+    """
+    return gram(F * guidance(t))
+
+
+def guided_gram_backward(dG: np.ndarray, F: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Gradient with respect to F of a loss whose gradient with respect to the `guided_gram` of F is dG.
+
+    G is the Gram matrix of H_ij = t̂_j F_ij, so `gram_backward` gives dH = (dG + dGᵀ) H. F_ij occurs in H_ij alone,
+    with the factor t̂_j:
+
+    dF_ij = t̂_j dH_ij = t̂_j² ((dG + dGᵀ) F)_ij
+
+    dG mixes filters and the mask weights positions, so both factors t̂ can be applied at once. The gradient is 0 where
+    the mask is 0.
+
+    Parameters
+    ----------
+    dG : ndarray, shape (N, N)
+        Need not be symmetric.
+    F : ndarray, shape (N, M)
+    t : ndarray, shape (M,)
+
+    Returns
+    -------
+    ndarray, shape (N, M)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> F = np.array([[1.0, 7.0], [2.0, 5.0]])
+    >>> guided_gram_backward(np.array([[1.0, 0.0], [0.0, 0.0]]), F, np.array([1.0, 0.0])).round(9)  # of G[0, 0]
+    array([[4., 0.],
+           [0., 0.]])
+    """
+    return gram_backward(dG, F * guidance(t) ** 2)
 
 
 def style_loss(F: np.ndarray, A: np.ndarray) -> float:

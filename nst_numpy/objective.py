@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nst_numpy import conventions, images, losses
+from nst_numpy import conventions, images, losses, masks
 from nst_numpy.backends import Backend, plain
 from nst_numpy.conventions import Convention, TotalVariation
 from nst_numpy.conventions.convention import Layers, style_energy, style_grams
@@ -93,23 +93,30 @@ class ContentTerm:
     P : ndarray, shape (N, M)
         Features of the content image.
     weight : float
+    mask : ndarray, shape (H, W), optional
+        How much each position counts, 0–1; see `losses.guided_content_loss`.
     """
 
     layer: str
     P: np.ndarray = field(repr=False)
     weight: float
     name: str = "content"
+    mask: np.ndarray | None = field(default=None, repr=False)
 
     def __call__(self, a: np.ndarray) -> tuple[float, np.ndarray]:
         F = feature_matrix(a)
-        dF = losses.content_gradient(F, self.P)
+        if self.mask is None:
+            value, dF = losses.content_loss(F, self.P), losses.content_gradient(F, self.P)
+        else:
+            t = self.mask.reshape(-1).astype(a.dtype)
+            value, dF = losses.guided_content_loss(F, self.P, t), losses.guided_content_gradient(F, self.P, t)
         dF *= self.weight
-        return self.weight * losses.content_loss(F, self.P), dF.T.reshape(a.shape)
+        return self.weight * value, dF.T.reshape(a.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class StyleTerm:
-    """Style loss of a layer times its weight, β w_l.
+    """Style loss of a layer, or of a region in it, times its weight, β w_l.
 
     Attributes
     ----------
@@ -119,6 +126,8 @@ class StyleTerm:
     weight : float
     backend : Backend
         It computes the Gram matrix and its backward pass.
+    mask : ndarray, shape (H, W), optional
+        Of a region: the Gram matrix is that of the positions inside; see `losses.guided_gram`.
     """
 
     layer: str
@@ -126,11 +135,20 @@ class StyleTerm:
     weight: float
     backend: Backend = field(default=plain, repr=False)
     name: str = "style"
+    mask: np.ndarray | None = field(default=None, repr=False)
 
     def __call__(self, a: np.ndarray) -> tuple[float, Gradient]:
-        G, M = self.backend.gram(a), a.shape[0] * a.shape[1]
+        G, M = self.backend.gram(self.guided(a)), a.shape[0] * a.shape[1]
         dG = self.weight * losses.gram_loss_gradient(G, self.A, M)
-        return self.weight * losses.gram_loss(G, self.A, M), partial(self.backend.gram_backward, dG, a)
+        return self.weight * losses.gram_loss(G, self.A, M), partial(self._backward, dG, a)
+
+    def guided(self, a: np.ndarray, power: int = 1) -> np.ndarray:
+        """The response times a power of the mask, scaled as in `losses.guidance`; without a mask, the response."""
+        return a if self.mask is None else a * losses.guidance(self.mask.astype(a.dtype))[..., None] ** power
+
+    def _backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -> np.ndarray:
+        """As `losses.guided_gram_backward`; computed late, so that no more than one weighted response is in memory."""
+        return self.backend.gram_backward(dG, self.guided(a, 2), da)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +235,9 @@ class Objective:
         tv_weight: float | None = None,
         style_blend: Sequence[float] | None = None,
         convention: str | Convention = "nst_numpy",
+        content_masks: Any = None,
+        style_masks: Any = None,
+        content_mask: Any = None,
     ) -> "Objective":
         """Make the objective of a style transfer; this computes the targets P and A, once.
 
@@ -229,11 +250,17 @@ class Objective:
         the weighted sum of their style losses E has the same gradient as E with the target A. (A convention that
         divides E by the energy of the style takes that of A.)
 
+        With `content_masks`, each style has a region of its own, with a term E^r and the weight R b_r m_r: R regions,
+        and m_r = Σ_j t_j²/M the part of the layer that region r covers. With it, the gradient at a position inside is
+        that of a picture without masks: a region is painted no more strongly because it is small.
+
         Parameters
         ----------
         network : VGG
         content, style : path, PIL image or ndarray
             As in `images.load`. The sizes may differ. `style` can also be a list of images.
+        content_masks, style_masks, content_mask
+            As in `transfer`; each as in `masks.load`.
         content_layers, style_layers, content_weight, style_weight, tv_weight, style_blend, convention
             As in `Settings`. With "nst_numpy" the weights are v_l · N_l M_l and w_l, α, β, and γ times the number of
             pixels.
@@ -243,7 +270,7 @@ class Objective:
         ValueError
             If an image is too small for a layer, the network lacks a layer, there is no layer at all, the weights of
             the style images do not match their number, or a weight is negative or for a term that the convention does
-            not have.
+            not have; if a mask has other proportions than its image, or its region is too small for a layer.
         """
         convention = conventions.get(convention)
         v = convention.weighted_layers("content", content_layers, network)
@@ -254,22 +281,36 @@ class Objective:
         image = images.load(content, dtype=network.dtype)
         styles = [images.load(s, dtype=network.dtype) for s in (style if isinstance(style, list | tuple) else [style])]
         shares = blend_shares(style_blend, len(styles))
+        of_styles = masks.one_each("style_masks", style_masks, len(styles))
+        parts = [masks.of_image(*mask, s) for mask, s in zip(of_styles, styles, strict=True)]
+        of_content = masks.one_each("content_masks", content_masks, len(styles))
+        regions = [masks.of_image(*mask, image) for mask in of_content]
+        kept = masks.of_image("content_mask", content_mask, image)
         H, W = image.shape[:2]
         terms: list[Term] = []
         content_features, _ = network.forward(image, v)
         for l in v:
             P = feature_matrix(content_features[l].copy())
-            terms.append(ContentTerm(l, P, alpha * v[l] * convention.content_factor(*P.shape)))
+            t = masks.in_layer("content_mask", kept, l)
+            terms.append(ContentTerm(l, P, alpha * v[l] * convention.content_factor(*P.shape), mask=t))
         N = {l: network.filters(l) for l in w}
         M = {l: (H // reduction(l)) * (W // reduction(l)) for l in w}
-        A: dict[str, Any] = dict.fromkeys(w, 0.0)
-        for grams, b in zip(style_grams(network, styles, w), shares, strict=True):
+        if content_masks is None:  # one region, the whole picture, and a blend of all styles
+            regions, shared_out = regions[:1], [(0, b) for b in shares]
+        else:
+            shared_out = [(r, 1.0) for r in range(len(regions))]
+        A: list[dict[str, Any]] = [dict.fromkeys(w, 0.0) for _ in regions]
+        for grams, (r, b) in zip(style_grams(network, styles, w, parts), shared_out, strict=True):
             for l, (G, M_a) in grams.items():
                 # The style image has M_a positions, the picture M. Scaled, equal textures have equal Gram matrices.
-                A[l] = A[l] + float(b * M[l] / M_a) * G
-        for l in w:
-            factor = convention.style_factor(N[l], M[l], H * W, style_energy(A[l], M[l]))
-            terms.append(StyleTerm(l, A[l], beta * w[l] * factor, network.engine))
+                A[r][l] = A[r][l] + float(b * M[l] / M_a) * G
+        for r, region in enumerate(regions):
+            for l in w:
+                weight = beta * w[l] * convention.style_factor(N[l], M[l], H * W, style_energy(A[r][l], M[l]))
+                t = masks.in_layer(f"mask {r + 1} of content_masks", region, l)
+                if content_masks is not None:
+                    weight *= len(regions) * shares[r] * (1.0 if t is None else float(np.mean(t**2)))
+                terms.append(StyleTerm(l, A[r][l], weight, network.engine, mask=t))
         terms.append(VariationTerm(convention.total_variation(gamma, H, W), network.padding == "circular"))
         return cls(network, terms)
 

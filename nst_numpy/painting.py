@@ -13,7 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import nst_numpy
-from nst_numpy import colors, images
+from nst_numpy import colors, images, masks
 from nst_numpy import weights as weight_files
 from nst_numpy.checkpoints import Checkpoint, Saved
 from nst_numpy.conventions import Convention
@@ -21,7 +21,7 @@ from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Outcome, Position, Stage, run
-from nst_numpy.settings import STARTS, Settings, Weights
+from nst_numpy.settings import STARTS, Settings, Weights, named
 from nst_numpy.signals import interruptible
 from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number
@@ -40,6 +40,9 @@ def paint(
     style: Any,
     settings: Settings,
     *,
+    content_masks: Any = None,
+    style_masks: Any = None,
+    content_mask: Any = None,
     every: int = 0,
     callback: Callback | None = None,
     progress: bool = True,
@@ -50,7 +53,7 @@ def paint(
 
     Parameters
     ----------
-    content, style, every, callback, progress, checkpoint, checkpoint_every
+    content, style, content_masks, style_masks, content_mask, every, callback, progress, checkpoint, checkpoint_every
         As in `transfer`.
     settings : Settings
 
@@ -72,7 +75,8 @@ def paint(
     """
     check_number("every", every, whole=True)
     with interruptible():  # so that a second Ctrl-C does not lose the picture that the first one kept
-        motif = Motif(content, style, settings)
+        given = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
+        motif = Motif(content, style, settings, **given)
         sizes = settings.sizes(*motif.content.shape[:2])
         steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
         start = motif.start(motif.content_at(sizes[0]).shape)
@@ -120,7 +124,16 @@ def paint(
             message += f"; this is the best picture so far, after step {outcome.steps} of {sum(steps)}"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
         picture = motif.finished(_resized(outcome.x, motif.content.shape))
-        return TransferResult(images.to_uint8(picture), end.history, message, outcome.complete, settings, end.frames)
+        used = {name: named(mask) for name, mask in given.items() if mask is not None}
+        return TransferResult(
+            images.to_uint8(picture), end.history, message, outcome.complete, settings, end.frames, used
+        )
+
+
+def _within_frame(image: np.ndarray) -> np.ndarray:
+    """What is used of a style image, or of its mask: all but `FRAME`."""
+    (height, width), margin = image.shape[:2], round(FRAME * min(image.shape[:2]))
+    return image[margin : height - margin, margin : width - margin]
 
 
 def _resized(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -128,20 +141,45 @@ def _resized(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Motif:
-    """The images of a painting, in the colors in which they are painted, and the network."""
+    """The images of a painting, in the colors in which they are painted, their masks, and the network."""
 
-    def __init__(self, content: Any, style: Any, settings: Settings):
+    def __init__(
+        self,
+        content: Any,
+        style: Any,
+        settings: Settings,
+        *,
+        content_masks: Any = None,
+        style_masks: Any = None,
+        content_mask: Any = None,
+    ):
         self.settings = settings
         self.original = self.content = _load("content", content, settings.largest)
-        self.styles = []
-        for source in style if isinstance(style, list | tuple) else [style]:
-            self.styles.append(self._style(source))
-        if not self.styles:
+        sources = list(style) if isinstance(style, list | tuple) else [style]
+        of_content = masks.one_each("content_masks", content_masks, len(sources))
+        of_styles = masks.one_each("style_masks", style_masks, len(sources))
+        self._in_regions = content_masks is not None
+        self.regions = [masks.of_image(*mask, self.content) for mask in of_content]
+        self.kept = masks.of_image("content_mask", content_mask, self.content)
+        if not sources:
             raise ValueError("at least one style image is needed")
-        if settings.keep_colors == "statistics":
-            self.styles = [colors.match_colors(image, self.content) for image in self.styles]
-        elif settings.keep_colors == "luminance":
-            self.styles = [colors.luminance(image, like=self.content) for image in self.styles]
+        self.styles, self.parts = [], []
+        for source, (name, mask) in zip(sources, of_styles, strict=True):
+            image = _load("style", source)
+            self.styles.append(self._style(image))
+            part = masks.of_image(name, mask, image)
+            if part is not None:
+                part = masks.scaled(_within_frame(part), self.styles[-1].shape)
+                if not part.any():
+                    raise ValueError(f"{name}: its region is in the edges of the image, {FRAME:.0%}, that are left out")
+            self.parts.append(part)
+        for k, (part, region) in enumerate(zip(self.parts, self.regions, strict=True)):
+            if settings.keep_colors == "statistics":
+                weights = {"style_mask": part, "content_mask": region}
+                self.styles[k] = colors.match_colors(self.styles[k], self.content, **weights)
+            elif settings.keep_colors == "luminance":
+                self.styles[k] = colors.luminance(self.styles[k], like=self.content, mask=part, like_mask=region)
+        if settings.keep_colors == "luminance":
             self.content = colors.luminance(self.content)
         self.network = load_network(settings.weights, settings.convention)
         self._check_scale()
@@ -163,8 +201,8 @@ class Motif:
     def _style_size(self, size: int) -> int:
         return max(1, round(self.settings.style_scale * size))
 
-    def _style(self, source: Any) -> np.ndarray:
-        image, size = _load("style", source), self._style_size(self.settings.largest)
+    def _style(self, image: np.ndarray) -> np.ndarray:
+        size = self._style_size(self.settings.largest)
         if 2 * max(image.shape) < size:
             height, width = image.shape[:2]
             warnings.warn(
@@ -173,9 +211,7 @@ class Motif:
                 RuntimeWarning,
                 stacklevel=5,
             )
-        margin = round(FRAME * min(image.shape[:2]))
-        image = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
-        return images.load(image, size)
+        return images.load(_within_frame(image), size)
 
     def settings_with(self, every: int) -> dict[str, Any]:
         """All names and numbers that the result depends on, for a checkpoint. The number of threads changes nothing."""
@@ -201,6 +237,9 @@ class Motif:
             found["content image"] = self.original
         if settings.style_layers not in ((), {}):
             found["style image"] = self.styles
+        found["mask of a style image"] = self.parts
+        found["mask of a region"] = [self._in_regions, *self.regions]
+        found["content mask"] = self.kept
         found["network"] = [network.convolutions, network.mean, network.scale]
         found["convention"] = repr(convention | {"variation": settings.convention.variation(512, 512)})
         return found | {"start image": start}
@@ -223,6 +262,9 @@ class Motif:
             tv_weight=settings.tv_weight,
             style_blend=settings.style_blend,
             convention=settings.convention,
+            content_masks=[_at(t, content) for t in self.regions] if self._in_regions else None,
+            style_masks=self.parts,
+            content_mask=_at(self.kept, content),
         )
         return Stage(objective, content.shape, steps)
 
@@ -338,3 +380,8 @@ def load_network(weights: Weights, convention: Convention, **network: Any) -> VG
         return weights
     usual = {"pooling": convention.pooling, "padding": convention.padding, "normalize": convention.normalize}
     return weight_files.load(weights, **{**usual, **network})
+
+
+def _at(mask: np.ndarray | None, image: np.ndarray) -> np.ndarray | None:
+    """A mask at the size of an image."""
+    return None if mask is None else masks.scaled(mask, image.shape)

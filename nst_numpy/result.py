@@ -1,7 +1,9 @@
 """The result of a painting: the picture, and its history."""
 
+import json
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +31,8 @@ class TransferResult:
         Those it was made with.
     frames : list of ndarray of uint8, shape (h, w, 3)
         Intermediate pictures, if requested by `every`, each at the size at which it was painted.
+    masks : dict of str to names
+        The masks it was made with, by their arguments: file names, or what else they were.
     """
 
     image: np.ndarray
@@ -37,6 +41,7 @@ class TransferResult:
     complete: bool
     settings: Settings
     frames: list[np.ndarray] = field(default_factory=list)
+    masks: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
@@ -46,12 +51,14 @@ class TransferResult:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the picture to a file; the suffix selects the format. PNG, JPEG, WebP and TIFF also store the settings.
 
+        With masks, their names are stored, too.
+
         Raises
         ------
         ValueError, FileNotFoundError
             If the suffix is not that of an image format, or the folder does not exist.
         """
-        images.save(self.image, path, description=self.settings.to_json())
+        images.save(self.image, path, description=json.dumps({**self.settings.to_dict(), **self.masks}))
 
     def save_animation(self, path: str | os.PathLike[str], *, seconds: float = 5.0) -> None:
         """Write the intermediate pictures as an animation, GIF, WebP or PNG; the final picture is shown for a second.

@@ -204,7 +204,7 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as names and numbers, for JSON; an image or a network is represented by its name."""
-        return {f.name: _named(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return {f.name: named(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     def to_json(self) -> str:
         """The settings as a line of JSON, as stored in a saved picture."""
@@ -254,15 +254,16 @@ def _layers(name: str, value: Layers | None) -> tuple[str, ...] | dict[str, floa
     return tuple(value)
 
 
-def _named(value: Any) -> Any:
+def named(value: Any) -> Any:
+    """A setting, or an input, as names and numbers, for JSON."""
     if isinstance(value, Convention | VGG):
         return value.name
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, tuple):
-        return [_named(v) for v in value]
+    if isinstance(value, tuple | list):
+        return [named(v) for v in value]
     if isinstance(value, Mapping):
-        return {name: _named(v) for name, v in value.items()}
+        return {name: named(v) for name, v in value.items()}
     return value if isinstance(value, str | int | float | None) else f"an image ({type(value).__name__})"

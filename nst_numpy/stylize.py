@@ -69,6 +69,9 @@ def transfer(
     learning_rate: float | None = None,
     optimizer_options: Mapping[str, float] | None = None,
     seed: int = 0,
+    content_masks: Any = None,
+    style_masks: Any = None,
+    content_mask: Any = None,
     every: int = 0,
     callback: Callback | None = None,
     progress: bool = True,
@@ -91,6 +94,15 @@ def transfer(
         Arrays are uint8 in 0–255 or floats in 0–1, (H, W, 3), (H, W, 4) or (H, W). `style` can also be a list of
         images; 3 % of the shorter side of each is left out at its edges, where scans of paintings show a frame.
     {settings}
+    content_masks : list of masks, optional
+        Regions of the content image, one for each style image: each style is painted in its region only. A mask is an
+        image with the proportions of its own, in which the region is white; greys are a soft edge, and transparent
+        is outside. Or a path that ends in a color, "regions.png#ff0000": all pixels of that color, within 8 of 255.
+        Arrays can be bool. None is the whole image. `style_blend` has the weights of the regions.
+    style_masks : list of masks, optional
+        One for each style image: its style is that of the part inside. None is all of it.
+    content_mask : mask, optional
+        The content loss counts inside only, to keep a face and let the rest dissolve.
     every : int
         Interval, in steps, at which the picture is kept in `.frames`; 0 for never.
     callback : callable, optional
@@ -151,6 +163,7 @@ def texture(
     learning_rate: float | None = None,
     optimizer_options: Mapping[str, float] | None = None,
     seed: int = 0,
+    style_masks: Any = None,
     every: int = 0,
     callback: Callback | None = None,
     progress: bool = True,
@@ -166,6 +179,8 @@ def texture(
     style : path, file object, PIL image or array, or a list of them
         The picture has the proportions of the first. It starts from white noise by default.
     {settings}
+    style_masks : list of masks, optional
+        As in `transfer`: the texture of a part of the image.
     every, callback, progress, checkpoint, checkpoint_every
         As in `transfer`.
 

@@ -446,6 +446,24 @@ def test_a_changed_photograph_is_named_before_the_style_that_has_its_colors(tmp_
         painted(transfer, OTHER, STYLE, **keywords)
 
 
+def test_other_masks_are_named(tmp_path):
+    left, right = np.zeros((48, 36)), np.zeros((40, 50))
+    left[:, :18] = right[:20] = 1
+    masked = {"content_masks": [left], "style_masks": [right], "content_mask": left}
+    keywords = {**KEPT, "checkpoint": tmp_path / "run.h5", "checkpoint_every": 0}
+    painted(transfer, CONTENT, STYLE, **keywords, **masked, stop=6)
+    for name, mask, what in (
+        ("content_masks", [1 - left], "mask of a region"),
+        ("content_masks", None, "mask of a region"),
+        ("style_masks", [1 - right], "mask of a style image"),
+        ("content_mask", None, "content mask"),
+    ):
+        with pytest.raises(ValueError, match=f"with another {what}; go on with the same"):
+            painted(transfer, CONTENT, STYLE, **keywords, **{**masked, name: mask})
+    result, _ = painted(transfer, CONTENT, STYLE, **keywords, **masked)
+    assert equal(result, painted(transfer, CONTENT, STYLE, **KEPT, **masked)[0])
+
+
 def test_a_library_of_another_version_is_named(begun, monkeypatch):
     monkeypatch.setattr("nst_numpy.__version__", "9.9")
     with pytest.raises(ValueError, match=r'with nst_numpy "0.1.0", now it is "9.9"'):

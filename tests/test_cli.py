@@ -62,6 +62,7 @@ def test_options_reach_the_library(folder, monkeypatch):
     options += " --convention keras --every 2 --style-blend 1,2.5 --keep-colors luminance"
     options += " --checkpoint run.h5 --checkpoint-every 0.5"
     files = ["content.png", "style.jpg", "content.png"]
+    options += " --content-masks style.jpg#00ff00 - --style-masks - content.png --content-mask style.jpg"
     assert main(["transfer", *files, "-o", "out.png", "--weights", "small.h5", *options.split()]) == 0
     expected = {
         "content": "content.png",
@@ -84,6 +85,9 @@ def test_options_reach_the_library(folder, monkeypatch):
         "optimizer_options": {"beta1": 0.5, "epsilon": 1e-6},
         "style_scale": 0.5,
         "seed": 7,
+        "content_masks": ["style.jpg#00ff00", None],
+        "style_masks": [None, "content.png"],
+        "content_mask": "style.jpg",
         "every": 0,
         "progress": False,
         "checkpoint": Path("run.h5"),
@@ -160,6 +164,92 @@ def test_texture_and_reconstruct(folder, capsys):
     assert capsys.readouterr().out == "wrote a.png\nwrote a.png\nwrote b.png\n"
     expected = nst_numpy.reconstruct("content.png", ["conv2_1", "conv3_1"], weights="small.h5", size=40, steps=3)
     assert np.array_equal(np.asarray(Image.open("b.png")), expected.image)
+
+
+def test_regions(folder, capsys):
+    """Files in order; without `--style-blend`; never overwritten; and the picture says that they were used."""
+    for name, mask in (("left", np.arange(40) < 20), ("right", np.arange(40) >= 20)):
+        Image.fromarray(np.tile(mask, (32, 1))).save(f"{name}.png")
+    content = np.asarray(Image.open("content.png").convert("RGB").resize((40, 32)))
+    Image.fromarray(content).save("small.png")
+    files = ["transfer", "small.png", "style.jpg", "small.png"]
+    regions = ["--content-masks", "left.png", "right.png#FFFFFF", "--style-masks", "-", "right.png"]
+    assert main([*files, "-o", "out.png", *QUICK, *regions, "--content-mask", "left.png"]) == 0
+    masks = {"content_masks": ["left.png", "right.png"], "style_masks": [None, "right.png"], "content_mask": "left.png"}
+    quick = {"weights": "small.h5", "size": 40, "steps": 3, "progress": False}
+    expected = nst_numpy.transfer("small.png", ["style.jpg", "small.png"], **masks, **quick)
+    assert np.array_equal(np.asarray(Image.open("out.png")), expected.image)
+    said = json.loads(nst_numpy.images.description("out.png"))
+    assert said["content_masks"] == ["left.png", "right.png#FFFFFF"] and said["content_mask"] == "left.png"
+    assert said["style_masks"] == [None, "right.png"] and said["size"] == 40
+    assert main(["texture", "small.png", "--style-masks", "left.png", *QUICK]) == 0
+    assert "small-texture.png" in capsys.readouterr().out
+    for output in ("left.png", "right.png"):
+        assert main([*files, "-o", output, *QUICK, *regions]) == 2
+        assert f"it is the same file as the input {output}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("--content-masks left.png", "content_masks must have one mask for each of 2 style images, found 1"),
+        (
+            "--content-masks left.png left.png left.png",
+            "content_masks must have one mask for each of 2 style images, ",
+        ),
+        ("--style-blend 1,1 --style-masks -", "style_masks must have one mask for each of 2 style images, found 1"),
+        ("--content-masks left.png none.png", "there is no file none.png"),
+        ("--content-masks left.png text.png", "mask 2 of content_masks: cannot read text.png: not an image in a known"),
+        ("--content-masks left.png black.png", "mask 2 of content_masks: the mask is all black, and a region is white"),
+        (
+            "--content-masks left.png left.png#0000ff",
+            "mask 2 of content_masks: no pixel has the color #0000ff; left",
+        ),
+        (
+            "--content-masks left.png left.png#red",
+            "a color must be six hexadecimal digits, as in mask.png#ff0000, found",
+        ),
+        (
+            "--content-masks tall.png left.png",
+            "mask 1 of content_masks: a mask of 40×80 pixels for an image of 40×3",
+        ),
+        (
+            "--style-blend 1,1 --style-masks tall.png -",
+            "mask 1 of style_masks: a mask of 40×80 pixels for an image of ",
+        ),
+        (
+            "--style-blend 1,1 --content-mask tall.png",
+            "content_mask: a mask of 40×80 pixels for an image of 40×32; t",
+        ),
+        (
+            "--content-masks left.png dot.png",
+            "mask 2 of content_masks: at 40×32 pixels its region is smaller than one position of conv3_1, 4×4 pixels; ",
+        ),
+        (
+            "--style-blend 1,1 --content-mask dot.png",
+            "content_mask: at 40×32 pixels its region is smaller than one ",
+        ),
+        (
+            "--style-blend 1,1 --style-masks - edge.png",
+            "mask 2 of style_masks: its region is in the edges of the image, 3%, that are left out",
+        ),
+    ],
+)
+def test_bad_masks_give_one_line(folder, capsys, options, message):
+    drawn = {"left": np.arange(40) < 20, "black": np.zeros(40, bool)}
+    for name, mask in drawn.items():
+        Image.fromarray(np.tile(mask, (32, 1))).save(f"{name}.png")
+    Image.fromarray(np.ones((80, 40), bool)).save("tall.png")
+    for name, place in (("dot", np.s_[9:11, 9:11]), ("edge", np.s_[:1])):
+        mask = np.zeros((32, 40), bool)
+        mask[place] = True
+        Image.fromarray(mask).save(f"{name}.png")
+    Path("text.png").write_text("no image")
+    Image.fromarray(np.full((32, 40, 3), 99, np.uint8)).save("small.png")
+    assert main(["transfer", "small.png", "style.jpg", "small.png", "-o", "out.png", *QUICK, *options.split()]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"nst-numpy: error: {message}") and said.count("\n") == 1, said
+    assert not Path("out.png").exists()
 
 
 def test_plots(folder, capsys):

@@ -181,3 +181,25 @@ def test_wrong_images(wrong):
         colors.luminance("photograph.jpg")
     with pytest.raises(ValueError, match=r"must have the same shape, found \(9, 7, 3\) and \(8, 7, 3\)"):
         colors.with_luminance(x, x[1:])
+
+
+# Regions --------------------------------------------------------------------------------------------------------------
+
+
+def test_colors_of_a_region():
+    """A hard mask counts its pixels alone, and the others get the same map; soft weights count as copies of a pixel."""
+    style, content = image(3), image(4, 6, 8)
+    t_style, t_content = np.zeros((9, 7)), np.zeros((6, 8))
+    t_style[2:7, 1:5], t_content[:, 3:] = 1, 1
+    part, target = style[2:7, 1:5], content[:, 3:]
+    matched = colors.match_colors(style, content, style_mask=t_style, content_mask=t_content)
+    assert np.allclose(matched[2:7, 1:5], colors.match_colors(part, target), atol=1e-9)
+    grey = colors.luminance(style, like=content, mask=t_style, like_mask=t_content)
+    assert np.allclose(grey[2:7, 1:5], colors.luminance(part, like=target), atol=1e-9)
+    doubled = np.concatenate([content, content[:, 3:]], axis=1)
+    expected = colors.match_colors(style, doubled)
+    assert np.allclose(colors.match_colors(style, content, content_mask=0.25 + 0.25 * t_content), expected, atol=1e-9)
+    expected = colors.luminance(style, like=doubled)
+    assert np.allclose(colors.luminance(style, like=content, like_mask=1 + t_content), expected, atol=1e-9)
+    for keep in (colors.match_colors, colors.luminance):
+        assert not np.allclose(keep(style, content), matched if keep is colors.match_colors else grey, atol=1e-3)

@@ -1,11 +1,13 @@
-"""Grading on a Dask cluster: here a real one on this machine, one of whose workers is killed in the middle."""
+"""Grading and sweeps on a Dask cluster: a real one on this machine, one of whose workers is killed in the middle."""
 
 import os
 import signal
 import time
 
 import pytest
+from drawing import picture
 
+from nst_numpy import images, sweep
 from nst_numpy.cli import main
 from nst_numpy.exercises.assignment import Assignment, Task
 from nst_numpy.exercises.grading import grade
@@ -61,3 +63,17 @@ def test_on_the_command_line(cluster, folder, capsys):
     arguments = ["--of", str(folder / "sheet.toml"), "-o", str(folder / "out")]
     assert main(["exercise", "grade", str(folder / "in"), *arguments, "--scheduler", cluster.scheduler_address]) == 0
     assert capsys.readouterr().out.startswith("graded 20 of 20\n")
+
+
+def test_a_sweep_gives_the_same_bytes_as_alone(cluster, tmp_path):
+    """Images travel with the jobs: the workers do not see these files."""
+    for name, seed in (("content", 1), ("style", 2)):
+        images.save(images.to_uint8(picture(seed, 40, 48)), tmp_path / f"{name}.png")
+    inputs = tmp_path / "content.png", tmp_path / "style.png"
+    settings = {"grid": {"style_weight": [10, 100]}, "size": (32,), "steps": 2, "progress": False}
+    alone = sweep(*inputs, tmp_path / "alone", workers=1, **settings)
+    with distributed.Client(cluster) as client:
+        shared = sweep(*inputs, tmp_path / "shared", executor=client.get_executor(), **settings)
+    assert [cell.losses for cell in shared] == [cell.losses for cell in alone]
+    for a, b in zip(alone, shared, strict=True):
+        assert a.path.read_bytes() == b.path.read_bytes()

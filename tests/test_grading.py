@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nst_numpy import exercises
+from nst_numpy import exercises, jobs
 from nst_numpy.cli import main
 from nst_numpy.exercises import grading
 from nst_numpy.exercises.assignment import Assignment, Question, Task
@@ -347,8 +347,8 @@ def test_a_run_that_is_stopped_goes_on(graded, tmp_path, monkeypatch):
             return future
 
     files = {f"{name}.py": GRAM for name in ("ada", "bob", "eve", "zoe")}
-    real = grading._round
-    monkeypatch.setattr(grading, "_round", lambda jobs, *rest: (a for j in jobs for a in real({j: jobs[j]}, *rest)))
+    real = jobs._round
+    monkeypatch.setattr(jobs, "_round", lambda all, *rest: (a for j in all for a in real({j: all[j]}, *rest)))
     with pytest.raises(KeyboardInterrupt):
         graded(files, executor=Stops(1))
     assert len(list((tmp_path / "out/results").iterdir())) == 2 and not (tmp_path / "out/marks.csv").exists()
@@ -420,8 +420,8 @@ def test_how_many_workers(graded, monkeypatch):
             made.append(workers)
             super().__init__(workers)
 
-    monkeypatch.setattr(grading, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(grading, "_processors", lambda: 3)
+    monkeypatch.setattr(jobs, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(jobs, "processors", lambda: 3)
     files = {f"s{k}.py": GRAM for k in range(5)}
     graded(files, executor=None)
     graded(executor=None, again=True, workers=2)

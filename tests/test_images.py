@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from nst_numpy import __version__, images
 
@@ -599,3 +599,39 @@ def test_suffixes(suffixes, expected):
 def test_to_uint8_clips_and_rounds():
     assert images.to_uint8(np.ones(3)).dtype == np.uint8
     assert images.to_uint8(np.array([-0.5, 0, 0.5, 1, 7, 0.4 / 255, 0.6 / 255])).tolist() == [0, 0, 128, 255, 255, 0, 1]
+
+
+# ICC profiles ---------------------------------------------------------------------------------------------------------
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+# One in which red and blue are exchanged, their primaries and their curves: (1, 0, 0) is the blue of sRGB.
+EXCHANGED = SRGB.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colors_of_a_profile_are_converted(tmp_path, suffix, mode):
+    pixels = images.to_uint8(np.random.default_rng(1).random((12, 16, 3)))
+    original = Image.fromarray(pixels)
+    if mode == "RGBA":
+        original.putalpha(Image.fromarray(np.full(pixels.shape[:2], 255, np.uint8)))
+    path = tmp_path / f"a{suffix}"
+    original.save(path, icc_profile=EXCHANGED, lossless=True)
+    assert np.abs(images.load(path) - pixels[..., ::-1] / 255).max() < 2.5 / 255
+    original.save(path, icc_profile=SRGB, lossless=True)
+    assert np.abs(images.load(path) - pixels / 255).max() < 1.5 / 255
+
+
+def test_a_profile_keeps_the_transparency(tmp_path):
+    original = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
+    original.putpixel((1, 0), (255, 0, 0, 255))
+    original.save(tmp_path / "a.png", icc_profile=EXCHANGED)
+    found = images.load(tmp_path / "a.png")
+    assert np.allclose(found[0, 0], 1) and np.abs(found[0, 1] - [0, 0, 1]).max() < 3 / 255
+
+
+@pytest.mark.parametrize("profile", [b"junk", SRGB[:200], b"\0" * 500])
+def test_a_damaged_profile_says_nothing(tmp_path, profile):
+    pixels = images.to_uint8(np.random.default_rng(1).random((12, 16, 3)))
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile)
+    assert np.allclose(images.load(tmp_path / "a.png"), pixels / 255, atol=1e-6)

@@ -219,3 +219,73 @@ def test_losses_are_summed_in_float64():
         assert losses.total_variation(column.swapaxes(0, axis)) == 0.5 * (2**24 + 1)
         assert losses.absolute_variation(steps.swapaxes(0, axis), axis) == 2**24 + 1
     assert losses.joint_variation(np.repeat(column, 2, axis=1), 1) == 2**24 + 1
+
+
+# Regions --------------------------------------------------------------------------------------------------------------
+
+
+def mask_of(seed, M):
+    """Weights in 0–1, some of them 0 and some 1, at least one not 0."""
+    rng = np.random.default_rng(seed)
+    t = rng.choice([0.0, 1.0, rng.random()], M)
+    t[rng.integers(M)] = rng.uniform(0.1, 1)
+    return t
+
+
+def guided_gram_loops(F, t):
+    N, M = F.shape
+    G = [[sum(t[k] ** 2 * F[i, k] * F[j, k] for k in range(M)) for j in range(N)] for i in range(N)]
+    return np.array(G) * M / sum(t[k] ** 2 for k in range(M))
+
+
+@given(sizes, seeds)
+def test_guided_gram(size, seed):
+    F, t = like(seed, size), mask_of(seed + 2, size[1])
+    assert np.allclose(losses.guided_gram(F, t), guided_gram_loops(F, t), rtol=1e-11, atol=1e-11)
+    dG = like(seed + 1, (size[0], size[0]))  # not symmetric
+    gradient = losses.guided_gram_backward(dG, F, t)
+    exact = complex_step(lambda F: np.sum(dG * guided_gram_loops(F, t)), F)
+    assert np.allclose(gradient, exact, rtol=1e-10, atol=1e-11 * max(1, abs(exact).max()))
+    assert not gradient[:, t == 0].any()
+
+
+@given(sizes, seeds)
+def test_guided_content(size, seed):
+    F, P, t = like(seed, size), like(seed + 1, size), mask_of(seed + 2, size[1])
+    expected = 0.5 * sum(t[j] * (F[i, j] - P[i, j]) ** 2 for i, j in np.ndindex(size))
+    assert np.isclose(losses.guided_content_loss(F, P, t), expected, rtol=1e-12)
+    gradient = losses.guided_content_gradient(F, P, t)
+    assert_gradient(lambda F: losses.guided_content_loss(F, P, t), gradient, F, h=1e-3)
+    assert not gradient[:, t == 0].any()
+    both = losses.guided_content_loss(F, P, t) + losses.guided_content_loss(F, P, 1 - t)
+    assert np.isclose(both, losses.content_loss(F, P), rtol=1e-12)
+
+
+@given(sizes, seeds, st.floats(0.01, 100))
+def test_invariances_of_a_region(size, seed, c):
+    """What is outside, the order inside, and the scale of the mask do not matter; a mask of ones changes no bit."""
+    F, t = like(seed, size), mask_of(seed + 2, size[1])
+    rng = np.random.default_rng(seed)
+    G = losses.guided_gram(F, t)
+    assert np.allclose(losses.guided_gram(F, c * t), G, rtol=1e-10, atol=1e-12)
+    outside = np.where(t == 0, rng.standard_normal(size), F)
+    assert np.allclose(losses.guided_gram(outside, t), G, rtol=1e-12, atol=1e-12)
+    for value in (0.0, 1.0):
+        shuffled, places = F.copy(), np.flatnonzero(t == value)
+        shuffled[:, places] = F[:, rng.permutation(places)]
+        assert np.allclose(losses.guided_gram(shuffled, t), G, rtol=1e-10, atol=1e-11)
+    for dtype in (np.float32, np.float64):
+        F, ones = F.astype(dtype), np.ones(size[1], dtype)
+        assert np.array_equal(losses.guided_gram(F, ones), losses.gram(F))
+        assert losses.guided_gram(F, t.astype(dtype)).dtype == dtype
+        assert np.array_equal(losses.guided_content_gradient(F, 0 * F, ones), losses.content_gradient(F, 0 * F))
+
+
+@given(sizes, seeds)
+def test_a_hard_region_is_a_picture_of_its_own(size, seed):
+    """The positions inside alone, their number scaled to M."""
+    F, t = like(seed, size), np.round(mask_of(seed + 2, size[1]))
+    assume(t.any())
+    inside = F[:, t == 1]
+    expected = losses.gram(inside) * size[1] / inside.shape[1]
+    assert np.allclose(losses.guided_gram(F, t), expected, rtol=1e-11, atol=1e-11)

@@ -394,3 +394,191 @@ def test_keras_divides_by_the_pixels():
     assert np.isclose(f(x)[2]["style"], 2.0 * np.sum((F.T @ F - A.T @ A) ** 2) / (36 * (12 * 15) ** 2), rtol=1e-12)
     with pytest.raises(TypeError, match=r"^style_layers must be names of layers, found 5"):
         Objective.from_images(network, x, style, style_layers=5)
+
+
+# Regions --------------------------------------------------------------------------------------------------------------
+
+LEFT = np.zeros((33, 40))
+LEFT[:, :23] = 1
+LEFT[:, 23] = 0.4  # a soft edge
+PART = np.zeros((48, 35))
+PART[5:40, 3:30] = 1
+
+
+def in_regions(network=None, style=None, **keywords):
+    both = [picture(2, 48, 35), picture(4, 40, 50)] if style is None else style
+    return objective(network, style=both, **{"content_masks": [LEFT, 1 - LEFT], **keywords})
+
+
+def test_regions_are_the_formulas_by_loops():
+    x, styles = picture(3, 33, 40), [picture(2, 48, 35), picture(4, 40, 50)]
+    network = small_vgg()
+    layers = {"content_layers": {"conv3_1": 2.0}, "style_layers": {"conv2_1": 0.25, "conv3_1": 0.75}}
+    f = in_regions(network, styles, style_masks=[PART, None], style_blend=(3, 1), content_mask=LEFT, **layers)
+    _, _, terms = f(x)
+    _, _, of_paper = in_regions(
+        network, styles, style_masks=[PART, None], style_blend=(3, 1), convention="paper", tv_weight=0, **layers
+    )(x)
+    F, P = (network.features(image, ["conv2_1", "conv3_1"]) for image in (x, picture(1, 33, 40)))
+
+    def weights(mask, layer, shape):
+        r = 33 // shape[0] if mask.shape == LEFT.shape else 48 // shape[0]
+        mask = mask.astype(np.float32)
+        blocks = [mask[r * i : r * i + r, r * j : r * j + r] for i, j in np.ndindex(shape[:2])]
+        return np.array([block.mean(dtype=np.float64) for block in blocks]).reshape(shape[:2])
+
+    def guided(a, t):
+        products = sum(t[i, j] ** 2 * np.outer(a[i, j], a[i, j]) for i, j in np.ndindex(a.shape[:2]))
+        return products / np.sum(t**2)
+
+    for l, w in (("conv2_1", 0.25), ("conv3_1", 0.75)):
+        expected = expected_of_paper = 0.0
+        (H, W, N), M = F[l].shape, F[l].shape[0] * F[l].shape[1]
+        for style, mask, part, b in zip(styles, (LEFT, 1 - LEFT), (PART, np.ones((40, 50))), (3, 1), strict=True):
+            a = network.features(style, [l])[l]
+            t, t_a = weights(mask, l, (H, W)), weights(part, l, a.shape) if part is PART else np.ones(a.shape[:2])
+            G, A = guided(F[l], t) * M, guided(a, t_a) * M
+            strength = 50 * w * 2 * b / 4 * np.mean(t**2)  # β w · 2 regions · share · covered part
+            expected += strength * np.sum((G - A) ** 2) / np.sum(A**2)
+            expected_of_paper += strength * np.sum((G - A) ** 2) / (4 * N**2 * M**2)
+        assert np.isclose(terms[l], expected, rtol=1e-11) and np.isclose(of_paper[l], expected_of_paper, rtol=1e-11)
+    t = weights(LEFT, "conv3_1", F["conv3_1"].shape)[..., None]
+    per_feature = np.mean(t * (F["conv3_1"] - P["conv3_1"]) ** 2)
+    assert np.isclose(terms["content"], 3.0 * 2.0 * 0.5 * per_feature, rtol=1e-11)
+
+
+@pytest.mark.parametrize("pooling, padding", [("average", "zero"), ("max", "replicate"), ("average", "circular")])
+@pytest.mark.parametrize("backend", ["plain", "fast"])
+def test_gradient_with_regions(pooling, padding, backend):
+    network = small_vgg(pooling=pooling, padding=padding, backend=backend)
+    f = in_regions(network, content_mask=1 - LEFT, style_masks=[None, np.tile([1.0, 0.0], 25)[None].repeat(40, axis=0)])
+    x = picture(3, 33, 40)
+    check = gradcheck(lambda x: f(x)[0], f(x)[1], x, mode="sample", samples=40, h=1e-6)
+    assert check.norm_ratio <= 1e-6, check
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("backend", ["plain", "fast"])
+def test_white_masks_change_no_bit(backend, dtype):
+    """One region that is the whole picture; a part that is the whole style image; a mask for the content, too."""
+    network, x = small_vgg(backend=backend, dtype=dtype), picture(3, 33, 40, dtype)
+    white, all_of_it = np.ones((66, 80), bool), np.ones((48, 35))
+    without = objective(network)
+    for masks in (
+        {"content_masks": [white]},
+        {"content_masks": white, "style_masks": all_of_it, "content_mask": white},
+        {"style_masks": [all_of_it], "style_blend": [0.3]},
+        {"content_masks": [None]},
+    ):
+        total, gradient, terms = objective(network, **masks)(x)
+        expected_total, expected, expected_terms = without(x)
+        assert total == expected_total and terms == expected_terms and np.array_equal(gradient, expected)
+    one = objective(network, style=[picture(2, 48, 35), picture(4)], style_masks=[np.ones((48, 35)), None])
+    assert one(x)[0] == objective(network, style=[picture(2, 48, 35), picture(4)])(x)[0]
+
+
+def test_both_backends_agree_in_float32():
+    x = picture(3, 33, 40, np.float32)
+    plain_one, fast_one = (
+        in_regions(small_vgg(backend=b, dtype=np.float32), content_mask=LEFT)(x) for b in ("plain", "fast")
+    )
+    assert np.isclose(plain_one[0], fast_one[0], rtol=1e-5)
+    assert np.linalg.norm(plain_one[1] - fast_one[1]) <= 1e-4 * np.linalg.norm(fast_one[1])
+
+
+def test_two_halves_of_one_style_are_nearly_a_picture_without_masks():
+    """Not quite: each half must have the style by itself, not only both together. Were all positions alike, it would be
+    the same: without differences between the halves, G^r = G."""
+    network, style = small_vgg(padding="circular"), picture(2, 48, 36)
+    left = np.zeros((32, 48))
+    left[:, :32] = 1  # not halves: the weights follow the areas
+    keywords = {"content_weight": 0.0, "tv_weight": 0.0}
+    x = picture(3, 32, 48)
+    whole, *_ = objective(network, content=x, style=style, **keywords)(x)
+    parts, *_ = objective(network, content=x, style=[style] * 2, content_masks=[left, 1 - left], **keywords)(x)
+    assert parts > whole * (1 + 1e-6)  # E is convex in G, which is the mean of G¹ and G²
+    assert np.isclose(parts, whole, rtol=0.2)
+    alike = np.tile(picture(3, 16, 16), (2, 3, 1))
+    of_whole = objective(network, content=x, style=style, style_layers={"conv1_1": 1.0}, **keywords)
+    of_parts = objective(
+        network, content=x, style=[style] * 2, style_layers={"conv1_1": 1.0}, content_masks=[left, 1 - left], **keywords
+    )
+    (a, da, _), (b, db, _) = of_whole(alike), of_parts(alike)
+    assert np.isclose(a, b, rtol=1e-10) and np.allclose(da, db, rtol=1e-8, atol=1e-12 * np.abs(da).max())
+
+
+def test_a_region_is_painted_as_strongly_when_it_is_small():
+    """The same texture everywhere: a position inside has the gradient of a picture without masks."""
+    network = small_vgg(padding="circular", last="conv2_1")
+    x = np.tile(picture(3, 8, 8), (4, 6, 1))
+    layers = {"style_layers": {"conv1_1": 1.0}, "content_weight": 0.0, "tv_weight": 0.0}
+    small = np.zeros((32, 48))
+    small[8:16, 16:24] = 1
+    style = picture(2, 24, 24)
+    everywhere = objective(network, content=x, style=style, content_layers=[], **layers)
+    regions = {"content_masks": [small, 1 - small], "content_layers": []}
+    of_regions = objective(network, content=x, style=[style, style], **regions, **layers)
+    inside = np.s_[9:15, 17:23]
+    assert np.allclose(of_regions(x)[1][inside], everywhere(x)[1][inside], rtol=1e-8)
+    strong = objective(network, content=x, style=[style, style], style_blend=(3, 1), **regions, **layers)
+    assert np.allclose(strong(x)[1][inside], 1.5 * everywhere(x)[1][inside], rtol=1e-8)
+
+
+def test_the_gradient_of_a_region_is_zero_where_its_mask_is():
+    f = in_regions()
+    x, found = picture(3, 33, 40), 0
+    features = f.network.features(x, STYLE)
+    for term in f.terms:
+        if isinstance(term, StyleTerm):
+            _, backward = term(features[term.layer])
+            gradient = backward(None)
+            assert not gradient[term.mask == 0].any() and gradient[term.mask > 0].any()
+            found += (term.mask == 0).any()
+    assert found == 9  # at conv5_1, every position sees the left region
+    only = Objective(f.network, [t for t in f.terms if t.name == "style"][:1])  # conv1_1 in the left region
+    _, gradient, _ = only(x)
+    assert not gradient[:, 25:].any() and gradient[:, 24].any()  # a unit sees one pixel beyond its own
+    kept = objective(content_mask=LEFT, content_layers={"conv1_1": 1.0}, style_weight=0.0, tv_weight=0.0)
+    assert not kept(x)[1][:, 25:].any() and kept(x)[1][:, :24].any()
+
+
+def test_what_is_outside_a_region_does_not_matter():
+    rng = np.random.default_rng(0)
+    a, t = rng.random((4, 5, 3)), np.round(rng.random((4, 5)))
+    A = np.cov(rng.random((3, 9)))
+    term, content = StyleTerm("conv1_1", A, 7.0, mask=t), ContentTerm("conv1_1", rng.random((3, 20)), 2.0, mask=t)
+    changed = np.where(t[..., None] == 0, rng.random(a.shape), a)
+    assert np.isclose(term(changed)[0], term(a)[0], rtol=1e-12) and content(changed)[0] == content(a)[0]
+    F = a.reshape(-1, 3).T
+    G = np.sum([20 / t.sum() * np.outer(F[:, j], F[:, j]) for j in np.flatnonzero(t.reshape(-1))], axis=0)
+    assert np.isclose(term(a)[0], 7.0 * np.sum((G - A) ** 2) / (4 * 9 * 400))
+    da = rng.random(a.shape)
+    assert np.allclose(term(a)[1](da.copy()) - da, term(a)[1](None))
+    for each in (term, content):
+        _, g = each(a)
+        assert gradcheck(lambda a, each=each: each(a)[0], g(None) if callable(g) else g, a)
+    assert "mask" not in repr(term) + repr(content)
+
+
+def test_a_pixel_can_be_a_picture_with_regions():
+    f = objective(content=picture(1, 1, 1), style=[picture(2, 1, 1)] * 2, style_layers=["conv1_1"], content_layers=[],
+                  content_masks=[np.ones((1, 1))] * 2)  # fmt: skip
+    assert np.isfinite(f(picture(3, 1, 1))[0])
+
+
+@pytest.mark.parametrize(
+    "keywords, message",
+    [
+        ({"content_masks": [LEFT]}, "content_masks must have one mask for each of 2 style images, found 1"),
+        ({"style_masks": [LEFT, LEFT]}, "mask 1 of style_masks: a mask of 40×33 pixels for an image of 35×48; "),
+        ({"content_masks": [LEFT, LEFT.T]}, "mask 2 of content_masks: a mask of 33×40 pixels for an image of 40×33"),
+        ({"content_mask": LEFT.T}, "content_mask: a mask of 33×40 pixels for an image of 40×33"),
+        ({"content_masks": [LEFT, 0 * LEFT]}, "mask 2 of content_masks: the mask is all black, and a region is white"),
+        ({"content_masks": [LEFT, np.eye(33, 40)]}, "mask 2 of content_masks: at 40×33 .* one position of conv4_1, 8"),
+        ({"style_masks": [None, np.eye(40, 50)]}, "mask 2 of style_masks: at 50×40 .* one position of conv4_1, 8×8"),
+        ({"content_mask": np.eye(33, 40) * (np.arange(40) < 9)}, "content_mask: at 40×33 .* one position of conv4_2"),
+    ],
+)  # fmt: skip
+def test_masks_that_do_not_fit(keywords, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        in_regions(**keywords)

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import Objective, Settings, colors, conventions, images, paint, painting, samples, texture, transfer
+from nst_numpy import (
+    Objective,
+    Settings,
+    colors,
+    conventions,
+    images,
+    masks,
+    paint,
+    painting,
+    samples,
+    texture,
+    transfer,
+)
 from nst_numpy.painting import Motif, Recorder
 
 CONTENT, STYLE, OTHER = picture(1, 48, 36), picture(2, 40, 50), picture(3, 44, 44)
@@ -39,14 +51,26 @@ def test_every_setting_arrives_at_the_objective(monkeypatch):
         "tv_weight": 7.0,
         "style_blend": (1, 3),
     }
+    regions, kept = [CONTENT[..., 0] > 0.5, CONTENT[..., 1]], CONTENT[..., 2] > 0.5
+    parts = [STYLE[..., 0] > 0.5, None]
     paint(
         CONTENT,
         [STYLE, OTHER],
         Settings(**given, weights=SMALL, size=(20, 40), steps=1, style_scale=0.5),
+        content_masks=regions,
+        style_masks=parts,
+        content_mask=kept,
         progress=False,
     )
     for (network, content, styles, keywords), size in zip(seen, (20, 40), strict=True):
-        assert network is SMALL and keywords.pop("convention").name == "nst_numpy" and keywords == given
+        assert network is SMALL and keywords.pop("convention").name == "nst_numpy"
+        small = [keywords.pop("content_mask"), *keywords.pop("content_masks")]
+        for mask, source in zip(small, [kept, *regions], strict=True):
+            full = masks.scaled(masks.load(source), (40, 30))
+            assert np.array_equal(mask, masks.scaled(full, content.shape))
+        part, nothing = keywords.pop("style_masks")
+        assert nothing is None and np.array_equal(part, masks.scaled(masks.load(parts[0]), (16, 20)))
+        assert keywords == given
         assert np.array_equal(content, images.load(images.load(CONTENT, 40), size))
         half = [images.load(images.load(source, 20), size // 2) for source in (STYLE, OTHER)]
         assert all(np.array_equal(*pair) for pair in zip(styles, half, strict=True))
@@ -145,6 +169,85 @@ def test_a_picture_of_the_right_size_is_not_clipped():
     x = picture(5, 20, 15) * 2
     assert painting._resized(x, x.shape) is x
     assert np.array_equal(painting._resized(x, (10, 8, 3)), images.load(x.clip(0, 1), shape=(10, 8)))
+
+
+# Regions --------------------------------------------------------------------------------------------------------------
+
+LEFT, PART = (np.arange(36) < 18) * np.ones((48, 1)), (np.arange(50) > 20) * np.ones((40, 1))
+
+
+@pytest.mark.parametrize("keep_colors", ["statistics", "luminance"])
+def test_each_region_keeps_its_own_colors(keep_colors):
+    regions = {"content_masks": [LEFT, 1 - LEFT], "style_masks": [PART, None]}
+    found = Motif(CONTENT, [STYLE, OTHER], Settings(weights=SMALL, size=40, keep_colors=keep_colors), **regions)
+    content = images.load(CONTENT, 40)
+    left, right = (masks.of_image("", mask, content) for mask in (LEFT, 1 - LEFT))
+    for painted, source, part, region in zip(found.styles, (STYLE, OTHER), (PART, None), (left, right), strict=True):
+        style = images.load(source, 40)
+        part = masks.of_image("", part, style)
+        if keep_colors == "statistics":
+            expected = colors.match_colors(style, content, style_mask=part, content_mask=region)
+        else:
+            expected = colors.luminance(style, like=content, mask=part, like_mask=region)
+        assert np.array_equal(painted, expected)
+    assert not np.allclose(found.styles[1], motif(style=OTHER, keep_colors=keep_colors).styles[0])
+
+
+def test_a_part_of_a_style_image_is_cut_and_scaled_like_it(monkeypatch):
+    """Where the image is white, the mask is, at any size and without the frame."""
+    monkeypatch.setattr(painting, "FRAME", FRAME)
+    drawn = np.zeros((100, 200, 3), np.float32)
+    drawn[40:70, 30:120] = 1
+    found = Motif(CONTENT, [drawn], Settings(weights=SMALL, size=40, style_scale=2.5), style_masks=[drawn[::2, ::2]])
+    assert found.parts[0].shape == found.styles[0].shape[:2] == (48, 100)
+    assert np.abs(found.parts[0] - found.styles[0][..., 0]).mean() < 0.02
+    frame = np.zeros((100, 200))
+    frame[:3] = 1
+    with pytest.raises(ValueError, match=r"^mask 1 of style_masks: its region is in the edges of the image, 3%, that "):
+        Motif(CONTENT, [drawn], Settings(weights=SMALL, size=40), style_masks=frame)
+
+
+def test_regions_in_a_circular_picture_have_its_size():
+    """The picture is stretched to a size of which pooling leaves out nothing; its regions are, too."""
+    found = Motif(picture(1, 48, 30), STYLE, Settings(weights=CIRCULAR, size=48), content_masks=np.ones((48, 30)))
+    assert found.content.shape == (48, 32, 3)
+    (term, *_) = [term for term in found.stage(48, 1).function.terms if term.name == "style"]
+    assert term.mask.shape == (48, 32) and (term.mask == 1).all()
+
+
+def test_white_masks_paint_the_same_picture():
+    settings = Settings(weights=SMALL, size=(20, 40), steps=2, keep_colors="statistics")
+    white = {"content_masks": [np.ones((48, 36), bool)], "style_masks": np.ones((40, 50)), "content_mask": CONTENT**0}
+    one, other = (paint(CONTENT, STYLE, settings, **given, progress=False) for given in ({}, white))
+    assert np.array_equal(one.image, other.image) and one.history == other.history
+    assert one.masks == {} and other.masks == {
+        "content_masks": ["an image (ndarray)"],
+        "style_masks": "an image (ndarray)",
+        "content_mask": "an image (ndarray)",
+    }
+
+
+def test_regions_arrive_from_transfer_and_texture(monkeypatch):
+    seen = []
+    monkeypatch.setattr("nst_numpy.stylize.paint", lambda *images, **keywords: seen.append((images[:2], keywords)))
+    given = {"content_masks": [LEFT, 1 - LEFT], "style_masks": [PART, None], "content_mask": LEFT}
+    transfer(CONTENT, [STYLE, OTHER], **given)
+    texture(STYLE, style_masks=[PART])
+    (_, of_transfer), (_, of_texture) = seen
+    assert all(of_transfer[name] is given[name] for name in given)
+    assert of_texture["style_masks"][0] is PART and "content_masks" not in of_texture
+
+
+def test_a_texture_of_a_part():
+    """Half of the image is black; the texture of the other half has no black."""
+    half = samples.woodcut_waves(64)
+    drawn = np.asarray(half).copy()
+    drawn[:, :32] = 0
+    mask = np.arange(64) >= 32
+    keywords = {"size": (32,), "steps": 20, "progress": False, "weights": small_vgg(last="conv2_1", dtype=np.float32)}
+    part, whole = (texture(drawn, **keywords, style_masks=m).image for m in (mask * np.ones((64, 1)), None))
+    expected = np.asarray(half)[:, 32:].mean()
+    assert abs(part.mean() - expected) < 0.1 * expected and whole.mean() < 0.85 * expected
 
 
 # A circular network ---------------------------------------------------------------------------------------------------

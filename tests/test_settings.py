@@ -151,10 +151,11 @@ def description(of, name):
 def test_the_functions_take_the_settings_and_describe_them():
     """Signature, default and description of every setting are the same wherever it is taken."""
     usual = inspect.signature(Settings).parameters
+    common = {"every", "callback", "progress", "checkpoint", "checkpoint_every"}
     own = {
-        transfer: {"content", "style", "every", "callback", "progress", "checkpoint", "checkpoint_every"},
-        texture: {"style", "every", "callback", "progress", "checkpoint", "checkpoint_every"},
-        reconstruct: {"content", "layer", "every", "callback", "progress", "checkpoint", "checkpoint_every"},
+        transfer: {"content", "style", "content_masks", "style_masks", "content_mask", *common},
+        texture: {"style", "style_masks", *common},
+        reconstruct: {"content", "layer", *common},
     }
     changed = {("texture", "init"), ("reconstruct", "init")}
     for function, others in own.items():

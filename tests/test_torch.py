@@ -75,6 +75,58 @@ def test_loss_and_pixel_gradient_are_those_of_autograd(topology, sizes, padding,
     assert difference <= 1e-10
 
 
+@pytest.mark.parametrize("term", ["paper", "relative"])
+def test_regions_are_those_of_autograd(term):
+    """Guided Gram matrices and a content mask, soft, on odd sizes; weights by area and by style_blend."""
+    network = small_vgg(widths=(16, 24, 32, 40, 48), padding="replicate")
+    content, x, styles = picture(1, 53, 67), picture(2, 53, 67), [picture(3, 50, 70), picture(4, 61, 40)]
+    rng = np.random.default_rng(0)
+    regions = [np.clip(np.linspace(-1, 2, 67) + rng.uniform(-0.3, 0.3, (53, 1)), 0, 1).astype(np.float32)]
+    regions.append(1 - regions[0])
+    part, kept = (np.linspace(0, 1, 50)[:, None] * np.ones(70)).astype(np.float32), picture(5, 53, 67)[..., 0]
+    kept = np.repeat(kept[..., None], 3, axis=2).astype(np.float32)
+    f = Objective.from_images(
+        network,
+        content,
+        styles,
+        content_layers={"conv4_2": 1.0},
+        style_layers=STYLE,
+        content_weight=ALPHA,
+        style_weight=BETA,
+        tv_weight=0.0,
+        style_blend=(1, 3),
+        convention=replace(conventions.get("nst_numpy"), style_term=term),
+        content_masks=regions,
+        style_masks=[part, None],
+        content_mask=kept,
+    )
+    layers = {*STYLE, "conv4_2"}
+    leaf = torch.tensor(x, requires_grad=True)
+    F, P = (torch_features(network, image, layers) for image in (leaf, torch.tensor(content)))
+
+    def weights(mask, l):
+        t = torch.tensor(np.asarray(mask, np.float64))[None, None]
+        for _ in range(int(l[4]) - 1):
+            t = torch.nn.functional.avg_pool2d(t, 2)
+        return t.flatten()
+
+    loss = ALPHA * 0.5 * (weights(kept[..., 0], "conv4_2") * (F["conv4_2"] - P["conv4_2"]) ** 2).mean()
+    for style, region, inside, b in zip(styles, regions, [part, np.ones((61, 40))], (0.5, 1.5), strict=True):
+        F_a = torch_features(network, torch.tensor(style), layers)
+        for l, w in STYLE.items():
+            t, t_a, (N, M) = weights(region, l), weights(inside, l), F[l].shape
+            G = torch.einsum("k,ik,jk->ij", t**2, F[l], F[l]) * M / (t**2).sum()
+            A = torch.einsum("k,ik,jk->ij", t_a**2, F_a[l], F_a[l]) * M / (t_a**2).sum()
+            divisor = 4 * N**2 * M**2 if term == "paper" else (A**2).sum()
+            loss = loss + BETA * w * b * (t**2).mean() * ((G - A) ** 2).sum() / divisor
+    loss.backward()
+    total, gradient, _ = f(x)
+    expected = leaf.grad.numpy()
+    difference = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
+    print(f"regions, {term}: relative difference {difference:.1e}")
+    assert abs(total - loss.item()) <= 1e-12 * abs(total) and difference <= 1e-10
+
+
 def test_adam_takes_the_steps_of_torchs():
     def rosenbrock(x):
         return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()

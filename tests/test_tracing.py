@@ -9,11 +9,12 @@ from drawing import picture, small_vgg
 from nst_numpy import Objective, layers, losses, trace
 
 
-def objective(**keywords):
+def objective(masks=None, **keywords):
     return Objective.from_images(
         small_vgg(last="conv3_2", **keywords),
         picture(1, 20, 16),
         picture(2, 24, 20),
+        **(masks or {}),
         content_layers={"conv2_2": 1.0},
         style_layers={"conv1_1": 0.5, "conv2_2": 0.3, "conv3_1": 0.2},
         content_weight=1.0,
@@ -126,3 +127,23 @@ def test_functions_that_can_not_be_used():
     with pytest.raises(TypeError) as raised:
         trace(f, x, {"relu_backward": lambda dy: dy})
     assert raised.value.__notes__ == ["raised by your relu_backward, at conv3_1"]
+
+
+def test_regions():
+    """Functions of one's own get the features of the region, and the mask is applied to what they return."""
+    left = np.linspace(1, 0, 16) * np.ones((20, 1))
+    f, x = objective({"content_masks": [left], "content_mask": 1 - left}), picture(3, 20, 16)
+    found, by_hand = trace(f, x), trace(f, x, RIGHT)
+    assert found and by_hand and np.isclose(found.total, f(x)[0], rtol=1e-6)
+    for result in (found, by_hand):
+        assert np.allclose(result.gradient, f(x)[1], rtol=1e-5, atol=1e-6 * np.abs(result.gradient).max())
+    assert np.allclose(by_hand.gradient, found.gradient, rtol=1e-9, atol=1e-12)
+    G = next(step for step in found.steps if step.formula == "G = F Fᵀ").values
+    assert np.allclose(G, losses.guided_gram(*_features_and_weights(f, x)), rtol=1e-5)
+    wrong = {"style_gradient": lambda F, A: 2 * losses.style_gradient(F, A)}
+    assert not trace(f, x, wrong)
+
+
+def _features_and_weights(f, x):
+    term = next(term for term in f.terms if term.name == "style")
+    return losses.feature_matrix(f.network.features(x, term.layer)[term.layer]), term.mask.reshape(-1)

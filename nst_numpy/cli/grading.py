@@ -1,11 +1,10 @@
 """exercise grade: marks and feedback for a folder of submissions."""
 
 import argparse
-import contextlib
-from collections.abc import Iterator
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
+
+from nst_numpy.jobs import cluster
 
 
 def add(tasks: Any) -> None:
@@ -27,7 +26,7 @@ def _grade(options: argparse.Namespace) -> int:
     if options.scheduler is not None and options.workers is not None:
         raise ValueError("--workers is for this machine, a Dask cluster has its own: leave it out with --scheduler")
     try:
-        with _cluster(options.scheduler) as executor:
+        with cluster(options.scheduler) as executor:
             results = grade(
                 options.folder,
                 options.of,
@@ -41,16 +40,3 @@ def _grade(options: argparse.Namespace) -> int:
     print(summary(results))
     print(f"wrote {options.output / 'marks.csv'}, {options.output / 'marks.html'} and {options.output / 'feedback'}")
     return 0 if all(result.graded for result in results) else 1
-
-
-@contextlib.contextmanager
-def _cluster(address: str | None) -> Iterator[Executor | None]:
-    if address is None:
-        yield None
-        return
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ValueError("--scheduler needs Dask: pip install 'nst_numpy[dask]'") from None
-    with Client(address) as client:
-        yield client.get_executor()

@@ -4,6 +4,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable
+from inspect import signature
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,26 @@ from typing import Any
 import numpy as np
 
 from nst_numpy import images, samples
-from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given, names
+from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, flag, given, names
+from nst_numpy.masks import split_color
 from nst_numpy.painting import CHECKPOINT_EVERY, load_network
 from nst_numpy.result import TransferResult
 from nst_numpy.settings import Settings
 from nst_numpy.signals import interruptible
 from nst_numpy.stylize import reconstruct, texture, transfer
 
+MASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "content_masks": (
+        "Regions of the content image, one for each style in order: images in which the region is white, or a color "
+        "in one, regions.png#ff0000; - is the whole image.",
+        {"nargs": "+", "metavar": "MASK"},
+    ),
+    "style_masks": (
+        "The part of each style image whose style is used, in order; - is all of it.",
+        {"nargs": "+", "metavar": "MASK"},
+    ),
+    "content_mask": ("Keep the content of this region only.", {"metavar": "MASK"}),
+}
 DEMO = Path("out/demo.png")
 WAY = 5  # steps between the pictures of an animation, by default
 
@@ -34,6 +48,7 @@ def add(commands: Any) -> None:
         "transfer photograph.jpg painting.jpg -o picture.png --size 512 --style-weight 1000",
         "transfer photograph.jpg painting.jpg --size 256,512,1024 --steps 100,100,20 --keep-colors luminance",
         "transfer photograph.jpg one.jpg other.jpg --style-blend 2,1",
+        "transfer photograph.jpg one.jpg other.jpg --content-masks sky.png walls.png",
     )
     command.add_argument("content", metavar="CONTENT", help="image file")
     command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended by --style-blend")
@@ -86,6 +101,9 @@ def _painting(
         "-o", "--output", metavar="OUT", type=Path, help="image file to write; by default named after the input"
     )
     add_settings(command, function)
+    for name, (words, keywords) in MASKS.items():
+        if name in signature(function).parameters:
+            command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **keywords)
     add_network(command)
     command.add_argument(
         "--every", type=int, default=0, metavar="N", help="write the picture every N steps, as OUT_0010.png"
@@ -107,7 +125,8 @@ def _painting(
 
 
 def _transfer(options: argparse.Namespace) -> int:
-    return _paint(options, transfer, [options.content, _blended(options)], [options.content, *options.styles])
+    styles = list(options.styles) if hasattr(options, "content_masks") else _blended(options)
+    return _paint(options, transfer, [options.content, styles], [options.content, *options.styles])
 
 
 def _texture(options: argparse.Namespace) -> int:
@@ -141,6 +160,9 @@ def _paint(
     """
     keywords = given(options, [*SETTINGS, "checkpoint", "checkpoint_every"]) | {"progress": options.progress}
     output = options.output or _free_name(inputs)
+    for name, value in given(options, MASKS).items():
+        keywords[name] = [None if file == "-" else file for file in value] if isinstance(value, list) else value
+        inputs = [*inputs, *(str(split_color(file)[0]) for file in np.atleast_1d(value))]
     animation, losses, every = (getattr(options, name, None) for name in ("animation", "losses", "every"))
     read = [Path(file) for file in (*inputs, keywords.get("init", "")) if file and Path(file).is_file()]
     images.check_output(output, inputs=read)

@@ -1,13 +1,13 @@
 """The parts of a convention: the terms as systems write them, and their factors relative to the paper's."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from nst_numpy import losses
+from nst_numpy import losses, masks
 from nst_numpy.network import VGG
 from nst_numpy.topology import FILTERS, block, canonical, layer_names
 from nst_numpy.validation import check_choice, check_number
@@ -306,17 +306,26 @@ class Convention:
         return weights
 
 
-def style_grams(network: VGG, images: Iterable[np.ndarray], layers: Iterable[str]) -> Iterator[dict[str, StyleGram]]:
+def style_grams(
+    network: VGG, images: Sequence[np.ndarray], layers: Iterable[str], parts: Sequence[np.ndarray | None] | None = None
+) -> Iterator[dict[str, StyleGram]]:
     """For each style image, its Gram matrix and its number of positions in some layers.
+
+    `parts` are masks (H, W): of an image with a mask, the Gram matrix is that of the part inside; see
+    `losses.guided_gram`.
 
     A painting does not go on at its opposite edge: wrapped around, its seam would be a part of the style. So a circular
     network sees it with replicated edges.
     """
     if network.padding == "circular":
         network = replace(network, padding="replicate", backend=network.engine)
-    for image in images:
-        features, _ = network.forward(image, layers)
-        yield {layer: (network.engine.gram(a), a.shape[0] * a.shape[1]) for layer, a in features.items()}
+    for k, (image, part) in enumerate(zip(images, parts or [None] * len(images), strict=True), start=1):
+        grams = {}
+        for layer, a in network.forward(image, layers)[0].items():
+            t = masks.in_layer(f"mask {k} of style_masks", part, layer)
+            guided = a if t is None else a * losses.guidance(t.astype(a.dtype))[..., None]
+            grams[layer] = network.engine.gram(guided), a.shape[0] * a.shape[1]
+        yield grams
 
 
 def style_energy(A: np.ndarray, M: int) -> float:

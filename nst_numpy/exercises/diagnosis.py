@@ -117,9 +117,9 @@ def _fits(exercise: Exercise, runs: list[Run], function: Function) -> dict[str, 
     results: list[np.ndarray | None] = [None] * len(runs)
     for k in ordered:
         run, result = runs[k], _result(function, runs[k].case)
-        if (result is None and not run.right) or not (
-            result is None or run.agrees(result) or _factor(run.value, result)
-        ):
+        if result is None and not run.right:
+            return None
+        if result is not None and not (run.agrees(result) or _factor(run.value, result)):
             return None
         results[k] = result
     made = [(run, result) for run, result in zip(runs, results, strict=True) if result is not None]
@@ -242,16 +242,14 @@ def _doubles(
 
     They are computed once for each case, and kept: a class makes many mistakes.
     """
-    seen = (
-        runs if runs[0].expected.ndim == 0 else [max(runs, key=lambda run: run.expected.size)]
-    )  # one number says little
+    largest = max(runs, key=lambda run: run.expected.size)
+    seen = [largest] if largest.expected.ndim else runs  # one number says little
     cases, tables = exercise.memory.get("doubles", ([], {}))
     if len(cases) != len(seen) or any(run.case is not case for run, case in zip(seen, cases, strict=True)):
         cases = [run.case for run in seen]
         by_shapes: dict[tuple[tuple[int, ...], ...], list[tuple[tuple[Faults, Function], np.ndarray]]] = {}
-        for faults, function in chain(
-            _with_changed_result(exercise, runs, singles), _with_changed_argument(exercise, runs)
-        ):
+        pairs = chain(_with_changed_result(exercise, runs, singles), _with_changed_argument(exercise, runs))
+        for faults, function in pairs:
             results = [result for case in cases if (result := _result(function, case)) is not None]
             if len(results) == len(cases):
                 row = _row(results)

@@ -4,8 +4,6 @@ Files are read here, and given to the workers as bytes: on a cluster they need n
 got is kept as soon as it is known, with a hash of what it depends on, so that a run that was stopped can go on.
 """
 
-import concurrent.futures
-import contextlib
 import csv
 import hashlib
 import io
@@ -14,7 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,8 @@ from nst_numpy.exercises import pages
 from nst_numpy.exercises.assignment import Assignment, Task, load_assignment
 from nst_numpy.exercises.runner import BYTES, Submission, printable, read
 from nst_numpy.images import whole_file
+from nst_numpy.jobs import answers as do
+from nst_numpy.jobs import recalled, remember
 from nst_numpy.validation import check_number
 
 FILES = 100  # of one student
@@ -179,14 +179,15 @@ def grade(
     kept = {page: output / "results" / f"{page}.json" for page in students}
     answers = {}
     for page, path in kept.items():
-        if not again and (found := _kept(path, keys[page])):
+        if not again and (found := recalled(path, keys[page])):
             answers[page] = found
-    jobs = {page: student.files for page, student in students.items() if student.files and page not in answers}
+    todo = [page for page, student in students.items() if student.files and page not in answers]
+    jobs = {page: (students[page].files, assignment) for page in todo}
     with tqdm(total=len(jobs), desc="grading", unit="student", disable=None if progress else True) as bar:
-        for page, answer in _answers(jobs, assignment, executor, workers):
+        for page, answer in do(jobs, examine, executor, workers):
             answers[page] = answer
             if "reports" in answer:
-                _write(kept[page], json.dumps({"key": keys[page], **answer}, ensure_ascii=False))
+                remember(kept[page], keys[page], answer)
             bar.update()
     results = [_result(page, student, answers.get(page, {}), assignment) for page, student in students.items()]
     for result in results:
@@ -276,46 +277,6 @@ def _file_names(names: Iterable[str]) -> list[str]:
 # Grading --------------------------------------------------------------------------------------------------------------
 
 
-def _answers(
-    jobs: Mapping[str, dict[str, bytes]], assignment: Assignment, executor: Executor | None, workers: int | None
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What was found out about each student, as it comes. Who was with a worker that is lost is tried once more."""
-    lost: dict[str, str] = {}
-    for name, answer in _round(jobs, assignment, executor, workers):
-        if "lost" in answer:
-            lost[name] = answer["lost"]
-        else:
-            yield name, answer
-    for name in lost:  # one at a time: if it is a submission that ends the worker, it takes no other with it
-        for _, answer in _round({name: jobs[name]}, assignment, executor, 1):
-            error = f"the worker was lost twice ({answer.get('lost', '')})"
-            yield name, {"error": error} if "lost" in answer else answer
-
-
-def _round(
-    jobs: Mapping[str, dict[str, bytes]], assignment: Assignment, executor: Executor | None, workers: int | None
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    with contextlib.ExitStack() as stack:
-        if executor is None:
-            executor = ProcessPoolExecutor(min(workers or _processors(), len(jobs) or 1))
-            stack.callback(executor.shutdown, cancel_futures=True)
-        futures: dict[Future[dict[str, Any]], str] = {}
-        for name, files in jobs.items():
-            try:
-                futures[executor.submit(examine, files, assignment)] = name
-            except Exception as error:  # the pool is broken
-                yield name, {"lost": type(error).__name__}
-        for future in concurrent.futures.as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except Exception as error:  # `examine` raises none: the pool's own
-                yield futures[future], {"lost": type(error).__name__}
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def examine(files: dict[str, bytes], assignment: Assignment) -> dict[str, Any]:
     """Check one student's functions; runs in a worker.
 
@@ -375,15 +336,6 @@ def _key(files: Mapping[str, bytes], assignment: Assignment) -> str:
     """A hash of all that a result depends on."""
     each = [(name, hashlib.sha256(data).hexdigest()) for name, data in files.items()]
     return hashlib.sha256(repr((nst_numpy.__version__, assignment, each)).encode()).hexdigest()
-
-
-def _kept(path: Path, key: str) -> dict[str, Any] | None:
-    """What an earlier run has found out, if it is about the same."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return found if found.pop("key") == key else None
-    except (OSError, ValueError, LookupError, AttributeError):
-        return None
 
 
 def _write(path: Path, text: str, encoding: str = "utf-8") -> None:

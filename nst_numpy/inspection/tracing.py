@@ -198,13 +198,16 @@ def trace(
             value, gradient = term(a)
             loss, injects = FORMULAS.get(term.name, (term.name, f"∂{term.name}/∂a"))
             if isinstance(term, StyleTerm):
-                steps.append(Step("loss", name, "G = F Fᵀ", term.backend.gram(a)))
+                steps.append(Step("loss", name, "G = F Fᵀ", term.backend.gram(term.guided(a))))
             steps.append(Step("loss", name, loss, np.array(value)))
             target = term.A if isinstance(term, StyleTerm) else term.P if isinstance(term, ContentTerm) else None
             mine = f"{term.name}_gradient"
             if target is not None and mine in own:
-                F = feature_matrix(a)
+                # Of a region: the gradient at the features times the mask, and once more the mask.
+                F = feature_matrix(term.guided(a) if isinstance(term, StyleTerm) else a)
                 values = term.weight * own(mine, name, F.shape, F, target).T.reshape(a.shape)
+                if term.mask is not None:
+                    values = term.guided(values) if isinstance(term, StyleTerm) else values * term.mask[..., None]
                 injects += own.by(mine)
             else:
                 values = gradient(None) if callable(gradient) else gradient

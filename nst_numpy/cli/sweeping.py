@@ -1,0 +1,74 @@
+"""sweep: many pictures from one file."""
+
+import argparse
+import tomllib
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from nst_numpy.jobs import cluster
+from nst_numpy.validation import check_choice
+
+EXAMPLE = """example, FILE.toml:
+  content = "photographs"              # files and folders, seen from the folder of this file
+  style = ["waves.jpg", "night.jpg"]
+  [grid]
+  style_weight = [10, 100, 1000]
+  [settings]
+  size = 256
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the command to those of a parser."""
+    command = commands.add_parser(
+        "sweep",
+        help="many pictures: contents × styles × values of any settings",
+        description="Paint every content in every style, with every combination of some settings. "
+        "A second call paints only what is new.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=_sweep)
+    command.add_argument("file", metavar="FILE", type=Path, help="content, style, grid and settings, as TOML")
+    command.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="by default named after the file")
+    command.add_argument("--again", action="store_true", help="paint everything again, not only what is new")
+    command.add_argument("--workers", metavar="N", type=int, help="processes; by default one for two processors")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is to do the work")
+    command.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from nst_numpy.sweeping import sweep
+
+    try:
+        given = tomllib.loads(options.file.read_text(encoding="utf-8"))
+    except ValueError as error:  # TOML's and Unicode's errors are some
+        raise ValueError(f"{options.file}: {error}") from None
+    for name in given:
+        check_choice(f"key of {options.file}", name, ["content", "style", "names", "pairs", "grid", "settings"])
+    for name in ("content", "style"):
+        if name not in given:
+            raise ValueError(f"{options.file} needs {name}: an image, a folder, or a list of them")
+        paths = [given[name]] if isinstance(given[name], str) else given[name]
+        given[name] = [options.file.parent / path for path in paths]
+    settings = given.pop("settings", {})
+    for name in settings:
+        if name in signature(sweep).parameters:
+            raise ValueError(f"{name} is no setting of a picture: write it above [settings]")
+    output = options.output or options.file.with_suffix("")
+    with cluster(options.scheduler) as executor:
+        cells = sweep(
+            output=output,
+            again=options.again,
+            workers=options.workers,
+            executor=executor,
+            progress=options.progress,
+            **given,
+            **settings,
+        )
+    failed = [cell for cell in cells if cell.error]
+    for cell in failed:
+        print(f"{cell.path.name}: {cell.error}")
+    print(f"wrote {len(cells) - len(failed)} pictures, table.csv and sheet.png to {output}")
+    return 1 if failed else 0
