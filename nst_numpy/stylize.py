@@ -17,6 +17,8 @@ from nst_numpy.painting import CHECKPOINT_EVERY, Callback, paint
 from nst_numpy.result import TransferResult
 from nst_numpy.settings import Settings, Weights
 
+OTHERS = getfullargspec(paint).kwonlyargs  # what `paint` takes beside images and settings
+
 Function = TypeVar("Function", bound=Callable[..., TransferResult])
 
 
@@ -37,8 +39,8 @@ def _with_settings(function: Function) -> Function:
 
 
 def _others(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a function's arguments that `paint` takes beside images and settings."""
-    return {name: value for name, value in arguments.items() if name in getfullargspec(paint).kwonlyargs}
+    """Those of a function's arguments that go to `paint` as they are."""
+    return {name: value for name, value in arguments.items() if name in OTHERS}
 
 
 def _fields(arguments: Mapping[str, Any]) -> dict[str, Any]:
