@@ -142,7 +142,7 @@ def test_colours_stay_as_they_are_by_default():
 
 
 def test_a_picture_of_the_right_size_is_not_clipped():
-    x = picture(5, 20, 15) * 2
+    x = picture(5, 20, 15) * 3 - 1
     assert painting._resized(x, x.shape) is x
     assert np.array_equal(painting._resized(x, (10, 8, 3)), images.load(x.clip(0, 1), shape=(10, 8)))
 
@@ -280,9 +280,8 @@ def test_weights_of_other_systems_on_the_included_network_are_warned_of():
     network = small_vgg(dtype=np.float32)
     included = dataclasses.replace(network, name="vgg19-mini")
     quick = {"size": (32,), "steps": 0}
-    with pytest.warns(
-        RuntimeWarning, match='^the weights of keras are meant for VGG-19 as .*: take weights="vgg19", or '
-    ):
+    words = 'times those of the included network: take weights="vgg19", or other style and content weights$'
+    with pytest.warns(RuntimeWarning, match=f"^the weights of keras are meant for VGG-19 as .* {words}"):
         paint(CONTENT, STYLE, Settings(convention="keras", weights=included, **quick), progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -132,6 +132,8 @@ def test_mean_responses_are_summed_in_double_precision():
     network = VGG({"conv1_1": (np.zeros((3, 3, 3, 1), np.float32), tenth)}, MEAN)
     measured = weights.measure_mean_responses(network, [np.zeros((300, 300, 3), np.float32)])["conv1_1"]
     assert np.allclose(measured, tenth.astype(np.float64), rtol=1e-12)
+    _, roots = weights.normalization._moments(network, [np.zeros((300, 300, 3), np.float32)])
+    assert np.allclose(roots["conv1_1"], tenth.astype(np.float64), rtol=1e-7)  # of squares in single precision
 
 
 @pytest.mark.parametrize(
@@ -327,6 +329,31 @@ BOTH = [lambda **asked: load_weights("vgg19-mini", **asked), random_network]
 def test_wrong_arguments_are_refused(make, asked, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         make(**asked)
+
+
+def test_wrong_arguments_of_a_random_network_are_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr(weights.random, "sample_images", lambda: pytest.fail("there is nothing to measure"))
+    for wrong in ({"threads": 0}, {"pooling": "avg"}, {"padding": "same"}, {"backend": "slow"}, {"dtype": "int32"}):
+        with pytest.raises((TypeError, ValueError)):
+            random_network(**wrong)
+
+
+def test_a_random_network_is_measured_on_the_fast_backend(monkeypatch):
+    """With the arguments that were given, and over all images at their full size."""
+    small, measured = [picture(0, 40, 36, np.float32), picture(1, 36, 40, np.float32)], []
+
+    def measure(network, over):
+        measured.append((network, over))
+        return {layer: np.full(len(bias), 2.0) for layer, (_, bias) in network.convolutions.items()}
+
+    monkeypatch.setattr(weights.random, "sample_images", lambda: small)
+    monkeypatch.setattr(weights.random, "measure_mean_responses", measure)
+    network = random_network(backend="plain", pooling="max", padding="circular")
+    ((seen, over),) = measured
+    assert (seen.backend, seen.pooling, seen.padding) == ("fast", "max", "circular") and over is small
+    assert network.backend == "plain" and np.array_equal(seen.mean, network.mean)
+    for layer, (_, bias) in seen.convolutions.items():
+        assert np.allclose(bias / 2, network.convolutions[layer][1], rtol=1e-6), layer
 
 
 @pytest.mark.parametrize("wrong", [19, None, b"vgg19", ["vgg19"], np.zeros(3)])
