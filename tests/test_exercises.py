@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import inspect
 import io
 import json
@@ -323,6 +324,78 @@ def test_functions_that_run_elsewhere():
     report = exercises.check("gram", gram)
     assert report.diagnosis == ["raises"] and len(calls) == 3, "once more for its invariance"
     assert report.message.startswith("no more (for N = 3 filters, M = 8 positions), and 1 more like it. ")
+
+
+def test_errors_of_libraries_name_the_students_line():
+    def of_numpy(F):
+        return np.linalg.inv(F[:1])
+
+    def of_the_package(F):
+        return layers.conv_forward(F, F, F)
+
+    for function, error in ((of_numpy, "LinAlgError"), (of_the_package, "ValueError")):
+        lines, first = inspect.getsourcelines(function)
+        message = exercises.check("gram", function).message
+        assert message.startswith(f"{error}: ") and f", in line {first + 1}: {lines[1].strip()} (for N = " in message
+
+
+def test_calls_that_fail_later():
+    """What raises at the second call only has come to a result at the first."""
+    calls = []
+
+    def once(F):
+        calls.append(F)
+        return F @ F.T if len(calls) == 1 else calls[10**6]
+
+    report = exercises.check("gram", once)
+    assert report.diagnosis == ["raises"] and report.message.startswith("IndexError: list index out of range, in line ")
+
+
+def test_where_it_is_not_finite():
+    def nowhere(F):
+        G = F @ F.T
+        G[-1, 0] = np.inf
+        return G
+
+    message = exercises.check("gram", nowhere).message
+    assert re.match(
+        r"The first value that is not finite is at \(2, 0\) \(for N = 3 filters, M = \d positions\)\. ", message
+    )
+    loss = exercises.check("content_loss", lambda F, P: np.nan).message
+    assert loss.startswith("The result is not finite (for ")
+
+
+def test_a_report_as_an_object():
+    """Its message is sentences; two reports are compared without the arrays of their examples."""
+    one, two = (exercises.check("gram", lambda F: F.T @ F, seed=seed) for seed in (None, 5))
+    assert one.case is not None and "case" not in repr(one) and str(one) == f"gram: {one.message}"
+    assert dataclasses.replace(two, message=one.message) == dataclasses.replace(one, message=one.message)
+    assert one.to_dict() == {**vars(one), "case": one.case.label} and not one
+    not_yet = exercises.check("gram", not_written)
+    assert (not_yet.name, not_yet.passed, not_yet.not_yet, not_yet.message) == ("gram", False, True, "not yet written")
+    assert not_yet.to_dict()["case"] is None and not_yet.diagnosis == not_yet.caught_by == []
+    unknown = exercises.check("gram", lambda F: losses.gram(F) + np.sin(losses.gram(F)))
+    assert unknown.message.endswith(f"\n{exercises.CODES['unknown']}")
+    for code, message in (("sign", "sign"), ("wrong-shape", "is complex")):
+        report = exercises.check("gram", (lambda F: -F @ F.T) if code == "sign" else (lambda F: F @ F.T + 1j))
+        assert report.diagnosis == [code] and f". {exercises.CODES[code]}" in f". {report.message}", message
+    assert report.message == f"The result is complex. {exercises.CODES['wrong-shape']}"
+    for thing in (one, one.case):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            thing.name = "other"
+
+
+def not_written(F):
+    raise NotImplementedError
+
+
+def test_what_each_check_catches():
+    """Finite differences are no better than five digits, nor is float32: an error of the sixth passes both."""
+    for error, caught in ((1e-3, ["formula", "finite differences"]), (4e-6, ["calls"])):
+        report = exercises.check("content_gradient", lambda F, P, e=error: (F - P) * (1 + e))
+        assert report.caught_by == caught, report
+    weighted = exercises.check("gram", lambda F: F * np.arange(F.shape[1]) @ F.T)  # the order of positions matters
+    assert weighted.caught_by == ["formula", "invariance"]
 
 
 @pytest.mark.parametrize(

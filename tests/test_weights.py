@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -23,9 +24,9 @@ PAPER = {"source": "test", "licence": "none"}
 def samples_once():
     """The sample images, drawn once for all tests of this file."""
     with pytest.MonkeyPatch.context() as patch:
-        found = weights.sample_images()
+        once = cache(weights.sample_images)
         for module in (weights, weights.files, weights.normalization, weights.random):
-            patch.setattr(module, "sample_images", lambda: found)
+            patch.setattr(module, "sample_images", once)
         yield
 
 
