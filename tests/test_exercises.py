@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import inspect
 import io
+import itertools
 import json
 import os
 import re
@@ -18,7 +19,9 @@ import pytest
 
 from nst_numpy import exercises, layers, losses
 from nst_numpy.cli import main
+from nst_numpy.exercises import diagnosis
 from nst_numpy.exercises.checker import SubmissionFailed
+from nst_numpy.exercises.model import Case
 from nst_numpy.exercises.solutions import solution
 from nst_numpy.exercises.topics import EXERCISES
 
@@ -677,3 +680,216 @@ def test_the_projects_own_gradient_tests_take_a_file(tmp_path):
     assert code == 4 and "unknown exercise 'grams'; did you mean gram?" in said
     code, said = run("--implementation", "nowhere.py")
     assert code == 4 and "there is no file nowhere.py" in said
+
+
+# The diagnosis, part by part ------------------------------------------------------------------------------------------
+
+
+def numbers(words):
+    return tuple(map(int, re.findall(r"-?\d+", words)))
+
+
+def changed(words, a):
+    """What a change of an array is, by its words, element by element: the code, and the array."""
+    kernel, (H, W), n = a.ndim == 4, a.shape[:2] if a.ndim > 1 else (0, 0), numbers(words)
+    flat, made = a.ravel(), np.zeros_like(a)
+    places = list(np.ndindex(a.shape))
+    if "reversed along" in words:
+        for place in places:
+            made[place] = a[tuple(a.shape[k] - 1 - i if k in n else i for k, i in enumerate(place))]
+        spatial = bool({0, 1} & {*n})
+        return (
+            "kernel-not-flipped" if kernel and spatial else "wrong-operand" if spatial else "channels-swapped"
+        ), made
+    if "turned by" in words:
+        made = np.zeros((W, H, *a.shape[2:]))
+        for h, w in np.ndindex(H, W):
+            made[(W - 1 - w, h) if n == (90,) else (w, H - 1 - h)] = a[h, w]
+        return "kernel-not-flipped" if kernel else "transposed", made
+    if words.startswith("axes"):
+        order = [n[1] if k == n[0] else n[0] if k == n[1] else k for k in range(a.ndim)]
+        return "channels-swapped" if kernel and n == (2, 3) else "transposed", a.transpose(order)
+    if words.startswith("only the"):
+        for place in places:
+            if all(place[k] == (0 if "first" in words else a.shape[k] - 1) for k in n):
+                made[place] = a[place]
+        return "overlap-overwritten", made
+    if "counts as 0" in words:
+        for h, w in np.ndindex(H, W):
+            top, left = h == 0, w == 0
+            lost = {
+                "the first row": top,
+                "the last row": h == H - 1,
+                "the first column": left,
+                "the last column": w == W - 1,
+                "the first row and column": top or left,
+                "the last row and column": h == H - 1 or w == W - 1,
+                "the border": top or left or h == H - 1 or w == W - 1,
+            }[words.split(" of ")[0]]
+            made[h, w] = 0 if lost else a[h, w]
+        return "edges-lost", made
+    if re.search(r"is summed along|is its mean along|is subtracted", words):
+        for place in places:
+            along = [a[q] for q in places if all(k in n or q[k] == place[k] for k in range(a.ndim))]
+            made[place] = sum(along) / (1 if "summed" in words else len(along))
+        if "subtracted" in words:
+            return "wrong-operand", a - made
+        return "wrong-operand" if "summed" in words else "mean-for-sum", made
+    if "is shifted by" in words:
+        for h, w in np.ndindex(H, W):
+            if 0 <= h - n[0] < H and 0 <= w - n[1] < W:
+                made[h, w] = a[h - n[0], w - n[1]]
+        return "shifted", made
+    if "reshape" in words:
+        if a.ndim == 2:
+            return "wrong-reshape", np.array([[flat[w * H + h] for w in range(W)] for h in range(H)])
+        C = a.shape[2]
+        if "channels and positions" in words:
+            return "wrong-reshape", np.reshape([a[h, w, c] for c, h, w in np.ndindex(C, H, W)], a.shape)
+        if "must be transposed" in words:
+            return "wrong-reshape", np.reshape(
+                [a[i, j, c, k] for i, j, k, c in np.ndindex(H, W, a.shape[3], C)], a.shape
+            )
+        for place in places:
+            h, w, c, *k = place
+            made[place] = flat[((c * H + h) * W + w) * (a.shape[3] if kernel else 1) + (k[0] if kernel else 0)]
+        return "wrong-reshape", made
+    return {
+        "replaced by its magnitude": ("wrong-operand", np.where(a < 0, -a, a)),
+        "squared": ("wrong-operand", a * a),
+        "replaced by its sign": ("wrong-operand", (a > 0) * 1.0 - (a < 0)),
+        "the negative elements of": ("wrong-relu-mask", np.where(a > 0, a, 0)),
+        "the fractions of": ("rounded", np.where(a < 0, np.ceil(a), np.floor(a))),
+        "rounded": ("rounded", np.floor(a + 0.5)),
+    }[re.sub(r"^x is | x .*", "", words)]
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4), (3, 4, 2), (3, 3, 2, 4)])
+def test_a_change_is_what_its_words_say(shape):
+    """Each has words of its own, but for the two ways to mix up a kernel, which are each other's opposite."""
+    a = 3 * np.random.default_rng(0).standard_normal(shape)
+    found = list(diagnosis._changes("x", len(shape)))
+    mixed = [change for _, words, change in found if "offsets and channels" in words]
+    assert len({words for _, words, _ in found}) == len(found) - (len(shape) == 4)
+    for code, words, change in found:
+        given = a.copy()
+        value = change(given)
+        assert np.array_equal(given, a), words
+        if mixed and change is mixed[1]:
+            assert code == "wrong-reshape" and np.array_equal(mixed[0](value), a)
+            continue
+        expected_code, expected = changed(words, a)
+        assert code == expected_code and np.allclose(value, expected, rtol=1e-12, atol=1e-12), words
+    subsets = 2 ** len(shape) - 1
+    some = [sum(text in words for _, words, _ in found) for text in ("reversed", "only the", "summed", "mean along")]
+    assert some == [subsets, 2 * subsets, subsets, 2 * subsets]
+    borders, shifts = (sum(text in words for _, words, _ in found) for text in ("counts as 0", "shifted"))
+    assert (borders, shifts) == (7 * (len(shape) in (2, 3)), 8 * (len(shape) > 2))
+
+
+@pytest.mark.parametrize(
+    "powers, text",
+    [
+        ({"": 1.0}, "1"),
+        ({"": 0.25}, "1/4"),
+        ({"": 2.0, "N": 1.0}, "2 N"),
+        ({"": 1.0, "N": 2.0, "M": -1.0}, "N²/M"),
+        ({"": 0.5, "N": 3.0}, "(1/2) N³"),
+        ({"": 0.5, "N": -4.0, "M": -0.5}, "(1/2)/(N⁴ M^½)"),
+        ({"": 1.0, "N": -1.0}, "1/N"),
+        ({"": 1.0, "N": 0.0, "M": 5.0}, "M^5"),
+        ({"": 3.0, "N": 1.0, "M": 1.0}, "3 N M"),
+        ({"": 1.0001 / 3}, "1/3"),
+        ({"": 0.00123456}, "0.0012346"),
+        ({"": 2e6}, "2e+06"),
+        ({"": 1234.0}, "1234"),
+    ],
+)
+def test_factors_as_text(powers, text):
+    assert diagnosis._product(powers) == text
+
+
+def test_powers_of_sizes():
+    sizes = [{"N": n, "M": m} for n, m in ((2, 3), (4, 5), (3, 7), (1, 6))]
+    for c, p, q in ((0.25, -2, 0.5), (-3.0, 1, 0), (7.0, 0, 0)):
+        factors = np.array([c * s["N"] ** p * s["M"] ** q for s in sizes])
+        found = diagnosis._powers(factors, sizes)
+        assert found.pop("") == pytest.approx(c, rel=1e-9) and (found == {"N": p, "M": q} or not (p or q or found))
+    assert diagnosis._powers(np.array([1.0, 2, -3, 4]), sizes) is None
+    assert diagnosis._powers(np.array([1.0, 2, 3, 4]), sizes) is None
+    same = [{"N": 2, "M": 4}, {"N": 4, "M": 16}, {"N": 8, "M": 64}]  # M = N²: which of them cannot be told
+    assert diagnosis._powers(np.array([2.0, 4, 8]), same) is None
+
+
+def runs_of(function, wrong):
+    """The runs of a function of (H, W, C), right and wrong."""
+    found = []
+    for shape in ((4, 5, 2), (6, 3, 1), (1, 1, 2)):
+        x = np.random.default_rng(shape[0]).standard_normal(shape)
+        found.append(diagnosis.Run(Case(f"{shape}", (x,), {}), function(x), wrong(x)))
+    return found
+
+
+def test_right_numbers_in_wrong_places():
+    """Whatever has come in at the edge, where the result is shifted."""
+    right = lambda x: 2 * x  # noqa: E731
+    for di, dj in itertools.product((-1, 0, 1), repeat=2):
+        found = diagnosis._places(runs_of(right, lambda x, s=(di, dj): np.roll(right(x), s, (0, 1))))
+        assert found == ({"shifted": f"The result is shifted by {di} rows and {dj} columns"} if di or dj else EDGES)
+    assert diagnosis._places(runs_of(right, lambda x: np.pad(right(x)[1:-1, 1:-1], ((1, 1), (1, 1), (0, 0))))) == EDGES
+    assert diagnosis._places(runs_of(right, lambda x: right(x) + 1)) == {}
+    assert diagnosis._places(runs_of(right, lambda x: right(x)[1:])) == {}
+    assert diagnosis._places(runs_of(right, right)[1:]) == {}  # one is too few
+
+
+EDGES = {"edges-lost": "The result is right everywhere but in the first and last row and column"}
+
+
+def test_where_results_are_wrong():
+    """The smallest of several numbers, how many of them, where it is right, and some of both."""
+    runs = runs_of(lambda x: x.astype(float), lambda x: x + (len(x) > 4))
+    assert diagnosis.failing(runs) is runs[1]
+    words = diagnosis._where(runs)
+    assert words.startswith(
+        "For (6, 3, 1), 100% of the values are wrong; it is right for (4, 5, 2); (1, 1, 2):\nexpected"
+    )
+    x, table = runs[0].expected, diagnosis._table(runs[0].expected, "found")
+    assert table.splitlines()[0] == "found, its first 4×5 of 4×5×2" and len(table.splitlines()) == 5
+    assert [float(number) for number in table.splitlines()[1].split()] == pytest.approx(list(x[0, :, 0]), abs=1e-3)
+    assert diagnosis._table(np.array(2.5), "found") == "found\n       2.5"
+    assert diagnosis._table(np.array([1.0, -0.0]), "found") == "found\n         1           0"
+    one = runs_of(lambda x: x.astype(float), lambda x: x + (x == x.max()))
+    assert diagnosis.failing(one) is one[1] and ", 6% of the values" in diagnosis._where(one)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (
+            lambda x: x[None],
+            "Expected shape (4, 5, 2), found (1, 4, 5, 2) (for (4, 5, 2)). Summed along axis 0, it would",
+        ),
+        (lambda x: x.ravel(), "Expected shape (4, 5, 2), found (40,) (for (4, 5, 2)). The numbers are right"),
+        (lambda x: 3 * x.ravel(), "Expected shape (4, 5, 2), found (40,) (for (4, 5, 2))"),
+    ],
+)
+def test_wrong_shapes(change, words):
+    found = diagnosis._wrong_shapes(runs_of(lambda x: x, change))["wrong-shape"]
+    assert found.startswith(words) and (found == words or "Summed" in words)
+
+
+def test_values_that_are_nearly_right():
+    exact = lambda x: x / np.abs(x).max()  # noqa: E731
+    assert diagnosis._rounded(runs_of(exact, lambda x: np.round(exact(x), 3))) == {
+        "rounded": "The right results are rounded to 3 digits after the point"
+    }
+    assert diagnosis._rounded(runs_of(exact, lambda x: np.round(exact(x), 6))) == {}
+    assert diagnosis._imprecise(runs_of(exact, lambda x: 1.009 * exact(x)))["numerical"].startswith(
+        "The results differ from the right ones by 0.009 of the largest"
+    )
+    assert diagnosis._imprecise(runs_of(exact, lambda x: 1.011 * exact(x))) == {}
+    assert diagnosis._zero(runs_of(exact, lambda x: 0 * x)) == {"wrong-operand": "Every value is 0"}
+    assert diagnosis._zero(runs_of(exact, exact)) == {}
+    assert diagnosis._factor(3 * exact(np.ones(2)), np.ones(2)) == pytest.approx(3)
+    assert diagnosis._factor(np.ones(2), np.ones(3)) == diagnosis._factor(np.ones(2), np.zeros(2)) == 0
+    assert diagnosis._factor(np.array([1.0, 2]), np.ones(2)) == 0
