@@ -9,6 +9,7 @@ import pytest
 from drawing import picture, small_vgg
 
 from nst_numpy import Objective, gradcheck, layers, losses, trace
+from nst_numpy.backends import plain
 from nst_numpy.inspection import tracing
 from nst_numpy.inspection.tracing import Step, Trace
 
@@ -188,6 +189,15 @@ def test_all_is_in_float64_on_the_plain_layers(monkeypatch):
     assert (usual["samples"].default, usual["seed"].default, usual["functions"].default) == (10, 0, None)
 
 
+def test_terms_are_followed_in_float64():
+    f = mixed(dtype=np.float32)
+    style, content = (next(term for term in f.terms if term.name == name) for name in ("style", "content"))
+    small, large = (style.A, content.P), (tracing._in_float64(style), tracing._in_float64(content))
+    assert all(a.dtype == np.float32 for a in small) and style.backend is f.network.engine
+    assert large[0].backend is plain and large[0].A.dtype == large[1].P.dtype == np.float64
+    assert np.array_equal(large[0].A, style.A) and np.array_equal(large[1].P, content.P)
+
+
 def test_a_function_that_works_in_place_changes_nothing_else():
     def relu(dy, x):
         dy *= x > 0
@@ -281,3 +291,7 @@ def test_functions_that_can_not_be_used():
     with pytest.raises(TypeError) as raised:
         trace(f, x, {"relu_backward": lambda dy: dy})
     assert raised.value.__notes__ == ["raised by your relu_backward, at conv3_1"]
+    for name, layer in (("content_gradient", "conv2_2"), ("style_gradient", "conv1_1")):
+        with pytest.raises(TypeError) as raised:
+            trace(f, x, {name: lambda F: F})
+        assert raised.value.__notes__ == [f"raised by your {name}, at {layer}"]
