@@ -354,6 +354,26 @@ def test_calls_that_fail_later():
     assert report.diagnosis == ["raises"] and report.message.startswith("IndexError: list index out of range, in line ")
 
 
+def test_what_remembers_earlier_calls():
+    """Right at every first call, and not at the next; or right once for every shape."""
+    calls, results = [], {}
+
+    def every_other(F):
+        calls.append(F)
+        return F @ F.T + (len(calls) % 2 == 0)
+
+    def by_shape(F):
+        return results.setdefault(F.shape, F @ F.T)
+
+    report = exercises.check("gram", every_other)
+    assert report.diagnosis == ["accumulates"] and report.message.startswith(
+        "A second call returns something else (for "
+    )
+    report = exercises.check("gram", by_shape)
+    assert report.diagnosis == ["accumulates"]
+    assert report.message.startswith("For other numbers in arrays of the same shapes, it returns something wrong. ")
+
+
 def test_where_it_is_not_finite():
     def nowhere(F):
         G = F @ F.T
@@ -397,6 +417,8 @@ def test_what_each_check_catches():
     for error, caught in ((1e-3, ["formula", "finite differences"]), (4e-6, ["calls"])):
         report = exercises.check("content_gradient", lambda F, P, e=error: (F - P) * (1 + e))
         assert report.caught_by == caught, report
+    report = exercises.check("content_gradient", lambda F, P: (P - F).astype(object))
+    assert report.caught_by == ["formula", "finite differences"], "numbers of any type"
     weighted = exercises.check("gram", lambda F: F * np.arange(F.shape[1]) @ F.T)  # the order of positions matters
     assert weighted.caught_by == ["formula", "invariance"]
 
