@@ -14,6 +14,7 @@ from drawing import MEAN, like, picture, small_vgg
 from nst_numpy import VGG, images, layers, load_weights, random_network, samples, save_weights, weights
 from nst_numpy.topology import FILTERS, block, convolution_names
 from nst_numpy.weights import formats, registry
+from nst_numpy.weights.normalization import sample_images
 from nst_numpy.weights.random import LAST, WIDTHS, he_kernels
 
 REAL = Path(__file__).parents[2] / "shared/weights/vgg19_blocks1-3.h5"
@@ -265,7 +266,7 @@ def test_constants_may_be_whole_numbers():
 
 
 def test_sample_images():
-    found = weights.normalization.sample_images()
+    found = sample_images()  # drawn anew
     assert [image.shape for image in found] == [(256, 218, 3), (256, 256, 3), (256, 256, 3)]
     assert all(image.dtype == np.float32 and 0 <= image.min() < 0.1 and 0.8 < image.max() <= 1 for image in found)
     for image, drawn in ((found[1], samples.swirling_night(256)), (found[2], samples.woodcut_waves(256))):
