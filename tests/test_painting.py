@@ -63,6 +63,7 @@ def test_the_saved_picture_is_the_optimised_one_within_bounds(bounded, keep_colo
     result = paint(
         content, style, settings, progress=False, callback=lambda _, x, losses: seen.append((x, losses["total"]))
     )
+    assert result.settings is settings and result.frames == []
     x, total = min(seen, key=lambda state: state[1])
     assert total == result.history[-1]["total"]
     assert all(x.min() >= 0 and x.max() <= 1 for x, _ in seen) == bounded
