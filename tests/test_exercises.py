@@ -786,6 +786,49 @@ def changed(words, a):
     }[re.sub(r"^x is | x .*", "", words)]
 
 
+def without(*offsets):
+    def function(dy, kernel):
+        kernel = kernel.copy()
+        for offset in offsets:
+            kernel[offset] = 0
+        return layers.conv_backward_input(dy, kernel)
+
+    return function
+
+
+@pytest.mark.parametrize(
+    "name, function, words",
+    [
+        ("relu_backward", lambda dy, x: x * (dy > 0), ": dy and x are exchanged."),
+        ("conv_backward_bias", lambda dy: (dy**2).sum((0, 1)), ": dy is squared."),
+        ("content_gradient", lambda F, P: F**2 - P**2, ": each of F and P is squared."),
+        ("relu_backward", lambda dy, x: (dy * (x > 0))[::-1], ": each of dy and x is reversed along axis 0."),
+        ("conv_backward_kernel", lambda dy, x: layers.conv_backward_kernel(dy**2, abs(x)),
+         ": dy is squared; x is replaced by its magnitude.|: x is replaced by its magnitude; dy is squared."),
+        ("relu_backward", lambda dy, x: (dy * (x > 0)).transpose(2, 0, 1),
+         ": the axes of the result are in the order 2, 0, 1."),
+        ("style_gradient", lambda F, A: losses.style_gradient(F, np.diag(np.diag(A))),
+         ": of A, only the diagonal is there."),
+        ("gram", lambda F: np.tril(F @ F.T), ": of the result, only the lower triangle is there."),
+        ("conv_backward_input", without((0, 0)), ": offset (0, 0) is missing"),
+        ("conv_backward_input", without((0, 0), (2, 1)), ": offset (0, 0) and offset (2, 1) are missing"),
+        ("conv_backward_input", without((0, 0), (1, 1), (2, 2)),
+         ": offset (0, 0), offset (1, 1) and offset (2, 2) are missing"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_change_is_found(name, function, words):
+    """Alone or two together; the checker says what was changed, in words that a sentence can hold."""
+    report = exercises.check(name, function)
+    assert any(text in report.message for text in words.split("|")), report
+
+
+def test_a_wrong_power_of_height_or_width():
+    right = EXERCISES["style_gradient_of_map"].function
+    for p, q, words in ((2, 0, ", as if M were W instead of H · W. "), (1, 1, " times the right one. ")):
+        function = lambda a, A, p=p, q=q: len(a) ** p * a.shape[1] ** q * right(a, A)  # noqa: E731
+        assert words in exercises.check("style_gradient_of_map", function).message
+
+
 @pytest.mark.parametrize("shape", [(), (5,), (3, 4), (3, 4, 2), (3, 3, 2, 4)])
 def test_a_change_is_what_its_words_say(shape):
     """Each has words of its own, but for the two ways to mix up a kernel, which are each other's opposite."""
