@@ -249,6 +249,23 @@ def test_a_folder_that_can_not_be_read(graded, monkeypatch):
     assert result.graded and result.remarks == ("can't be read: [Errno 13] Permission denied: 'more'",)
 
 
+def test_a_name_that_is_nearly_right_is_a_remark(graded, tmp_path):
+    result = graded({"ada.py": GRAM + "def style_grad(F, A): return F"})["ada"]
+    assert result.remarks == ("the file defines `style_grad`; did you mean `style_gradient`?",)
+    assert (tmp_path / "out/marks.csv").read_bytes().startswith(b"\xef\xbb\xbfstudent,gram"), (
+        "as spreadsheets know UTF-8"
+    )
+
+
+def test_as_many_workers_as_processors(monkeypatch):
+    if hasattr(os, "sched_getaffinity"):
+        assert grading._processors() == len(os.sched_getaffinity(0))
+        monkeypatch.delattr(os, "sched_getaffinity")
+    for count, expected in ((6, 6), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
+        assert grading._processors() == expected
+
+
 def test_defaults():
     usual = {name: p.default for name, p in inspect.signature(grade).parameters.items() if p.default is not p.empty}
     assert usual == {"executor": None, "workers": None, "again": False, "progress": True}
