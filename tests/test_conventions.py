@@ -312,6 +312,67 @@ def test_the_page_on_conventions_says_what_the_data_say():
 
 # Conventions as data --------------------------------------------------------------------------------------------------
 
+FIVE = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+ADAM, DESCENT = "adam", "gradient_descent"
+# Number in torchvision's VGG-19, which d2l gives, and name.
+TORCHVISION = {0: "conv1_1", 5: "conv2_1", 10: "conv3_1", 19: "conv4_1", 25: "conv4_4", 28: "conv5_1"}
+# From the sources: layers of content and of style, step size, which layers a user can weigh, and the variable as a
+# multiple of pixels in 0–1.
+KNOWN = {
+    "nst_numpy": (("conv3_4",), ("conv1_1", "conv2_1", "conv3_1", "conv3_4"), None, {"content", "style"}, 1),
+    "paper": (("conv4_2",), FIVE, None, {"style"}, 1),
+    "coursera": (("conv4_2",), FIVE, None, {"style"}, 1),
+    "berkeley": (("conv4_2",), FIVE, None, {"style"}, 1),
+    "neural-style": (("conv4_2",), FIVE, None, set(), 256),
+    "neural-style-pt": (("conv4_2",), FIVE, None, set(), 256),
+    "pytorch-tutorial": (("conv2_2",), ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"), None, set(), 1),
+    "d2l": ((TORCHVISION[25],), tuple(TORCHVISION[n] for n in (0, 5, 10, 19, 28)), 0.3, set(), "normalised"),
+    "gatys-pytorch": (("conv4_2",), FIVE, None, {"content", "style"}, 1),
+    "tensorflow-tutorial": (("conv5_2",), FIVE, 0.02, set(), 1),
+    "keras": (("conv5_2",), FIVE, 100, set(), 255),
+    "cs231n": (("conv3_1",), ("conv1_1", "conv2_1", "conv3_1", "conv4_1"), 3.0, {"style"}, "normalised"),
+}
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_defaults_are_those_of_the_sources(name):
+    """A step of descent in u = s x is 1/s² of it in x, one of Adam 1/s; s of a normalised image is 1/deviation."""
+    c, (content, style, rate, weighed, scale) = CONVENTIONS[name], KNOWN[name]
+    assert tuple(c.content_layers) == content and tuple(c.style_layers) == style
+    assert isinstance(c.own_layer_weights, tuple) and set(c.own_layer_weights) == weighed
+    deviations = (0.229, 0.224, 0.225)
+    assert np.allclose(c.pixel_scale, 1 / np.array(deviations) if scale == "normalised" else scale, rtol=1e-14)
+    unit = 1 / np.mean(deviations) if scale == "normalised" else scale
+    power = {ADAM: 1, DESCENT: 2}.get(c.optimizer)
+    assert c.optimizer_options.get("learning_rate") == (rate and pytest.approx(rate / unit**power, rel=1e-14))
+    assert c.optimizer_options.keys() - {"learning_rate"} == (
+        {"beta1", "epsilon"} if name == "tensorflow-tutorial" else set()
+    )
+    assert c.noise == (1e-3 / 256 if "neural-style" in name else None)
+    ours, like_paper = name == "nst_numpy", name in ("nst_numpy", "paper", "coursera", "berkeley")
+    assert c.padding == ("replicate" if ours else "zero") and c.pyramid == 1 + ours and c.normalize is like_paper
+    assert isinstance(c.bounded, bool) and isinstance(c.content_layers, tuple)
+
+
+def test_names_sources_and_remarks():
+    """Keys are names; a repository is named with the file; remarks are sentences, and say what is not reproduced."""
+    for name, c in CONVENTIONS.items():
+        assert c.name == name and re.fullmatch(r"([A-Zα-ω][^A-Z](\d\.\d|[^.])+\.( |$))*", c.remarks), name
+        if "/" in c.source:
+            assert re.fullmatch(r"[\w-]+/[\w-]+, [\w/-]+\.(py|lua|md|ipynb)( \(PyTorch\))?", c.source), name
+        else:
+            assert re.match("this library|Gatys|a blog post|a quiz|Stanford", c.source), name
+    said = {
+        "are not given": ("paper", "coursera", "berkeley"),
+        "L-BFGS takes steps of fixed length": ("neural-style", "neural-style-pt"),
+        "learning rate": ("d2l", "keras", "cs231n"),
+        "before their ReLU": ("pytorch-tutorial",),
+        "at a larger size": ("gatys-pytorch",),
+        "by eye": ("nst_numpy",),
+    }
+    for words, names in said.items():
+        assert all(re.search(words, CONVENTIONS[name].remarks) for name in names), words
+
 
 def test_a_convention_as_text():
     mine = Convention(

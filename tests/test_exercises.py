@@ -2,8 +2,10 @@
 
 import contextlib
 import csv
+import dataclasses
 import inspect
 import io
+import itertools
 import json
 import os
 import re
@@ -17,7 +19,9 @@ import pytest
 
 from nst_numpy import exercises, layers, losses
 from nst_numpy.cli import main
+from nst_numpy.exercises import diagnosis
 from nst_numpy.exercises.checker import SubmissionFailed
+from nst_numpy.exercises.model import Case
 from nst_numpy.exercises.solutions import solution
 from nst_numpy.exercises.topics import EXERCISES
 
@@ -325,6 +329,100 @@ def test_functions_that_run_elsewhere():
     assert report.message.startswith("no more (for N = 3 filters, M = 8 positions), and 1 more like it. ")
 
 
+def test_errors_of_libraries_name_the_students_line():
+    def of_numpy(F):
+        return np.linalg.inv(F[:1])
+
+    def of_the_package(F):
+        return layers.conv_forward(F, F, F)
+
+    for function, error in ((of_numpy, "LinAlgError"), (of_the_package, "ValueError")):
+        lines, first = inspect.getsourcelines(function)
+        message = exercises.check("gram", function).message
+        assert message.startswith(f"{error}: ") and f", in line {first + 1}: {lines[1].strip()} (for N = " in message
+
+
+def test_calls_that_fail_later():
+    """What raises at the second call only has come to a result at the first."""
+    calls = []
+
+    def once(F):
+        calls.append(F)
+        return F @ F.T if len(calls) == 1 else calls[10**6]
+
+    report = exercises.check("gram", once)
+    assert report.diagnosis == ["raises"] and report.message.startswith("IndexError: list index out of range, in line ")
+
+
+def test_what_remembers_earlier_calls():
+    """Right at every first call, and not at the next; or right once for every shape."""
+    calls, results = [], {}
+
+    def every_other(F):
+        calls.append(F)
+        return F @ F.T + (len(calls) % 2 == 0)
+
+    def by_shape(F):
+        return results.setdefault(F.shape, F @ F.T)
+
+    report = exercises.check("gram", every_other)
+    assert report.diagnosis == ["accumulates"] and report.message.startswith(
+        "A second call returns something else (for "
+    )
+    report = exercises.check("gram", by_shape)
+    assert report.diagnosis == ["accumulates"]
+    assert report.message.startswith("For other numbers in arrays of the same shapes, it returns something wrong. ")
+
+
+def test_where_it_is_not_finite():
+    def nowhere(F):
+        G = F @ F.T
+        G[-1, 0] = np.inf
+        return G
+
+    message = exercises.check("gram", nowhere).message
+    assert re.match(
+        r"The first value that is not finite is at \(2, 0\) \(for N = 3 filters, M = \d positions\)\. ", message
+    )
+    loss = exercises.check("content_loss", lambda F, P: np.nan).message
+    assert loss.startswith("The result is not finite (for ")
+
+
+def test_a_report_as_an_object():
+    """Its message is sentences; two reports are compared without the arrays of their examples."""
+    one, two = (exercises.check("gram", lambda F: F.T @ F, seed=seed) for seed in (None, 5))
+    assert one.case is not None and "case" not in repr(one) and str(one) == f"gram: {one.message}"
+    assert dataclasses.replace(two, message=one.message) == dataclasses.replace(one, message=one.message)
+    assert one.to_dict() == {**vars(one), "case": one.case.label} and not one
+    not_yet = exercises.check("gram", not_written)
+    assert (not_yet.name, not_yet.passed, not_yet.not_yet, not_yet.message) == ("gram", False, True, "not yet written")
+    assert not_yet.to_dict()["case"] is None and not_yet.diagnosis == not_yet.caught_by == []
+    unknown = exercises.check("gram", lambda F: losses.gram(F) + np.sin(losses.gram(F)))
+    assert unknown.message.endswith(f"\n{exercises.CODES['unknown']}")
+    for code, message in (("sign", "sign"), ("wrong-shape", "is complex")):
+        report = exercises.check("gram", (lambda F: -F @ F.T) if code == "sign" else (lambda F: F @ F.T + 1j))
+        assert report.diagnosis == [code] and f". {exercises.CODES[code]}" in f". {report.message}", message
+    assert report.message == f"The result is complex. {exercises.CODES['wrong-shape']}"
+    for thing in (one, one.case):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            thing.name = "other"
+
+
+def not_written(F):
+    raise NotImplementedError
+
+
+def test_what_each_check_catches():
+    """Finite differences are no better than five digits, nor is float32: an error of the sixth passes both."""
+    for error, caught in ((1e-3, ["formula", "finite differences"]), (4e-6, ["calls"])):
+        report = exercises.check("content_gradient", lambda F, P, e=error: (F - P) * (1 + e))
+        assert report.caught_by == caught, report
+    report = exercises.check("content_gradient", lambda F, P: (P - F).astype(object))
+    assert report.caught_by == ["formula", "finite differences"], "numbers of any type"
+    weighted = exercises.check("gram", lambda F: F * np.arange(F.shape[1]) @ F.T)  # the order of positions matters
+    assert weighted.caught_by == ["formula", "invariance"]
+
+
 @pytest.mark.parametrize(
     "function, words",
     [
@@ -604,3 +702,259 @@ def test_the_projects_own_gradient_tests_take_a_file(tmp_path):
     assert code == 4 and "unknown exercise 'grams'; did you mean gram?" in said
     code, said = run("--implementation", "nowhere.py")
     assert code == 4 and "there is no file nowhere.py" in said
+
+
+# The diagnosis, part by part ------------------------------------------------------------------------------------------
+
+
+def numbers(words):
+    return tuple(map(int, re.findall(r"-?\d+", words)))
+
+
+def changed(words, a):
+    """What a change of an array is, by its words, element by element: the code, and the array."""
+    kernel, (H, W), n = a.ndim == 4, a.shape[:2] if a.ndim > 1 else (0, 0), numbers(words)
+    flat, made = a.ravel(), np.zeros_like(a)
+    places = list(np.ndindex(a.shape))
+    if "reversed along" in words:
+        for place in places:
+            made[place] = a[tuple(a.shape[k] - 1 - i if k in n else i for k, i in enumerate(place))]
+        spatial = bool({0, 1} & {*n})
+        return (
+            "kernel-not-flipped" if kernel and spatial else "wrong-operand" if spatial else "channels-swapped"
+        ), made
+    if "turned by" in words:
+        made = np.zeros((W, H, *a.shape[2:]))
+        for h, w in np.ndindex(H, W):
+            made[(W - 1 - w, h) if n == (90,) else (w, H - 1 - h)] = a[h, w]
+        return "kernel-not-flipped" if kernel else "transposed", made
+    if words.startswith("axes"):
+        order = [n[1] if k == n[0] else n[0] if k == n[1] else k for k in range(a.ndim)]
+        return "channels-swapped" if kernel and n == (2, 3) else "transposed", a.transpose(order)
+    if words.startswith("only the"):
+        for place in places:
+            if all(place[k] == (0 if "first" in words else a.shape[k] - 1) for k in n):
+                made[place] = a[place]
+        return "overlap-overwritten", made
+    if "counts as 0" in words:
+        for h, w in np.ndindex(H, W):
+            top, left = h == 0, w == 0
+            lost = {
+                "the first row": top,
+                "the last row": h == H - 1,
+                "the first column": left,
+                "the last column": w == W - 1,
+                "the first row and column": top or left,
+                "the last row and column": h == H - 1 or w == W - 1,
+                "the border": top or left or h == H - 1 or w == W - 1,
+            }[words.split(" of ")[0]]
+            made[h, w] = 0 if lost else a[h, w]
+        return "edges-lost", made
+    if re.search(r"is summed along|is its mean along|is subtracted", words):
+        for place in places:
+            along = [a[q] for q in places if all(k in n or q[k] == place[k] for k in range(a.ndim))]
+            made[place] = sum(along) / (1 if "summed" in words else len(along))
+        if "subtracted" in words:
+            return "wrong-operand", a - made
+        return "wrong-operand" if "summed" in words else "mean-for-sum", made
+    if "is shifted by" in words:
+        for h, w in np.ndindex(H, W):
+            if 0 <= h - n[0] < H and 0 <= w - n[1] < W:
+                made[h, w] = a[h - n[0], w - n[1]]
+        return "shifted", made
+    if "reshape" in words:
+        if a.ndim == 2:
+            return "wrong-reshape", np.array([[flat[w * H + h] for w in range(W)] for h in range(H)])
+        C = a.shape[2]
+        if "channels and positions" in words:
+            return "wrong-reshape", np.reshape([a[h, w, c] for c, h, w in np.ndindex(C, H, W)], a.shape)
+        if "must be transposed" in words:
+            return "wrong-reshape", np.reshape(
+                [a[i, j, c, k] for i, j, k, c in np.ndindex(H, W, a.shape[3], C)], a.shape
+            )
+        for place in places:
+            h, w, c, *k = place
+            made[place] = flat[((c * H + h) * W + w) * (a.shape[3] if kernel else 1) + (k[0] if kernel else 0)]
+        return "wrong-reshape", made
+    return {
+        "replaced by its magnitude": ("wrong-operand", np.where(a < 0, -a, a)),
+        "squared": ("wrong-operand", a * a),
+        "replaced by its sign": ("wrong-operand", (a > 0) * 1.0 - (a < 0)),
+        "the negative elements of": ("wrong-relu-mask", np.where(a > 0, a, 0)),
+        "the fractions of": ("rounded", np.where(a < 0, np.ceil(a), np.floor(a))),
+        "rounded": ("rounded", np.floor(a + 0.5)),
+    }[re.sub(r"^x is | x .*", "", words)]
+
+
+def without(*offsets):
+    def function(dy, kernel):
+        kernel = kernel.copy()
+        for offset in offsets:
+            kernel[offset] = 0
+        return layers.conv_backward_input(dy, kernel)
+
+    return function
+
+
+@pytest.mark.parametrize(
+    "name, function, words",
+    [
+        ("relu_backward", lambda dy, x: x * (dy > 0), ": dy and x are exchanged."),
+        ("conv_backward_bias", lambda dy: (dy**2).sum((0, 1)), ": dy is squared."),
+        ("content_gradient", lambda F, P: F**2 - P**2, ": each of F and P is squared."),
+        ("relu_backward", lambda dy, x: (dy * (x > 0))[::-1], ": each of dy and x is reversed along axis 0."),
+        ("conv_backward_kernel", lambda dy, x: layers.conv_backward_kernel(dy**2, abs(x)),
+         ": dy is squared; x is replaced by its magnitude.|: x is replaced by its magnitude; dy is squared."),
+        ("relu_backward", lambda dy, x: (dy * (x > 0)).transpose(2, 0, 1),
+         ": the axes of the result are in the order 2, 0, 1."),
+        ("style_gradient", lambda F, A: losses.style_gradient(F, np.diag(np.diag(A))),
+         ": of A, only the diagonal is there."),
+        ("gram", lambda F: np.tril(F @ F.T), ": of the result, only the lower triangle is there."),
+        ("conv_backward_input", without((0, 0)), ": offset (0, 0) is missing"),
+        ("conv_backward_input", without((0, 0), (2, 1)), ": offset (0, 0) and offset (2, 1) are missing"),
+        ("conv_backward_input", without((0, 0), (1, 1), (2, 2)),
+         ": offset (0, 0), offset (1, 1) and offset (2, 2) are missing"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_change_is_found(name, function, words):
+    """Alone or two together; the checker says what was changed, in words that a sentence can hold."""
+    report = exercises.check(name, function)
+    assert any(text in report.message for text in words.split("|")), report
+
+
+def test_a_wrong_power_of_height_or_width():
+    right = EXERCISES["style_gradient_of_map"].function
+    for p, q, words in ((2, 0, ", as if M were W instead of H · W. "), (1, 1, " times the right one. ")):
+        function = lambda a, A, p=p, q=q: len(a) ** p * a.shape[1] ** q * right(a, A)  # noqa: E731
+        assert words in exercises.check("style_gradient_of_map", function).message
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4), (3, 4, 2), (3, 3, 2, 4)])
+def test_a_change_is_what_its_words_say(shape):
+    """Each has words of its own, but for the two ways to mix up a kernel, which are each other's opposite."""
+    a = 3 * np.random.default_rng(0).standard_normal(shape)
+    found = list(diagnosis._changes("x", len(shape)))
+    mixed = [change for _, words, change in found if "offsets and channels" in words]
+    assert len({words for _, words, _ in found}) == len(found) - (len(shape) == 4)
+    for code, words, change in found:
+        given = a.copy()
+        value = change(given)
+        assert np.array_equal(given, a), words
+        if mixed and change is mixed[1]:
+            assert code == "wrong-reshape" and np.array_equal(mixed[0](value), a)
+            continue
+        expected_code, expected = changed(words, a)
+        assert code == expected_code and np.allclose(value, expected, rtol=1e-12, atol=1e-12), words
+    subsets = 2 ** len(shape) - 1
+    some = [sum(text in words for _, words, _ in found) for text in ("reversed", "only the", "summed", "mean along")]
+    assert some == [subsets, 2 * subsets, subsets, 2 * subsets]
+    borders, shifts = (sum(text in words for _, words, _ in found) for text in ("counts as 0", "shifted"))
+    assert (borders, shifts) == (7 * (len(shape) in (2, 3)), 8 * (len(shape) > 2))
+
+
+@pytest.mark.parametrize(
+    "powers, text",
+    [
+        ({"": 1.0}, "1"),
+        ({"": 0.25}, "1/4"),
+        ({"": 2.0, "N": 1.0}, "2 N"),
+        ({"": 1.0, "N": 2.0, "M": -1.0}, "N²/M"),
+        ({"": 0.5, "N": 3.0}, "(1/2) N³"),
+        ({"": 0.5, "N": -4.0, "M": -0.5}, "(1/2)/(N⁴ M^½)"),
+        ({"": 1.0, "N": -1.0}, "1/N"),
+        ({"": 1.0, "N": 0.0, "M": 5.0}, "M^5"),
+        ({"": 3.0, "N": 1.0, "M": 1.0}, "3 N M"),
+        ({"": 1.0001 / 3}, "1/3"),
+        ({"": 0.00123456}, "0.0012346"),
+        ({"": 2e6}, "2e+06"),
+        ({"": 1234.0}, "1234"),
+    ],
+)
+def test_factors_as_text(powers, text):
+    assert diagnosis._product(powers) == text
+
+
+def test_powers_of_sizes():
+    sizes = [{"N": n, "M": m} for n, m in ((2, 3), (4, 5), (3, 7), (1, 6))]
+    for c, p, q in ((0.25, -2, 0.5), (-3.0, 1, 0), (7.0, 0, 0)):
+        factors = np.array([c * s["N"] ** p * s["M"] ** q for s in sizes])
+        found = diagnosis._powers(factors, sizes)
+        assert found.pop("") == pytest.approx(c, rel=1e-9) and (found == {"N": p, "M": q} or not (p or q or found))
+    assert diagnosis._powers(np.array([1.0, 2, -3, 4]), sizes) is None
+    assert diagnosis._powers(np.array([1.0, 2, 3, 4]), sizes) is None
+    same = [{"N": 2, "M": 4}, {"N": 4, "M": 16}, {"N": 8, "M": 64}]  # M = N²: which of them cannot be told
+    assert diagnosis._powers(np.array([2.0, 4, 8]), same) is None
+
+
+def runs_of(function, wrong):
+    """The runs of a function of (H, W, C), right and wrong."""
+    found = []
+    for shape in ((4, 5, 2), (6, 3, 1), (1, 1, 2)):
+        x = np.random.default_rng(shape[0]).standard_normal(shape)
+        found.append(diagnosis.Run(Case(f"{shape}", (x,), {}), function(x), wrong(x)))
+    return found
+
+
+def test_right_numbers_in_wrong_places():
+    """Whatever has come in at the edge, where the result is shifted."""
+    right = lambda x: 2 * x  # noqa: E731
+    for di, dj in itertools.product((-1, 0, 1), repeat=2):
+        found = diagnosis._places(runs_of(right, lambda x, s=(di, dj): np.roll(right(x), s, (0, 1))))
+        assert found == ({"shifted": f"The result is shifted by {di} rows and {dj} columns"} if di or dj else EDGES)
+    assert diagnosis._places(runs_of(right, lambda x: np.pad(right(x)[1:-1, 1:-1], ((1, 1), (1, 1), (0, 0))))) == EDGES
+    assert diagnosis._places(runs_of(right, lambda x: right(x) + 1)) == {}
+    assert diagnosis._places(runs_of(right, lambda x: right(x)[1:])) == {}
+    assert diagnosis._places(runs_of(right, right)[1:]) == {}  # one is too few
+
+
+EDGES = {"edges-lost": "The result is right everywhere but in the first and last row and column"}
+
+
+def test_where_results_are_wrong():
+    """The smallest of several numbers, how many of them, where it is right, and some of both."""
+    runs = runs_of(lambda x: x.astype(float), lambda x: x + (len(x) > 4))
+    assert diagnosis.failing(runs) is runs[1]
+    words = diagnosis._where(runs)
+    assert words.startswith(
+        "For (6, 3, 1), 100% of the values are wrong; it is right for (4, 5, 2); (1, 1, 2):\nexpected"
+    )
+    x, table = runs[0].expected, diagnosis._table(runs[0].expected, "found")
+    assert table.splitlines()[0] == "found, its first 4×5 of 4×5×2" and len(table.splitlines()) == 5
+    assert [float(number) for number in table.splitlines()[1].split()] == pytest.approx(list(x[0, :, 0]), abs=1e-3)
+    assert diagnosis._table(np.array(2.5), "found") == "found\n       2.5"
+    assert diagnosis._table(np.array([1.0, -0.0]), "found") == "found\n         1           0"
+    one = runs_of(lambda x: x.astype(float), lambda x: x + (x == x.max()))
+    assert diagnosis.failing(one) is one[1] and ", 6% of the values" in diagnosis._where(one)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (
+            lambda x: x[None],
+            "Expected shape (4, 5, 2), found (1, 4, 5, 2) (for (4, 5, 2)). Summed along axis 0, it would",
+        ),
+        (lambda x: x.ravel(), "Expected shape (4, 5, 2), found (40,) (for (4, 5, 2)). The numbers are right"),
+        (lambda x: 3 * x.ravel(), "Expected shape (4, 5, 2), found (40,) (for (4, 5, 2))"),
+    ],
+)
+def test_wrong_shapes(change, words):
+    found = diagnosis._wrong_shapes(runs_of(lambda x: x, change))["wrong-shape"]
+    assert found.startswith(words) and (found == words or "Summed" in words)
+
+
+def test_values_that_are_nearly_right():
+    exact = lambda x: x / np.abs(x).max()  # noqa: E731
+    assert diagnosis._rounded(runs_of(exact, lambda x: np.round(exact(x), 3))) == {
+        "rounded": "The right results are rounded to 3 digits after the point"
+    }
+    assert diagnosis._rounded(runs_of(exact, lambda x: np.round(exact(x), 6))) == {}
+    assert diagnosis._imprecise(runs_of(exact, lambda x: 1.009 * exact(x)))["numerical"].startswith(
+        "The results differ from the right ones by 0.009 of the largest"
+    )
+    assert diagnosis._imprecise(runs_of(exact, lambda x: 1.011 * exact(x))) == {}
+    assert diagnosis._zero(runs_of(exact, lambda x: 0 * x)) == {"wrong-operand": "Every value is 0"}
+    assert diagnosis._zero(runs_of(exact, exact)) == {}
+    assert diagnosis._factor(3 * exact(np.ones(2)), np.ones(2)) == pytest.approx(3)
+    assert diagnosis._factor(np.ones(2), np.ones(3)) == diagnosis._factor(np.ones(2), np.zeros(2)) == 0
+    assert diagnosis._factor(np.array([1.0, 2]), np.ones(2)) == 0

@@ -2,6 +2,7 @@
 
 import csv
 import html.parser
+import inspect
 import json
 import os
 import re
@@ -223,9 +224,51 @@ def test_nothing_is_dropped(graded, tmp_path, capsys):
     assert len(links) == len(expected) and f"{len(expected)} submissions, 12 graded" in table.text
 
 
-def test_too_many_files(graded):
-    results = graded({f"ada/{k}.py": f"x{k} = 3" for k in range(101)})
-    assert "the files are more than 100, or have more than 20 MB" in results["ada"].remarks
+def test_too_many_files(graded, tmp_path):
+    half = "#" * (10 * 2**20)
+    files = {f"ada/{k}.py": f"x{k} = 3" for k in range(101)} | {f"bob/{k}.py": f"x{k} = 3" for k in range(99)}
+    files |= {"bob/gram.py": GRAM, "eve/a.py": half, "eve/b.py": half, "mia/a.py": half, "mia/b.py": half + "#"}
+    results = graded(files)
+    assert [name for name in results if results[name].graded] == ["bob", "eve"], "what is allowed is read"
+    for name in ("ada", "mia"):
+        words = "the files are more than 100, or have more than 20 MB"
+        assert results[name].remarks == ("not graded: there is no .py or .ipynb file that can be read", words)
+        row = rows(tmp_path)[name]
+        assert row.pop("remarks") == "; ".join(results[name].remarks) and row.pop("student") == name
+        assert set(row.values()) == {""}, "no numbers for what was not graded"
+
+
+def test_a_folder_that_can_not_be_read(graded, monkeypatch):
+    def walk(entry, onerror):
+        onerror(PermissionError(13, "Permission denied", "more"))
+        yield from walked(entry)
+
+    walked = os.walk
+    monkeypatch.setattr(grading.os, "walk", walk)
+    result = graded({"ada/a.py": GRAM})["ada"]
+    assert result.graded and result.remarks == ("can't be read: [Errno 13] Permission denied: 'more'",)
+
+
+def test_a_name_that_is_nearly_right_is_a_remark(graded, tmp_path):
+    result = graded({"ada.py": GRAM + "def style_grad(F, A): return F"})["ada"]
+    assert result.remarks == ("the file defines `style_grad`; did you mean `style_gradient`?",)
+    assert (tmp_path / "out/marks.csv").read_bytes().startswith(b"\xef\xbb\xbfstudent,gram"), (
+        "as spreadsheets know UTF-8"
+    )
+
+
+def test_as_many_workers_as_processors(monkeypatch):
+    if hasattr(os, "sched_getaffinity"):
+        assert grading._processors() == len(os.sched_getaffinity(0))
+        monkeypatch.delattr(os, "sched_getaffinity")
+    for count, expected in ((6, 6), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
+        assert grading._processors() == expected
+
+
+def test_defaults():
+    usual = {name: p.default for name, p in inspect.signature(grade).parameters.items() if p.default is not p.empty}
+    assert usual == {"executor": None, "workers": None, "again": False, "progress": True}
 
 
 def test_safe_names_of_files():

@@ -87,6 +87,7 @@ def test_the_saved_picture_is_the_optimised_one_within_bounds(bounded, keep_colo
     result = paint(
         content, style, settings, progress=False, callback=lambda _, x, losses: seen.append((x, losses["total"]))
     )
+    assert result.settings is settings and result.frames == []
     x, total = min(seen, key=lambda state: state[1])
     assert total == result.history[-1]["total"]
     assert all(x.min() >= 0 and x.max() <= 1 for x, _ in seen) == bounded
@@ -166,7 +167,7 @@ def test_colours_stay_as_they_are_by_default():
 
 
 def test_a_picture_of_the_right_size_is_not_clipped():
-    x = picture(5, 20, 15) * 2
+    x = picture(5, 20, 15) * 3 - 1
     assert painting._resized(x, x.shape) is x
     assert np.array_equal(painting._resized(x, (10, 8, 3)), images.load(x.clip(0, 1), shape=(10, 8)))
 
@@ -383,9 +384,8 @@ def test_weights_of_other_systems_on_the_included_network_are_warned_of():
     network = small_vgg(dtype=np.float32)
     included = dataclasses.replace(network, name="vgg19-mini")
     quick = {"size": (32,), "steps": 0}
-    with pytest.warns(
-        RuntimeWarning, match='^the weights of keras are meant for VGG-19 as .*: take weights="vgg19", or '
-    ):
+    words = 'times those of the included network: take weights="vgg19", or other style and content weights$'
+    with pytest.warns(RuntimeWarning, match=f"^the weights of keras are meant for VGG-19 as .* {words}"):
         paint(CONTENT, STYLE, Settings(convention="keras", weights=included, **quick), progress=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

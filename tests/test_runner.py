@@ -111,6 +111,10 @@ def test_a_missing_function_says_what_it_is_missing_for():
     with Submission({"mine.py": broken.encode()}, ["gram", "content_loss", "style_loss"]) as submission:
         gram, loss, style = map(submission.check, submission.names)
     assert gram.diagnosis == ["raises"] and not gram.not_yet
+    assert [(r.name, r.passed, r.caught_by) for r in (gram, style)] == [
+        ("gram", False, ["calls"]),
+        ("style_loss", False, []),
+    ]
     assert gram.message.startswith("It is missing, because of this: SyntaxError: expected ':' (line 1 of mine.py")
     assert loss.passed and style.not_yet and style.message == "not yet written"
     message = said("from nst_numpy.losses import gram").message
@@ -167,6 +171,7 @@ def test_a_file_that_does_not_load(tmp_path, text, message):
     assert [report.name for report in reports] == ["gram", "content_loss"]
     for report in reports:
         assert report.diagnosis == ["raises"] and report.message.startswith(f"The file can't be loaded: {message}")
+        assert not report.passed and report.caught_by == ["calls"] and not report.not_yet
 
 
 def test_future_statements_hold_for_what_follows():
@@ -419,6 +424,75 @@ def test_the_limits_are_passed_on(tmp_path):
     assert report.diagnosis == ["raises"] and "MemoryError" in report.message
     (report,) = exercises.check_file(path, "gram")
     assert report.passed and runner.MEGABYTES >= 2000
+
+
+def test_the_arguments_of_check_file_arrive(tmp_path, monkeypatch):
+    path, made = tmp_path / "mine.py", []
+
+    class Loaded:
+        def __init__(self, files, names, **limits):
+            made.append((files, names, limits))
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            made.append("ended")
+
+        def check(self, name):
+            return name
+
+    monkeypatch.setattr(runner, "Submission", Loaded)
+    path.write_text(GRAM)
+    usual = {"seconds": runner.SECONDS, "megabytes": runner.MEGABYTES}
+    for limits in ({}, {"seconds": 0, "megabytes": 1}):
+        assert exercises.check_file(path, ["gram", "content_loss"], **limits) == ["gram", "content_loss"]
+        assert made == [({"mine.py": GRAM.encode()}, ["gram", "content_loss"], usual | limits), "ended"]
+        made.clear()
+    assert exercises.check_file(str(path)) == exercises.names()
+
+
+def test_the_largest_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.touch()
+    os.truncate(path, runner.BYTES)
+    assert len(runner.read(path)) == runner.BYTES == 20 * 2**20
+    os.truncate(path, runner.BYTES + 1)
+    with pytest.raises(ValueError, match=r"^mine\.py has 21 MB; at most 20 MB are read$"):
+        runner.read(path)
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (TimeoutError(), "It did not finish within 60 seconds"),
+        (3, "It wrote something of its own"),
+        ({"failed": "it says so"}, "it says so$"),
+    ],
+)
+def test_where_no_process_can_be_started(monkeypatch, answer, words):
+    monkeypatch.setattr(runner._Process, "ask", lambda *_: answer)
+    submission = Submission({}, [])
+    with pytest.raises(OSError, match=f"^no process for submissions can be started: {words}"):
+        submission.__enter__()
+    assert submission._process is None
+
+
+def test_the_surroundings_of_a_submission():
+    """One thread; a folder of its own; nothing of the caller's but the language."""
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "HOME", "TMPDIR", "TEMP", "PATH", "LANG")
+    text = f"import os\ndef gram(F): return [os.environ.get(name) for name in {names}]"
+    with Submission({"mine.py": text.encode()}, ["gram"]) as submission:
+        found = dict(zip(names, submission._call("gram", (1,), {}, 9), strict=True))
+        folder = submission._process.folder.name
+    assert found == {**dict.fromkeys(names[:3], "1"), **dict.fromkeys(names[3:6], folder), "PATH": None} | {
+        "LANG": os.environ.get("LANG")
+    }
+
+
+def test_a_process_that_closes_its_pipes_and_goes_on():
+    report = said("import os\ndef gram(F):\n    os.closerange(0, 300)\n    while True: pass", seconds=2)
+    assert report.diagnosis == ["raises"] and "It closed the pipe for its answers" in report.message
 
 
 def test_bad_arguments_of_check_file(tmp_path):

@@ -1,6 +1,7 @@
 """Settings: what is given, what the convention gives, and what is refused."""
 
 import dataclasses
+import importlib
 import inspect
 import json
 from itertools import takewhile
@@ -13,6 +14,7 @@ from drawing import picture, small_vgg
 from nst_numpy import Settings, conventions, reconstruct, texture, transfer
 from nst_numpy.conventions import CONVENTIONS
 
+stylize = importlib.import_module("nst_numpy.stylize")
 D2L = CONVENTIONS["d2l"]
 GIVEN = {
     "convention": "d2l",
@@ -168,6 +170,64 @@ def test_the_functions_take_the_settings_and_describe_them():
             assert parameters[name].annotation == usual[name].annotation or not same, (function, name)
             assert description(function, name) == description(Settings, name), (function, name)
         assert "{settings}" not in function.__doc__
+
+
+def test_the_entries_of_a_docstring():
+    def function(size, seed):
+        """A title.
+
+        Parameters
+        ----------
+        size : int
+            Of what.
+
+            More.
+        seed : int, optional
+            Why.
+
+        Returns
+        -------
+        None
+        """
+
+    entries = {"size : int": "    Of what.\n\n    More.", "seed : int, optional": "    Why."}
+    assert stylize.parameters_of(function) == entries
+    function.__doc__ = "A title.\n\nReturns\n-------\nNone\n"
+    assert stylize.parameters_of(function) == {}
+    function.__doc__ = None
+    assert stylize.parameters_of(function) == {} and stylize._with_settings(function).__doc__ == ""
+    function.__doc__ = "    Parameters\n    {settings}\n    Returns"
+    heads = [description(Settings, "size"), description(Settings, "seed")]
+    filled = inspect.cleandoc(stylize._with_settings(function).__doc__).splitlines()
+    assert filled == ["Parameters", *(line.rstrip() for head in heads for line in head), "Returns"]
+    assert stylize._with_settings(function) is function
+
+
+def test_what_is_passed_arrives(monkeypatch):
+    """What to paint, the settings, and what is no setting, from each of the three functions."""
+    calls = []
+    monkeypatch.setattr(stylize, "paint", lambda *arguments, **keywords: calls.append((arguments, keywords)) or "done")
+    own = {"every": 3, "callback": print, "progress": False}
+    usual = {"every": 0, "callback": None, "progress": True}
+    for keywords, expected in ((own, own), ({}, usual)):
+        assert transfer("c.png", ["s.png"], seed=5, **keywords) == "done"
+        assert texture(["s.png", "t.png"], seed=5, **keywords) == texture("s.png", seed=5, **keywords) == "done"
+        assert reconstruct("c.png", "conv2_1", seed=5, **keywords) == "done"
+        assert [(arguments[:2], rest) for arguments, rest in calls] == [
+            (("c.png", ["s.png"]), expected),
+            (("s.png", ["s.png", "t.png"]), expected),
+            (("s.png", "s.png"), expected),
+            (("c.png", "c.png"), expected),
+        ]
+        layers = [(settings.content_layers, settings.style_layers) for (*_, settings), _ in calls]
+        assert layers == [(None, None), ((), None), ((), None), (("conv2_1",), ())]
+        assert {settings.seed for (*_, settings), _ in calls} == {5}
+        assert [settings.init for (*_, settings), _ in calls] == ["content", "noise", "noise", "noise"]
+        calls.clear()
+    for convention, weight in (("nst_numpy", 0.5), ("d2l", 0.0)):
+        reconstruct("c.png", "conv2_1", convention=convention)
+        reconstruct("c.png", "conv2_1", convention=convention, tv_weight=3.0)
+        assert [settings.tv_weight for (*_, settings), _ in calls[-2:]] == [weight, 3.0]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """The trace is the objective's own pass, and its checks can fail."""
 
+import dataclasses
+import inspect
 from types import ModuleType
 
 import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import Objective, layers, losses, trace
+from nst_numpy import Objective, gradcheck, layers, losses, trace
+from nst_numpy.backends import plain
+from nst_numpy.inspection import tracing
+from nst_numpy.inspection.tracing import Step, Trace
 
 
 def objective(masks=None, **keywords):
@@ -47,6 +52,166 @@ def test_the_table():
     )  # five convolutions before and after ReLU, two pools, the image
     assert any("conv2_2" in line and "injected + from above" in line for line in lines)
     assert "<td>conv3_1</td>" in found._repr_html_() and found._repr_html_().count("<tr>") == len(lines)
+
+
+ROWS = np.array([[1.0, -2.0], [3.0, 6.0]])
+
+
+def test_a_table_by_hand():
+    check = gradcheck(lambda x: float(np.sum(x**2)), 2 * ROWS, ROWS)
+    passed, failed = (
+        dataclasses.replace(check, passed=p, max_relative_error=e) for p, e in ((True, 3e-9), (False, 0.5))
+    )
+    steps = [Step("forward", "image", "x < y", ROWS), Step("loss", "all", "L", np.array(2.5))]
+    found = Trace([*steps, Step("backward", "conv1_1", "dz", 1000.25 * ROWS, passed)], 2.5, ROWS)
+    assert str(found).splitlines() == [
+        "sweep     layer    formula   shape   least   mean   most  check",
+        "forward   image    x < y       2×2      -2      2      6",
+        "loss      all      L        number            2.5",
+        "backward  conv1_1  dz          2×2  -2e+03  2e+03  6e+03  passed 3e-09",
+    ]
+    rows = [line.split("</tr>")[0] for line in found._repr_html_().split("<tr>")[1:]]
+    assert rows[1] == "<td>" + "</td><td>".join(("forward", "image", "x &lt; y", "2×2", "-2", "2", "6", "")) + "</td>"
+    assert found._repr_html_().startswith("<table><tr><td>sweep</td><td>layer</td>")
+    assert found._repr_html_().endswith("</tr></table>") and len(rows) == 4
+    assert found and not Trace([*steps, Step("backward", "conv1_1", "dz", ROWS, failed)], 2.5, ROWS)
+    assert Step("backward", "conv1_1", "dz", ROWS, failed).cells()[-1] == "FAILED 5e-01"
+    for thing in (found, steps[0]):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            thing.total = 3.0
+
+
+class Mean:
+    """A loss of one's own: the sum of a response times ½ of its number; its gradient is the same everywhere."""
+
+    def __init__(self, name, layer, deferred=False):
+        self.name, self.layer, self.deferred = name, layer, deferred
+
+    def __call__(self, a):
+        gradient = np.full(a.shape, 0.5)
+        above = lambda da: gradient if da is None else da + gradient  # noqa: E731
+        return 0.5 * float(a.sum()), above if self.deferred else gradient
+
+
+def mixed(**keywords):
+    """Content in the deepest layer, style in the first, losses of one's own at a pooling layer and at the image."""
+    network = small_vgg(last="conv2_1", **keywords)
+    images = [picture(seed, 8, 6) for seed in (1, 2)]
+    f = Objective.from_images(network, *images, content_layers=["conv2_1"], style_layers=["relu1_1"], style_weight=9.0)
+    return Objective(
+        network, [*f.terms, Mean("mine", "pool1"), Mean("late", "pool1", True), Mean("bright", None, True)]
+    )
+
+
+def test_every_step_in_words():
+    steps = trace(mixed(), picture(3, 8, 6)).steps
+    image, first, half, last = (8, 6, 3), (8, 6, 4), (4, 3, 4), (4, 3, 5)
+    assert [(s.sweep, s.layer, s.formula, s.values.shape) for s in steps] == [
+        ("forward", "image", "x", image),
+        ("forward", "input", "(255 x − mean) · scale", image),
+        ("forward", "conv1_1", "z = a ∗ kernel + bias", first),
+        ("forward", "conv1_1", "a = max(0, z)", first),
+        ("loss", "conv1_1", "G = F Fᵀ", (4, 4)),
+        ("loss", "conv1_1", "β w Σ (G − A)² / 4N²M²", ()),
+        ("forward", "conv1_2", "z = a ∗ kernel + bias", first),
+        ("forward", "conv1_2", "a = max(0, z)", first),
+        ("forward", "pool1", "a = average of 2×2", half),
+        ("loss", "pool1", "mine", ()),
+        ("loss", "pool1", "late", ()),
+        ("forward", "conv2_1", "z = a ∗ kernel + bias", last),
+        ("forward", "conv2_1", "a = max(0, z)", last),
+        ("loss", "conv2_1", "α v ½ Σ (F − P)²", ()),
+        ("backward", "conv2_1", "injected: α v (F − P)", (5, 12)),
+        ("backward", "conv2_1", "dL/da", last),
+        ("backward", "conv2_1", "mask: 1 where z > 0", last),
+        ("backward", "conv2_1", "dz = dL/da · mask", last),
+        ("backward", "pool1", "injected: ∂mine/∂a", half),
+        ("backward", "pool1", "injected: ∂late/∂a", half),
+        ("backward", "pool1", "dL/da: injected + from above", half),
+        ("backward", "conv1_2", "dL/da", first),
+        ("backward", "conv1_2", "mask: 1 where z > 0", first),
+        ("backward", "conv1_2", "dz = dL/da · mask", first),
+        ("backward", "conv1_1", "injected: β w (G − A) F / N²M²", (4, 48)),
+        ("backward", "conv1_1", "dL/da: injected + from above", first),
+        ("backward", "conv1_1", "mask: 1 where z > 0", first),
+        ("backward", "conv1_1", "dz = dL/da · mask", first),
+        ("loss", "image", "γ TV", ()),
+        ("loss", "image", "bright", ()),
+        ("loss", "all", "L", ()),
+        ("backward", "image", "dL/dx = 255 scale · da + γ ∂TV/∂x", image),
+    ]
+    for step in steps:
+        complete = step.formula.startswith(("dL/da", "dz", "dL/dx"))
+        assert (step.check is not None and step.check.passed) if complete else step.check is None, step.formula
+    by = [s.formula for s in trace(mixed(), picture(3, 8, 6), RIGHT).steps if "by your" in s.formula]
+    assert by == [
+        "injected: α v (F − P), by your content_gradient",
+        "dz = dL/da · mask, by your relu_backward",
+        "dL/da: injected + from above, by your conv_backward_input",
+        "dL/da, by your average_pool_backward",
+        "dz = dL/da · mask, by your relu_backward",
+        "injected: β w (G − A) F / N²M², by your style_gradient",
+        "dL/da: injected + from above, by your conv_backward_input",
+        "dz = dL/da · mask, by your relu_backward",
+    ]
+
+
+def test_losses_of_ones_own_are_followed():
+    f, x = mixed(), picture(3, 8, 6)
+    found, (total, gradient, terms) = trace(f, x), f(x)
+    assert found and np.isclose(found.total, total, rtol=1e-12) and np.allclose(found.gradient, gradient, rtol=1e-10)
+    values = {s.formula: float(s.values) for s in found.steps if s.sweep == "loss" and not s.values.shape}
+    for name, formula in (("mine", "mine"), ("late", "late"), ("bright", "bright"), ("tv", "γ TV"), ("total", "L")):
+        assert np.isclose(values[formula], terms[name], rtol=1e-12), name
+    a = f.network.features(x, "conv1_1")["conv1_1"].reshape(-1, 4)
+    (gram,) = (s.values for s in found.steps if s.formula == "G = F Fᵀ")
+    assert np.allclose(gram, a.T @ a, rtol=1e-12)
+    alone = trace(Objective(f.network, [Mean("bright", None)]), x)  # no layer at all
+    assert alone and np.allclose(alone.gradient, 0.5) and np.isclose(alone.total, x.sum() / 2)
+
+
+def test_all_is_in_float64_on_the_plain_layers(monkeypatch):
+    checks = []
+
+    def checked(function, gradient, at, **keywords):
+        checks.append((at, keywords))
+        return gradcheck(function, gradient, at, **keywords)
+
+    monkeypatch.setattr(tracing, "gradcheck", checked)
+    f = mixed(dtype=np.float32)
+    assert f.network.backend == "fast" and f.network.dtype == np.float32
+    found = trace(f, picture(3, 8, 6, np.float32), samples=7, seed=5)
+    assert found and all(step.values.dtype == np.float64 for step in found.steps)
+    assert {at.shape for at, _ in checks} == {(8, 6, 3), (8, 6, 4), (4, 3, 4), (4, 3, 5)} and len(checks) == 8
+    for at, keywords in checks:
+        assert keywords.pop("h") == pytest.approx(1e-5 * max(1, np.abs(at).mean()), rel=1e-12)
+        assert keywords == {"mode": "sample", "samples": 7, "seed": 5, "rtol": 1e-5}
+    usual = inspect.signature(trace).parameters
+    assert (usual["samples"].default, usual["seed"].default, usual["functions"].default) == (10, 0, None)
+
+
+def test_terms_are_followed_in_float64():
+    f = mixed(dtype=np.float32)
+    style, content = (next(term for term in f.terms if term.name == name) for name in ("style", "content"))
+    small, large = (style.A, content.P), (tracing._in_float64(style), tracing._in_float64(content))
+    assert all(a.dtype == np.float32 for a in small) and style.backend is f.network.engine
+    assert large[0].backend is plain and large[0].A.dtype == large[1].P.dtype == np.float64
+    assert np.array_equal(large[0].A, style.A) and np.array_equal(large[1].P, content.P)
+
+
+def test_a_function_that_works_in_place_changes_nothing_else():
+    def relu(dy, x):
+        dy *= x > 0
+        x[:] = 7.0
+        return dy
+
+    f, x = objective(), picture(3, 20, 16)
+    before = x.copy()
+    ours, theirs = trace(f, x), trace(f, x, {"relu_backward": relu})
+    assert theirs and np.array_equal(x, before)
+    assert all(np.array_equal(a.values, b.values) for a, b in zip(ours.steps, theirs.steps, strict=True))
+    whole = trace(f, x, {"relu_backward": lambda dy, x: (dy * (x > 0)).astype(np.float32).tolist()})  # no array
+    assert {step.values.dtype for step in whole.steps} == {np.dtype(np.float64)}
 
 
 RIGHT = {
@@ -127,6 +292,10 @@ def test_functions_that_can_not_be_used():
     with pytest.raises(TypeError) as raised:
         trace(f, x, {"relu_backward": lambda dy: dy})
     assert raised.value.__notes__ == ["raised by your relu_backward, at conv3_1"]
+    for name, layer in (("content_gradient", "conv2_2"), ("style_gradient", "conv1_1")):
+        with pytest.raises(TypeError) as raised:
+            trace(f, x, {name: lambda F: F})
+        assert raised.value.__notes__ == [f"raised by your {name}, at {layer}"]
 
 
 def test_regions():

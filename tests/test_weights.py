@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,7 @@ from drawing import MEAN, like, picture, small_vgg
 from nst_numpy import VGG, images, layers, load_weights, random_network, samples, save_weights, weights
 from nst_numpy.topology import FILTERS, block, convolution_names
 from nst_numpy.weights import formats, registry
+from nst_numpy.weights.normalization import sample_images
 from nst_numpy.weights.random import LAST, WIDTHS, he_kernels
 
 REAL = Path(__file__).parents[2] / "shared/weights/vgg19_blocks1-3.h5"
@@ -23,9 +25,9 @@ PAPER = {"source": "test", "licence": "none"}
 def samples_once():
     """The sample images, drawn once for all tests of this file."""
     with pytest.MonkeyPatch.context() as patch:
-        found = weights.sample_images()
+        once = cache(weights.sample_images)
         for module in (weights, weights.files, weights.normalization, weights.random):
-            patch.setattr(module, "sample_images", lambda: found)
+            patch.setattr(module, "sample_images", once)
         yield
 
 
@@ -132,6 +134,8 @@ def test_mean_responses_are_summed_in_double_precision():
     network = VGG({"conv1_1": (np.zeros((3, 3, 3, 1), np.float32), tenth)}, MEAN)
     measured = weights.measure_mean_responses(network, [np.zeros((300, 300, 3), np.float32)])["conv1_1"]
     assert np.allclose(measured, tenth.astype(np.float64), rtol=1e-12)
+    _, roots = weights.normalization._moments(network, [np.zeros((300, 300, 3), np.float32)])
+    assert np.allclose(roots["conv1_1"], tenth.astype(np.float64), rtol=1e-7)  # of squares in single precision
 
 
 @pytest.mark.parametrize(
@@ -262,7 +266,7 @@ def test_constants_may_be_whole_numbers():
 
 
 def test_sample_images():
-    found = weights.normalization.sample_images()
+    found = sample_images()  # drawn anew
     assert [image.shape for image in found] == [(256, 218, 3), (256, 256, 3), (256, 256, 3)]
     assert all(image.dtype == np.float32 and 0 <= image.min() < 0.1 and 0.8 < image.max() <= 1 for image in found)
     for image, drawn in ((found[1], samples.swirling_night(256)), (found[2], samples.woodcut_waves(256))):
@@ -327,6 +331,31 @@ BOTH = [lambda **asked: load_weights("vgg19-mini", **asked), random_network]
 def test_wrong_arguments_are_refused(make, asked, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         make(**asked)
+
+
+def test_wrong_arguments_of_a_random_network_are_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr(weights.random, "sample_images", lambda: pytest.fail("there is nothing to measure"))
+    for wrong in ({"threads": 0}, {"pooling": "avg"}, {"padding": "same"}, {"backend": "slow"}, {"dtype": "int32"}):
+        with pytest.raises((TypeError, ValueError)):
+            random_network(**wrong)
+
+
+def test_a_random_network_is_measured_on_the_fast_backend(monkeypatch):
+    """With the arguments that were given, and over all images at their full size."""
+    small, measured = [picture(0, 40, 36, np.float32), picture(1, 36, 40, np.float32)], []
+
+    def measure(network, over):
+        measured.append((network, over))
+        return {layer: np.full(len(bias), 2.0) for layer, (_, bias) in network.convolutions.items()}
+
+    monkeypatch.setattr(weights.random, "sample_images", lambda: small)
+    monkeypatch.setattr(weights.random, "measure_mean_responses", measure)
+    network = random_network(backend="plain", pooling="max", padding="circular")
+    ((seen, over),) = measured
+    assert (seen.backend, seen.pooling, seen.padding) == ("fast", "max", "circular") and over is small
+    assert network.backend == "plain" and np.array_equal(seen.mean, network.mean)
+    for layer, (_, bias) in seen.convolutions.items():
+        assert np.allclose(bias / 2, network.convolutions[layer][1], rtol=1e-6), layer
 
 
 @pytest.mark.parametrize("wrong", [19, None, b"vgg19", ["vgg19"], np.zeros(3)])

@@ -186,7 +186,7 @@ def _changes_of_arguments(exercise: Exercise, runs: list[Run]) -> Changes:
             found += [((k,), ("wrong-operand", f"of {name}, {words}"), part) for words, part in MATRIX_PARTS.items()]
     for i, j in combinations(range(len(names)), 2):  # the same in both, where they belong together
         if np.ndim(given[i]) and np.shape(given[i]) == np.shape(given[j]):
-            name = f"{names[i]} and of {names[j]}"
+            name = f"each of {names[i]} and {names[j]}"
             found += [((i, j), (code, words), f) for code, words, f in _changes(name, np.ndim(given[i]))]
     return found
 
