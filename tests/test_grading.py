@@ -259,11 +259,11 @@ def test_a_name_that_is_nearly_right_is_a_remark(graded, tmp_path):
 
 def test_as_many_workers_as_processors(monkeypatch):
     if hasattr(os, "sched_getaffinity"):
-        assert grading._processors() == len(os.sched_getaffinity(0))
+        assert jobs.processors() == len(os.sched_getaffinity(0))
         monkeypatch.delattr(os, "sched_getaffinity")
     for count, expected in ((6, 6), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
-        assert grading._processors() == expected
+        assert jobs.processors() == expected
 
 
 def test_defaults():

@@ -207,16 +207,20 @@ def test_what_is_passed_arrives(monkeypatch):
     """What to paint, the settings, and what is no setting, from each of the three functions."""
     calls = []
     monkeypatch.setattr(stylize, "paint", lambda *arguments, **keywords: calls.append((arguments, keywords)) or "done")
-    own = {"every": 3, "callback": print, "progress": False}
-    usual = {"every": 0, "callback": None, "progress": True}
-    for keywords, expected in ((own, own), ({}, usual)):
-        assert transfer("c.png", ["s.png"], seed=5, **keywords) == "done"
-        assert texture(["s.png", "t.png"], seed=5, **keywords) == texture("s.png", seed=5, **keywords) == "done"
+    own = {"every": 3, "callback": print, "progress": False, "checkpoint": "a.h5", "checkpoint_every": 2.0}
+    usual = {"every": 0, "callback": None, "progress": True, "checkpoint": None, "checkpoint_every": 30.0}
+    given = {"content_masks": ["m.png"], "style_masks": ["n.png"], "content_mask": "o.png"}
+    for keywords, masks, expected in ((own, given, own), ({}, {}, usual)):
+        part = {"style_masks": masks["style_masks"]} if masks else {}
+        assert transfer("c.png", ["s.png"], seed=5, **keywords, **masks) == "done"
+        assert texture(["s.png", "t.png"], seed=5, **keywords) == texture("s.png", seed=5, **keywords, **part) == "done"
         assert reconstruct("c.png", "conv2_1", seed=5, **keywords) == "done"
-        assert [(arguments[:2], rest) for arguments, rest in calls] == [
-            (("c.png", ["s.png"]), expected),
+        found = [(arguments[:2], {k: v for k, v in rest.items() if v is not None}) for arguments, rest in calls]
+        expected = {k: v for k, v in expected.items() if v is not None}
+        assert found == [
+            (("c.png", ["s.png"]), {**expected, **masks}),
             (("s.png", ["s.png", "t.png"]), expected),
-            (("s.png", "s.png"), expected),
+            (("s.png", "s.png"), {**expected, **part}),
             (("c.png", "c.png"), expected),
         ]
         layers = [(settings.content_layers, settings.style_layers) for (*_, settings), _ in calls]

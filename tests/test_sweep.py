@@ -32,7 +32,7 @@ def inputs(tmp_path):
 
 @pytest.fixture
 def swept(inputs, monkeypatch):
-    """Sweep the folders in threads of this process; what is painted is counted."""
+    """Sweep the folders in a thread of this process; what is painted is counted."""
     module, painted = importlib.import_module("nst_numpy.sweeping"), []
     real = module._painted
 
@@ -43,7 +43,7 @@ def swept(inputs, monkeypatch):
     monkeypatch.setattr(module, "_painted", counted)
 
     def run(content="content", style="style", **keywords):
-        with ThreadPoolExecutor(2) as executor:
+        with ThreadPoolExecutor(1) as executor:
             given = {"executor": executor, "progress": False, **QUICK, **keywords}
             return sweep(inputs / content, inputs / style, inputs / "out", **given)
 

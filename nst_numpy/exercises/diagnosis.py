@@ -248,13 +248,13 @@ def _doubles(
     if len(cases) != len(seen) or any(run.case is not case for run, case in zip(seen, cases, strict=True)):
         cases = [run.case for run in seen]
         by_shapes: dict[tuple[tuple[int, ...], ...], list[tuple[tuple[Faults, Function], np.ndarray]]] = {}
-        pairs = chain(_with_changed_result(exercise, runs, singles), _with_changed_argument(exercise, runs))
-        for faults, function in pairs:
-            results = [result for case in cases if (result := _result(function, case)) is not None]
-            if len(results) == len(cases):
-                row = _row(results)
-                if np.abs(row).max(initial=0) > 1e-12:
-                    by_shapes.setdefault(_shapes(results), []).append(((faults, function), row / np.abs(row).max()))
+        with_results = chain(
+            _with_changed_result(exercise, runs, singles, cases), _with_changed_argument(exercise, runs, cases)
+        )
+        for faults, function, results in with_results:
+            row = _row(results)
+            if np.abs(row).max(initial=0) > 1e-12:
+                by_shapes.setdefault(_shapes(results), []).append(((faults, function), row / np.abs(row).max()))
         tables = {
             shapes: _Table([candidate for candidate, _ in rows], np.stack([row for _, row in rows]).astype(np.float32))
             for shapes, rows in by_shapes.items()
@@ -273,39 +273,41 @@ def _shapes(results: Sequence[np.ndarray]) -> tuple[tuple[int, ...], ...]:
     return tuple(result.shape for result in results)
 
 
-def _with_changed_argument(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[Faults, Function]]:
+def _results(function: Function, cases: list[Case]) -> list[np.ndarray]:
+    """What the function gives for the cases; empty if the mistake can't be made on all of them."""
+    results = [result for case in cases if (result := _result(function, case)) is not None]
+    return results if len(results) == len(cases) else []
+
+
+Pairs = Iterator[tuple[Faults, Function, list[np.ndarray]]]  # with the results for some cases
+
+
+def _with_changed_argument(exercise: Exercise, runs: list[Run], cases: list[Case]) -> Pairs:
     """Two changes of arguments, or one and a mistake that is often made."""
     changes = _changes_of_arguments(exercise, runs)
-    for (i, a, f), (j, b, g) in combinations(changes, 2):
-        yield (a, b), _with(_with(exercise.function, j, g), i, f)
-    for mistake, (which, fault, change) in product(exercise.mistakes, changes):
-        if mistake.readable and mistake.words:
-            yield ((mistake.code, mistake.words), fault), _with(mistake.function, which, change)
+    often = [(m.code, m.words, m.function) for m in exercise.mistakes if m.readable and m.words]
+    pairs = [((a, b), _with(_with(exercise.function, j, g), i, f)) for (i, a, f), (j, b, g) in combinations(changes, 2)]
+    for (code, words, mistaken), (which, fault, change) in product(often, changes):
+        pairs.append((((code, words), fault), _with(mistaken, which, change)))
+    for faults, function in pairs:
+        if results := _results(function, cases):
+            yield faults, function, results
 
 
 def _with_changed_result(
-    exercise: Exercise, runs: list[Run], singles: list[tuple[Faults, Function]]
-) -> Iterator[tuple[Faults, Function]]:
+    exercise: Exercise, runs: list[Run], singles: list[tuple[Faults, Function]], cases: list[Case]
+) -> Pairs:
     """A mistake or a changed argument, and a change of the result."""
     changes = list(_changes_of_result(exercise, runs))
     for faults, function in singles:
-        once = _kept(function)
-        for fault, change in changes:
-            yield (*faults, fault), _after(once, change)
-
-
-def _kept(function: Function) -> Function:
-    """The function, which computes once what it is asked for several times in turn."""
-    last: dict[Any, np.ndarray] = {}
-
-    def call(*arguments: Any, **options: int) -> np.ndarray:
-        key = (*(a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments), *options.items())
-        if key not in last:
-            last.clear()
-            last[key] = np.asarray(function(*arguments, **options))
-        return last[key].copy()
-
-    return call
+        befores = list(zip(_results(function, cases), cases, strict=False))
+        for fault, change in changes if befores else ():
+            try:
+                results = [np.asarray(change(a.copy(), *case.arguments), np.float64) for a, case in befores]
+            except Exception:  # it can't be made on this result
+                continue
+            if all(np.isfinite(result).all() for result in results):
+                yield (*faults, fault), _after(function, change), results
 
 
 # Changes of an array --------------------------------------------------------------------------------------------------
@@ -445,7 +447,9 @@ def _spread(function: Function, a: np.ndarray, axes: tuple[int, ...]) -> np.ndar
 
 
 def _subsets(axes: Sequence[int]) -> list[tuple[int, ...]]:
-    return [s for n in range(1, len(axes) + 1) for s in combinations(axes, n)]
+    """Each axis, the positions (the first two), the channels (the rest), and all of them."""
+    found = [*((axis,) for axis in axes), tuple(axes[:2]), tuple(axes[2:]), tuple(axes)]
+    return [subset for subset in dict.fromkeys(found) if subset]
 
 
 def _axes(axes: Sequence[int]) -> str:
