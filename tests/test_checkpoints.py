@@ -691,11 +691,13 @@ def kills(command, moments):
     return killed, finished
 
 
+@pytest.mark.usefixtures("asked_for_kills")
 def test_killed_a_few_times(command):
     """In start-up, and later."""
     assert kills(command, [0.95, 0.8, 0.2])[1] >= 1
 
 
+@pytest.mark.usefixtures("asked_for_kills")
 @pytest.mark.parametrize("number, times", [(signal.SIGTERM, 1), (signal.SIGINT, 2)])
 def test_a_signal_leaves_a_checkpoint_and_the_picture(command, number, times):
     """Though no checkpoint was due."""
@@ -719,7 +721,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_picture(command, number, times):
 @pytest.fixture
 def asked_for_kills(request):
     if not request.config.getoption("--kills"):
-        pytest.skip("killing a command 40 times takes a minute: give --kills")
+        pytest.skip("killing a command takes a minute: give --kills, as .ci/run does")
 
 
 @pytest.mark.usefixtures("asked_for_kills")

@@ -60,8 +60,10 @@ def test_every_combination_once(swept):
     assert [cell.path.name for cell in cells] == names and not any(cell.error for cell in cells)
     for cell in (cells[0], cells[7], cells[-1]):
         expected = transfer(cell.content, cell.style, progress=False, **QUICK, **cell.values)
-        assert np.array_equal(np.asarray(Image.open(cell.path)), expected.image)
-        assert cell.losses == {name: expected.history[-1][name] for name in ("total", "content", "style", "tv")}
+        # Painted in another thread, where BLAS may round otherwise.
+        assert np.abs(np.asarray(Image.open(cell.path), np.int16) - expected.image).max() <= 1
+        for name in ("total", "content", "style", "tv"):
+            assert np.isclose(cell.losses[name], expected.history[-1][name], rtol=1e-5)
         assert cell.seconds > 0 and images.description(cell.path) == expected.settings.to_json()
     rows = list(csv.DictReader((swept.folder / "out/table.csv").open()))
     assert [row["file"] for row in rows] == names and rows[1]["keep_colors"] == "luminance" and rows[0]["seed"] == "3"
