@@ -71,23 +71,17 @@ def explain(exercise: Exercise, runs: list[Run]) -> dict[str, str]:
     if found := _zero(runs) or _relation(exercise, runs, [run.expected for run in runs], "the right one"):
         return found
     singles = list(chain(_mistakes(exercise), _changed_arguments(exercise, runs), _changed_options(exercise, runs)))
-    for faults, function in singles:
-        if _fits(exercise, runs, function) == {}:
-            return _told(faults)
-    if found := _terms(exercise, runs):
-        return found
     changes = [((fault,), _after(exercise.function, change)) for fault, change in _changes_of_result(exercise, runs)]
-    for faults, function in changes:
-        if _fits(exercise, runs, function) == {}:
-            return _told(faults)
-    if found := _rounded(runs) or _places(runs):
+    multiples: list[dict[str, str]] = []  # what explains the results but for a factor, which comes after the rest
+    if found := _exactly(exercise, runs, singles, multiples) or _terms(exercise, runs):
         return found
-    for faults, function in chain(singles, changes):
-        if (factor := _fits(exercise, runs, function)) is not None:
-            return _told(faults) | {code: words for code, words in factor.items() if code not in dict(faults)}
+    if found := _exactly(exercise, runs, changes, multiples) or _rounded(runs) or _places(runs):
+        return found
+    if multiples:
+        return multiples[0]
     for faults, function in _doubles(exercise, runs, singles):
         if (factor := _fits(exercise, runs, function)) is not None and not {*factor} & NORMALISERS:
-            return _told(faults) | {code: words for code, words in factor.items() if code not in dict(faults)}
+            return _scaled(faults, factor)
     shaped = [run for run in runs if run.value.shape == run.expected.shape]
     if len(shaped) == len(runs):
         return _imprecise(runs) or {"unknown": _where(runs)}
@@ -105,7 +99,25 @@ def _told(faults: Faults) -> dict[str, str]:
     return {code: words} | {other: "" for other, _ in others if other != code}
 
 
+def _scaled(faults: Faults, factor: dict[str, str]) -> dict[str, str]:
+    """The faults, and a factor."""
+    return _told(faults) | {code: words for code, words in factor.items() if code not in dict(faults)}
+
+
 # Candidates -----------------------------------------------------------------------------------------------------------
+
+
+def _exactly(
+    exercise: Exercise, runs: list[Run], candidates: Sequence[tuple[Faults, Function]], multiples: list[dict[str, str]]
+) -> dict[str, str]:
+    """The first candidate that gives the results; those that give them but for a factor are added to `multiples`."""
+    for faults, function in candidates:
+        factor = _fits(exercise, runs, function)
+        if factor == {}:
+            return _told(faults)
+        if factor:
+            multiples.append(_scaled(faults, factor))
+    return {}
 
 
 def _fits(exercise: Exercise, runs: list[Run], function: Function) -> dict[str, str] | None:
