@@ -19,7 +19,7 @@ import pytest
 
 from nst_numpy import exercises, layers, losses
 from nst_numpy.cli import main
-from nst_numpy.exercises import diagnosis
+from nst_numpy.exercises import changes, diagnosis
 from nst_numpy.exercises.checker import SubmissionFailed
 from nst_numpy.exercises.model import Case
 from nst_numpy.exercises.solutions import solution
@@ -834,7 +834,7 @@ def test_a_wrong_power_of_height_or_width():
 def test_a_change_is_what_its_words_say(shape):
     """Each has words of its own, but for the two ways to mix up a kernel, which are each other's opposite."""
     a = 3 * np.random.default_rng(0).standard_normal(shape)
-    found = list(diagnosis._changes("x", len(shape)))
+    found = list(changes.of_array("x", len(shape)))
     mixed = [change for _, words, change in found if "offsets and channels" in words]
     assert len({words for _, words, _ in found}) == len(found) - (len(shape) == 4)
     for code, words, change in found:

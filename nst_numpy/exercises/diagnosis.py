@@ -9,12 +9,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain, combinations, permutations, product
+from itertools import chain, combinations, product
 from typing import Any
 
 import numpy as np
 
-from nst_numpy.exercises.model import MATRIX_PARTS, Case, Exercise, Function
+from nst_numpy.exercises import changes
+from nst_numpy.exercises.model import Case, Exercise, Function
 
 RTOL = 1e-5  # of the largest element; room for float32
 ROWS, COLUMNS = 4, 5  # of a result that a message shows
@@ -71,11 +72,11 @@ def explain(exercise: Exercise, runs: list[Run]) -> dict[str, str]:
     if found := _zero(runs) or _relation(exercise, runs, [run.expected for run in runs], "the right one"):
         return found
     singles = list(chain(_mistakes(exercise), _changed_arguments(exercise, runs), _changed_options(exercise, runs)))
-    changes = [((fault,), _after(exercise.function, change)) for fault, change in _changes_of_result(exercise, runs)]
+    changed = [((fault,), _after(exercise.function, change)) for fault, change in _changes_of_result(exercise, runs)]
     multiples: list[dict[str, str]] = []  # what explains the results but for a factor, which comes after the rest
     if found := _exactly(exercise, runs, singles, multiples) or _terms(exercise, runs):
         return found
-    if found := _exactly(exercise, runs, changes, multiples) or _rounded(runs) or _places(runs):
+    if found := _exactly(exercise, runs, changed, multiples) or _rounded(runs) or _places(runs):
         return found
     if multiples:
         return multiples[0]
@@ -193,14 +194,22 @@ def _changes_of_arguments(exercise: Exercise, runs: list[Run]) -> Changes:
             continue
         found.append(((k,), ("wrong-operand", f"{name} is missing, with 0 in its place"), np.zeros_like))
         found.append(((k,), ("sign", f"{name} has the wrong sign"), np.negative))
-        found += [((k,), (code, words), change) for code, words, change in _changes(name, a.ndim)]
+        found += [((k,), (code, words), change) for code, words, change in changes.of_array(name, a.ndim)]
         if a.ndim == 2 and all(np.ptp(np.shape(run.case.arguments[k])) == 0 for run in runs):
-            found += [((k,), ("wrong-operand", f"of {name}, {words}"), part) for words, part in MATRIX_PARTS.items()]
+            found += [
+                ((k,), ("wrong-operand", f"of {name}, {words}"), part) for words, part in changes.MATRIX_PARTS.items()
+            ]
     for i, j in combinations(range(len(names)), 2):  # the same in both, where they belong together
         if np.ndim(given[i]) and np.shape(given[i]) == np.shape(given[j]):
             name = f"each of {names[i]} and {names[j]}"
-            found += [((i, j), (code, words), f) for code, words, f in _changes(name, np.ndim(given[i]))]
+            found += [((i, j), (code, words), f) for code, words, f in changes.of_array(name, np.ndim(given[i]))]
     return found
+
+
+def _changes_of_result(exercise: Exercise, runs: list[Run]) -> list[tuple[tuple[str, str], Function]]:
+    """The fault, and the change."""
+    arguments = dict(zip(exercise.arguments, runs[0].case.arguments, strict=False))
+    return [((code, words), change) for code, words, change in changes.of_result(arguments, runs[0].expected)]
 
 
 def _changed_arguments(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[Faults, Function]]:
@@ -296,10 +305,10 @@ Pairs = Iterator[tuple[Faults, Function, list[np.ndarray]]]  # with the results 
 
 def _with_changed_argument(exercise: Exercise, runs: list[Run], cases: list[Case]) -> Pairs:
     """Two changes of arguments, or one and a mistake that is often made."""
-    changes = _changes_of_arguments(exercise, runs)
+    changed = _changes_of_arguments(exercise, runs)
     often = [(m.code, m.words, m.function) for m in exercise.mistakes if m.readable and m.words]
-    pairs = [((a, b), _with(_with(exercise.function, j, g), i, f)) for (i, a, f), (j, b, g) in combinations(changes, 2)]
-    for (code, words, mistaken), (which, fault, change) in product(often, changes):
+    pairs = [((a, b), _with(_with(exercise.function, j, g), i, f)) for (i, a, f), (j, b, g) in combinations(changed, 2)]
+    for (code, words, mistaken), (which, fault, change) in product(often, changed):
         pairs.append((((code, words), fault), _with(mistaken, which, change)))
     for faults, function in pairs:
         if results := _results(function, cases):
@@ -310,178 +319,16 @@ def _with_changed_result(
     exercise: Exercise, runs: list[Run], singles: list[tuple[Faults, Function]], cases: list[Case]
 ) -> Pairs:
     """A mistake or a changed argument, and a change of the result."""
-    changes = list(_changes_of_result(exercise, runs))
+    changed = _changes_of_result(exercise, runs)
     for faults, function in singles:
         befores = list(zip(_results(function, cases), cases, strict=False))
-        for fault, change in changes if befores else ():
+        for fault, change in changed if befores else ():
             try:
                 results = [np.asarray(change(a.copy(), *case.arguments), np.float64) for a, case in befores]
             except Exception:  # it can't be made on this result
                 continue
             if all(np.isfinite(result).all() for result in results):
                 yield (*faults, fault), _after(function, change), results
-
-
-# Changes of an array --------------------------------------------------------------------------------------------------
-
-
-def _changes(name: str, ndim: int) -> Iterator[tuple[str, str, Function]]:
-    """Changes of any array, as (code, words, function)."""
-    yield "wrong-operand", f"{name} is replaced by its magnitude", np.abs
-    yield "wrong-operand", f"{name} is squared", np.square
-    yield "wrong-operand", f"{name} is replaced by its sign", np.sign
-    yield "wrong-relu-mask", f"the negative elements of {name} are set to 0", lambda a: np.maximum(a, 0)
-    yield "rounded", f"the fractions of {name} are cut off", np.trunc
-    yield "rounded", f"{name} is rounded", np.round
-    kernel = ndim == 4
-    for axes in _subsets(range(ndim)):
-        spatial = {0, 1} & set(axes)
-        code = "kernel-not-flipped" if kernel and spatial else "wrong-operand" if spatial else "channels-swapped"
-        yield code, f"{name} is reversed along {_axes(axes)}", lambda a, axes=axes: np.flip(a, axes)
-    if ndim >= 2:
-        code = "kernel-not-flipped" if kernel else "transposed"
-        for k in (1, 3):
-            yield code, f"{name} is turned by {90 * k}°", lambda a, k=k: np.rot90(a, k, (0, 1))
-    for i, j in combinations(range(ndim), 2):
-        code = "channels-swapped" if kernel and i == 2 else "transposed"
-        words = f"axes {i} and {j} of {name} are exchanged"
-        yield code, words, lambda a, i=i, j=j: a.swapaxes(i, j)
-    for axes in _subsets(range(ndim)):
-        for at, words in ((0, "first"), (-1, "last")):
-            yield (
-                "overlap-overwritten",
-                f"only the {words} of the elements of {name} along {_axes(axes)} counts",
-                lambda a, axes=axes, at=at: _only(a, axes, at),
-            )
-    if ndim in (2, 3):
-        for words, lost in BORDERS.items():
-            yield "edges-lost", f"{words} of {name} counts as 0", lambda a, lost=lost: _blank(a, lost)
-    for axes in _subsets(range(ndim)):
-        yield "wrong-operand", f"{name} is summed along {_axes(axes)}", lambda a, axes=axes: _spread(np.sum, a, axes)
-        yield "mean-for-sum", f"{name} is its mean along {_axes(axes)}", lambda a, axes=axes: _spread(np.mean, a, axes)
-    for step in product((-1, 0, 1), repeat=2):
-        if ndim >= 3 and any(step):
-            words = f"{name} is shifted by {step[0]} rows and {step[1]} columns"
-            yield "shifted", words, lambda a, step=step: _shifted(a, step)
-    if ndim == 2:
-        yield "wrong-reshape", f"{name} is reshaped where it must be transposed", lambda a: a.reshape(a.shape[::-1]).T
-    if ndim == 3:
-        yield (
-            "wrong-reshape",
-            f"a reshape of {name} mixes positions and channels",
-            lambda a: a.reshape(a.shape[2], a.shape[0], a.shape[1]).transpose(1, 2, 0),
-        )
-        yield (
-            "wrong-reshape",
-            f"a reshape of {name} mixes channels and positions",
-            lambda a: a.transpose(2, 0, 1).reshape(a.shape),
-        )
-    if kernel:
-        code, words = "wrong-reshape", f"a reshape of {name} mixes offsets and channels"
-        yield code, words, lambda a: a.reshape(a.shape[2], *a.shape[:2], -1).transpose(1, 2, 0, 3)
-        yield code, words, lambda a: a.transpose(2, 0, 1, 3).reshape(a.shape)
-        words = f"the channels of {name} are reshaped where they must be transposed"
-        yield "wrong-reshape", words, lambda a: a.swapaxes(2, 3).reshape(a.shape)
-    for axes in _subsets(range(ndim)):
-        words = f"its mean along {_axes(axes)} is subtracted from {name}"
-        yield "wrong-operand", words, lambda a, axes=axes: a - a.mean(axis=axes, keepdims=True)
-
-
-def _changes_of_result(exercise: Exercise, runs: list[Run]) -> Iterator[tuple[tuple[str, str], Function]]:
-    """Changes of the result, as (fault, function of the result and the arguments)."""
-
-    def alone(change: Function) -> Function:
-        return lambda r, *_: change(r)
-
-    ndim = runs[0].expected.ndim
-    for code, words, change in _changes("the result", ndim):
-        yield (code, words), alone(change)
-    yield ("wrong-operand", "the square root is taken of the result"), alone(np.sqrt)
-    for low, high in ((0, 1), (-1, 1), (0, 255)):
-        words = f"the result is clipped to {low} … {high}"
-        yield ("wrong-operand", words), alone(lambda r, low=low, high=high: r.clip(low, high))
-    if ndim == 0:
-        return
-    for axes in permutations(range(ndim)):
-        if ndim > 2 and sum(i != k for k, i in enumerate(axes)) > 2:
-            words = f"the axes of the result are in the order {', '.join(map(str, axes))}"
-            yield ("transposed", words), alone(lambda r, axes=axes: r.transpose(axes))
-    for axes in _subsets(range(ndim)):
-        yield ("wrong-shape", f"the result is summed along {_axes(axes)}"), alone(lambda r, axes=axes: r.sum(axis=axes))
-        yield ("wrong-shape", f"it is the mean along {_axes(axes)}"), alone(lambda r, axes=axes: r.mean(axis=axes))
-    for words, length in (
-        ("its length", np.linalg.norm),
-        ("the sum of its magnitudes", lambda r: np.abs(r).sum()),
-        ("its largest element", np.max),
-        ("its largest magnitude", lambda r: np.abs(r).max()),
-        ("its sum", np.sum),
-        ("its standard deviation", np.std),
-    ):
-        yield ("wrong-normaliser", f"the result is divided by {words}"), alone(lambda r, length=length: r / length(r))
-    if ndim == 2:
-        for words, change in MATRIX_PARTS.items():
-            yield ("wrong-operand", f"of the result, {words}"), alone(change)
-    for k, name in enumerate(exercise.arguments[: len(runs[0].case.arguments)]):
-        if np.shape(runs[0].case.arguments[k]) != runs[0].expected.shape:
-            continue
-        for words, mask in (("negative", np.less), ("positive", np.greater)):
-            yield (
-                ("wrong-relu-mask", f"the result is set to 0 where {name} is {words}"),
-                lambda r, *given, k=k, mask=mask: np.where(mask(given[k], 0), 0, r),
-            )
-        yield ("wrong-operand", f"the result is multiplied by {name}"), lambda r, *given, k=k: r * given[k]
-        yield ("wrong-operand", f"{name} is added to the result"), lambda r, *given, k=k: r + given[k]
-        yield ("wrong-operand", f"{name} is subtracted from the result"), lambda r, *given, k=k: r - given[k]
-
-
-BORDERS = {
-    "the first row": ((1, 0), (0, 0)),
-    "the last row": ((0, 1), (0, 0)),
-    "the first column": ((0, 0), (1, 0)),
-    "the last column": ((0, 0), (0, 1)),
-    "the first row and column": ((1, 0), (1, 0)),
-    "the last row and column": ((0, 1), (0, 1)),
-    "the border": ((1, 1), (1, 1)),
-}
-
-
-def _blank(a: np.ndarray, lost: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """With 0 in this many first and last rows and columns."""
-    kept = tuple(slice(before, n - after) for (before, after), n in zip(lost, a.shape, strict=False))
-    inside = np.zeros_like(a)
-    inside[kept] = a[kept]
-    return inside
-
-
-def _spread(function: Function, a: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """The sum or mean along some axes in the place of each element."""
-    return np.broadcast_to(function(a, axis=axes, keepdims=True), a.shape)
-
-
-def _subsets(axes: Sequence[int]) -> list[tuple[int, ...]]:
-    """Each axis, the positions (the first two), the channels (the rest), and all of them."""
-    found = [*((axis,) for axis in axes), tuple(axes[:2]), tuple(axes[2:]), tuple(axes)]
-    return [subset for subset in dict.fromkeys(found) if subset]
-
-
-def _axes(axes: Sequence[int]) -> str:
-    *most, last = map(str, axes)
-    return f"axes {', '.join(most)} and {last}" if most else f"axis {last}"
-
-
-def _only(a: np.ndarray, axes: Sequence[int], at: int) -> np.ndarray:
-    """Zero but for the first (0) or last (-1) along these axes."""
-    kept = tuple((slice(1) if at == 0 else slice(-1, None)) if axis in axes else slice(None) for axis in range(a.ndim))
-    alone = np.zeros_like(a)
-    alone[kept] = a[kept]
-    return alone
-
-
-def _shifted(a: np.ndarray, step: tuple[int, int]) -> np.ndarray:
-    """Moved by rows and columns; zeros come in."""
-    padded = np.pad(a, [(1, 1), (1, 1), *[(0, 0)] * (a.ndim - 2)])
-    H, W = a.shape[:2]
-    return padded[1 - step[0] : 1 - step[0] + H, 1 - step[1] : 1 - step[1] + W]
 
 
 # Factors --------------------------------------------------------------------------------------------------------------
@@ -670,9 +517,9 @@ def _rounded(runs: list[Run]) -> dict[str, str]:
 def _wrong_shapes(runs: list[Run]) -> dict[str, str]:
     run = next(run for run in runs if run.value.shape != run.expected.shape)
     words = f"Expected shape {run.expected.shape}, found {run.value.shape} (for {run.case.label})"
-    for axes in _subsets(range(min(r.value.ndim for r in runs))):
+    for axes in changes.subsets(range(min(r.value.ndim for r in runs))):
         if all(close(r.value.sum(axis=axes), r.expected) for r in runs):
-            return {"wrong-shape": f"{words}. Summed along {_axes(axes)}, it would be right"}
+            return {"wrong-shape": f"{words}. Summed along {changes.named(axes)}, it would be right"}
     if all(r.value.size == r.expected.size and close(r.value.reshape(r.expected.shape), r.expected) for r in runs):
         words += ". The numbers are right"
     return {"wrong-shape": words}

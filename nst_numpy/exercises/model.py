@@ -236,15 +236,3 @@ def without_border(dx: np.ndarray) -> np.ndarray:
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two results are equal up to rounding."""
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-8, atol=1e-12)
-
-
-MATRIX_PARTS: dict[str, Function] = {
-    "only the diagonal is there": lambda m: m * np.eye(*m.shape),
-    "the diagonal is missing": lambda m: m * (1 - np.eye(*m.shape)),
-    "only the lower triangle is there": np.tril,
-    "only the upper triangle is there": np.triu,
-    "only the part below the diagonal is there": lambda m: np.tril(m, -1),
-    "only the part above the diagonal is there": lambda m: np.triu(m, 1),
-    "the diagonal counts twice": lambda m: m * (1 + np.eye(*m.shape)),
-    "the diagonal counts half": lambda m: m * (1 - np.eye(*m.shape) / 2),
-}

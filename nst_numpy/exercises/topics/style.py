@@ -6,7 +6,8 @@ from itertools import permutations, product
 
 import numpy as np
 
-from nst_numpy.exercises.model import MATRIX_PARTS, Exercise, features, gram_of, map_cases, matrix_cases, same
+from nst_numpy.exercises.changes import MATRIX_PARTS
+from nst_numpy.exercises.model import Exercise, features, gram_of, map_cases, matrix_cases, same
 from nst_numpy.losses import feature_matrix, gram, gram_backward, style_gradient, style_loss
 
 STYLE = "E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)²,  G_ij = Σ_k F_ik F_jk"
