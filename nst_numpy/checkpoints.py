@@ -24,7 +24,6 @@ import numpy as np
 from nst_numpy import images
 from nst_numpy.optimize import Point, State
 from nst_numpy.run import Losses, Outcome, Position
-from nst_numpy.signals import interrupts_wait
 from nst_numpy.validation import check_number
 
 FORMAT, VERSION = "nst_numpy checkpoint", 1
@@ -168,8 +167,7 @@ class Checkpoint:
             state = {**rest, **points, "method": _text(state["method"])}
             tree["running"] = {"stage": saved.at.stage, "done": saved.at.done, "state": state}
         try:
-            with interrupts_wait():
-                write(self.path, dict(_flat(tree)))
+            write(self.path, dict(_flat(tree)))
         except OSError as error:
             if not self._failed:
                 reason = error.strerror or error

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from nst_numpy.signals import interrupts_wait
 from nst_numpy.validation import check_number
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # for reading
@@ -308,7 +309,8 @@ def save_animation(pictures: Sequence[np.ndarray], path: str | os.PathLike[str],
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a file whole or not at all: yield a temporary path beside it, which replaces it at the end.
 
-    A symbolic link is followed, and the permissions of a file that is replaced are kept.
+    A symbolic link is followed, and the permissions of a file that is replaced are kept. Ctrl-C waits until the end:
+    anywhere within the removal of a folder it can turn into an error about a closed file.
 
     Parameters
     ----------
@@ -326,12 +328,34 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     'all of it'
     """
     target = Path(os.path.realpath(path))
-    with tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=target.parent) as folder:
+    with interrupts_wait(), tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=target.parent) as folder:
         part = Path(folder) / target.name
         yield part
         if target.exists():
             shutil.copymode(target, part)
         os.replace(part, target)
+
+
+def write_text(path: str | os.PathLike[str], text: str, encoding: str = "utf-8") -> None:
+    """Write a text to a file, whole or not at all, with the line ends it has.
+
+    Parameters
+    ----------
+    path : path
+    text : str
+    encoding : str
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from nst_numpy import images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     images.write_text(f"{folder}/text.txt", "all of it")
+    ...     pathlib.Path(folder, "text.txt").read_text()
+    'all of it'
+    """
+    with whole_file(path) as part:
+        part.write_text(text, encoding=encoding, newline="")
 
 
 def _check_size(size: object, shape: object) -> None:

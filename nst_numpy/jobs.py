@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from nst_numpy.images import whole_file
+from nst_numpy.images import write_text
 
 Answer = dict[str, Any]
 
@@ -105,8 +105,7 @@ def remember(path: Path, key: str, answer: Answer) -> None:
     ...     recalled(Path(folder, "a.json"), "hash"), recalled(Path(folder, "a.json"), "other")
     ({'square': 9}, None)
     """
-    with whole_file(path) as part:
-        part.write_text(json.dumps({"key": key, **answer}, ensure_ascii=False), encoding="utf-8", newline="")
+    write_text(path, json.dumps({"key": key, **answer}, ensure_ascii=False))
 
 
 def recalled(path: Path, key: str) -> Answer | None:
@@ -116,23 +115,3 @@ def recalled(path: Path, key: str) -> Answer | None:
         return found if found.pop("key") == key else None
     except (OSError, ValueError, LookupError, AttributeError):
         return None
-
-
-@contextlib.contextmanager
-def cluster(address: str | None) -> Iterator[Executor | None]:
-    """The executor of the Dask cluster at an address; None without one.
-
-    Raises
-    ------
-    ValueError
-        If Dask is not installed.
-    """
-    if address is None:
-        yield None
-        return
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ValueError("--scheduler needs Dask: pip install 'nst_numpy[dask]'") from None
-    with Client(address) as client:
-        yield client.get_executor()

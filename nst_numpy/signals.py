@@ -51,17 +51,20 @@ def interruptible(*others: int) -> Iterator[Interrupts]:
 def interrupts_wait() -> Iterator[None]:
     """Let Ctrl-C, and other signals that Python handles, wait until the end of the block; in the main thread.
 
-    For code that an exception at any moment would leave with a lock held: Numba's, while it compiles or loads a kernel.
+    For code that an exception at any moment would leave with a lock held, as Numba while it compiles or loads a kernel,
+    or with a file half closed.
     """
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
 
-    with _installed({number: note for number, handler in _handlers().items() if callable(handler)}):
-        yield
-    for number in dict.fromkeys(received):  # each once
-        signal.raise_signal(number)
+    try:
+        with _installed({number: note for number, handler in _handlers().items() if callable(handler)}):
+            yield
+    finally:
+        for number in dict.fromkeys(received):  # each once
+            signal.raise_signal(number)
 
 
 def _handlers() -> dict[int, Any]:

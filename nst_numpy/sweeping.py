@@ -164,8 +164,7 @@ def sweep(
             found[name] = answer
             bar.update()
     cells = [_finished(cell, found[cell.path.stem]) for cell in cells]
-    with images.whole_file(output / "table.csv") as part:
-        part.write_text(_table(cells, grid), encoding="utf-8", newline="")
+    images.write_text(output / "table.csv", _table(cells, grid))
     _sheet(cells, motifs, output / "sheet.png")
     return cells
 

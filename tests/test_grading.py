@@ -497,9 +497,9 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert main([*command, "--again"]) == 1
     assert "graded 0 of 1\n  eve: not graded: x\n" in capsys.readouterr().out
     main(command[:-2])
-    options = {"executor": None, "workers": 1, "again": True}
+    options = {"workers": 1, "again": True}
     assert calls[0] == ((Path("in"), Path("sheet.toml"), Path("out")), options)
-    assert calls[1][1] == {"executor": None, "workers": None, "again": False}
+    assert calls[1][1] == {"workers": None, "again": False}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import signal
 import struct
 import zlib
 from pathlib import Path
@@ -461,6 +462,25 @@ def test_whole_file(tmp_path):
         part.write_text("all")
         assert not path.exists()
     assert path.read_text() == "all" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("call", ["mkdir", "replace", "close", "rmdir"])
+def test_whole_despite_ctrl_c(tmp_path, monkeypatch, call):
+    """Also where the temporary folder is removed: there it could become an error about a closed file."""
+    original = getattr(os, call)
+
+    def interrupted(*arguments, **keywords):
+        original(*arguments, **keywords)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patched:
+            patched.setattr(os, call, interrupted)
+            images.write_text(tmp_path / "a.txt", "all")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "all")]
 
 
 def test_an_existing_file_keeps_its_permissions_and_a_link_its_target(tmp_path):

@@ -185,3 +185,20 @@ def test_bad_files(inputs, capsys, text, words):
     (inputs / "mine.toml").write_text(text)
     assert main(["sweep", str(inputs / "mine.toml"), "--quiet"]) == 2
     assert re.search(words, capsys.readouterr().err)
+
+
+def test_ctrl_c_says_how_to_go_on(inputs, capsys, monkeypatch):
+    (inputs / "mine.toml").write_text(TOML)
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nst_numpy.sweeping.sweep", stopped)
+    assert main(["sweep", str(inputs / "mine.toml"), "--quiet"]) == 130
+    assert capsys.readouterr().err == "nst-numpy: interrupted; the same command goes on where it stopped\n"
+
+
+def test_workers_and_a_scheduler(inputs, capsys):
+    (inputs / "mine.toml").write_text(TOML)
+    assert main(["sweep", str(inputs / "mine.toml"), "--workers", "1", "--scheduler", "x"]) == 2
+    assert "--workers is for this machine" in capsys.readouterr().err

@@ -408,6 +408,9 @@ def test_interrupts_wait_until_the_end(hear_ctrl_c):
         pass
     with pytest.raises(ZeroDivisionError), interrupts_wait():
         _ = 1 / 0
+    with pytest.raises(KeyboardInterrupt), interrupts_wait():
+        signal.raise_signal(signal.SIGINT)
+        _ = 1 / 0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

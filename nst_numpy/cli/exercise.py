@@ -75,7 +75,7 @@ def _start(options: argparse.Namespace) -> int:
 
 def _assignment(options: argparse.Namespace) -> int:
     from nst_numpy.exercises.kits import next_step
-    from nst_numpy.images import whole_file
+    from nst_numpy.images import write_text
 
     assignment = exercises.load_assignment(options.assignment)
     files = {options.output / path: text for path, text in exercises.assignment_kit(assignment, options.kind).items()}
@@ -84,8 +84,7 @@ def _assignment(options: argparse.Namespace) -> int:
             raise ValueError(f"{path} exists already; choose another folder, so that no work is lost")
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as part:
-            part.write_text(text, encoding="utf-8")
+        write_text(path, text)
         print(f"wrote {path}")
     print(next_step(assignment, options.kind, str(options.output)))
     return 0

@@ -6,7 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from nst_numpy.jobs import cluster
+from nst_numpy.cli import working
 from nst_numpy.validation import check_choice
 
 EXAMPLE = """example, FILE.toml:
@@ -32,9 +32,7 @@ def add(commands: Any) -> None:
     command.set_defaults(run=_sweep)
     command.add_argument("file", metavar="FILE", type=Path, help="content, style, grid and settings, as TOML")
     command.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="by default named after the file")
-    command.add_argument("--again", action="store_true", help="paint everything again, not only what is new")
-    command.add_argument("--workers", metavar="N", type=int, help="processes; by default one for two processors")
-    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is to do the work")
+    working.add(command, "paint", "one for two processors")
     command.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
 
 
@@ -57,16 +55,8 @@ def _sweep(options: argparse.Namespace) -> int:
         if name in signature(sweep).parameters:
             raise ValueError(f"{name} is no setting of a picture: write it above [settings]")
     output = options.output or options.file.with_suffix("")
-    with cluster(options.scheduler) as executor:
-        cells = sweep(
-            output=output,
-            again=options.again,
-            workers=options.workers,
-            executor=executor,
-            progress=options.progress,
-            **given,
-            **settings,
-        )
+    with working.keywords(options) as keywords:
+        cells = sweep(output=output, progress=options.progress, **keywords, **given, **settings)
     failed = [cell for cell in cells if cell.error]
     for cell in failed:
         print(f"{cell.path.name}: {cell.error}")

@@ -23,7 +23,7 @@ import nst_numpy
 from nst_numpy.exercises import pages
 from nst_numpy.exercises.assignment import Assignment, Task, load_assignment
 from nst_numpy.exercises.runner import BYTES, Submission, printable, read
-from nst_numpy.images import whole_file
+from nst_numpy.images import write_text
 from nst_numpy.jobs import answers as do
 from nst_numpy.jobs import recalled, remember
 from nst_numpy.validation import check_number
@@ -191,9 +191,10 @@ def grade(
             bar.update()
     results = [_result(page, student, answers.get(page, {}), assignment) for page, student in students.items()]
     for result in results:
-        _write(output / "feedback" / f"{result.page}.html", pages.feedback(result, assignment))
-    _write(output / "marks.html", pages.marks(results, assignment))
-    _write(output / "marks.csv", _table(results, assignment), "utf-8-sig")  # the mark by which spreadsheets know UTF-8
+        write_text(output / "feedback" / f"{result.page}.html", pages.feedback(result, assignment))
+    write_text(output / "marks.html", pages.marks(results, assignment))
+    spreadsheet = "utf-8-sig"  # the mark by which they know UTF-8
+    write_text(output / "marks.csv", _table(results, assignment), spreadsheet)
     return results
 
 
@@ -336,11 +337,6 @@ def _key(files: Mapping[str, bytes], assignment: Assignment) -> str:
     """A hash of all that a result depends on."""
     each = [(name, hashlib.sha256(data).hexdigest()) for name, data in files.items()]
     return hashlib.sha256(repr((nst_numpy.__version__, assignment, each)).encode()).hexdigest()
-
-
-def _write(path: Path, text: str, encoding: str = "utf-8") -> None:
-    with whole_file(path) as part:
-        part.write_text(text, encoding=encoding, newline="")
 
 
 def _table(results: Iterable[Result], assignment: Assignment) -> str:

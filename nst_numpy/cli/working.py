@@ -1,0 +1,39 @@
+"""Options of the commands that do many jobs: what is done again, and by whom."""
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+
+def add(command: argparse.ArgumentParser, doing: str, workers: str) -> None:
+    """Add the options, with words for what is done and for the number of workers by default."""
+    command.add_argument("--again", action="store_true", help=f"{doing} everything again, not only what is new")
+    command.add_argument("--workers", metavar="N", type=int, help=f"processes; by default {workers}")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is to do the work")
+
+
+@contextlib.contextmanager
+def keywords(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The options as keywords of `grade` and `sweep`, which keep what is done when they are interrupted.
+
+    Raises
+    ------
+    ValueError
+        If there are workers and a scheduler, or Dask is not installed.
+    """
+    given = {"again": options.again, "workers": options.workers}
+    try:
+        if options.scheduler is None:
+            yield given
+            return
+        if options.workers is not None:
+            raise ValueError("--workers is for this machine, a Dask cluster has its own: leave it out with --scheduler")
+        try:
+            from distributed import Client
+        except ImportError:
+            raise ValueError("--scheduler needs Dask: pip install 'nst_numpy[dask]'") from None
+        with Client(options.scheduler) as client:
+            yield given | {"executor": client.get_executor()}
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command goes on where it stopped") from None
