@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 from tqdm import tqdm
 
 import nst_numpy
 from nst_numpy import images, jobs
+from nst_numpy.checkpoints import checksum
 from nst_numpy.network import VGG
 from nst_numpy.painting import load_network
 from nst_numpy.settings import Settings
@@ -218,8 +220,20 @@ def _cells(
 def _key(cell: Cell, settings: Mapping[str, Any], data: Mapping[Path, bytes]) -> str:
     """A hash of all that a picture depends on."""
     inputs = [hashlib.sha256(data[path]).hexdigest() for path in (cell.content, cell.style)]
-    chosen = Settings(**{**settings, **cell.values}).to_json()
-    return hashlib.sha256(json.dumps([nst_numpy.__version__, *inputs, chosen]).encode()).hexdigest()
+    chosen = Settings(**{**settings, **cell.values})
+    convention = repr((chosen.convention, chosen.convention.variation(512, 512)))
+    contents = [_contents(chosen.weights), _contents(chosen.init), convention]
+    everything = [nst_numpy.__version__, *inputs, chosen.to_json(), *contents]
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
+
+
+def _contents(given: Any) -> str:
+    """A hash of the file, the network or the image that a setting names or is; of no more than the name otherwise."""
+    if isinstance(given, str | os.PathLike) and Path(given).is_file():
+        return hashlib.sha256(Path(given).read_bytes()).hexdigest()
+    if isinstance(given, VGG):
+        return checksum([given.convolutions, given.mean, given.scale]) + repr(given)
+    return checksum([np.asarray(given)]) if isinstance(given, np.ndarray | Image) else repr(given)
 
 
 # Painting -------------------------------------------------------------------------------------------------------------
