@@ -219,7 +219,7 @@ def _cells(
         yield Cell(output / f"{name}.png", content, style, values)
 
 
-def _key(cell: Cell, settings: Mapping[str, Any], data: Mapping[Path, bytes], digest: Callable[[StrPath], str]) -> str:
+def _key(cell: Cell, settings: Mapping[str, Any], data: Mapping[Path, bytes], digest: Callable[..., str]) -> str:
     """A hash of all that a picture depends on."""
     inputs = [hashlib.sha256(data[path]).hexdigest() for path in (cell.content, cell.style)]
     chosen = Settings(**{**settings, **cell.values})
@@ -234,7 +234,7 @@ def _digest(path: StrPath) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _contents(given: Any, digest: Callable[[StrPath], str]) -> str:
+def _contents(given: Any, digest: Callable[..., str]) -> str:
     """A hash of the file, the network or the image that a setting names or is; of no more than the name otherwise."""
     if isinstance(given, str | os.PathLike) and Path(given).is_file():
         return digest(given)
