@@ -8,11 +8,13 @@ the luminance is transferred, and the colours of the photograph are added to the
 import numpy as np
 
 from nst_numpy.network import check_pixels
+from nst_numpy.validation import checked
 
 # Luminance Y of the YIQ space (NTSC, 1953): how bright a colour looks. The coefficients sum to 1.
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
+@checked()
 def match_colors(
     style: np.ndarray,
     content: np.ndarray,
@@ -74,6 +76,7 @@ def _power(symmetric: np.ndarray, exponent: float) -> np.ndarray:
     return power
 
 
+@checked()
 def luminance(
     image: np.ndarray,
     like: np.ndarray | None = None,
@@ -128,6 +131,7 @@ def _moments(Y: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
     return float(mean), float(np.sqrt(np.average(np.square(Y - mean), weights=weights)))
 
 
+@checked()
 def with_luminance(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     """Combine the colours of one image with the luminance of another.
 
