@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nst_numpy.validation import check_choice, check_number, checked, shown, warn
+from nst_numpy.validation import check_choice, check_number, checked, real_array, warn
 
 Value = Callable[[np.ndarray], float]
 FLOAT32_STEP, FLOAT32_RTOL = 1e-2, 3e-2  # the best that float32 can do
@@ -185,9 +185,7 @@ def gradcheck(
     check_number("h", h, least=1e-300)
     check_number("rtol", rtol)
     check_number("seed", seed, whole=True)
-    x = np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"x must be an array of real numbers, found {shown(x)}")
+    x = real_array("x", x)
     if x.size == 0:
         raise ValueError(f"x must not be empty, found shape {x.shape}")
     rng = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from nst_numpy.validation import checked
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
-@checked()
+@checked(style="H W 3", content="h w 3", style_mask="H W", content_mask="h w")
 def match_colors(
     style: np.ndarray,
     content: np.ndarray,
@@ -58,6 +58,8 @@ def match_colors(
     """
     for image in (style, content):
         check_pixels(image)
+        if not np.isfinite(image).all():
+            raise ValueError("an image has values that are not finite (NaN or infinity)")
     of_style, of_content = (image.astype(np.float64).reshape(-1, 3) for image in (style, content))
     t_style, t_content = (None if mask is None else mask.reshape(-1) for mask in (style_mask, content_mask))
     to_white = _power(np.cov(of_style.T, bias=True, aweights=t_style), -0.5)

@@ -236,6 +236,8 @@ def _optimizer(
 def _whole_numbers(name: str, value: Any, *, least: int) -> tuple[int, ...]:
     """One whole number or several, as a tuple."""
     several = isinstance(value, Iterable) and not isinstance(value, str)
+    if isinstance(value, np.ndarray) and not value.ndim:  # it only seems iterable
+        value, several = value[()], False
     numbers = tuple(value) if several else (value,)
     if not numbers:
         raise ValueError(f"{name} must not be empty")

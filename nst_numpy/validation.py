@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 PACKAGE = os.path.dirname(__file__)
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -162,7 +163,7 @@ def checked(**shapes: str) -> Callable[[Function], Function]:
                 if name in given and not _is(given[name], allowed):
                     raise TypeError(f"{name} must be {words}, found {shown(given[name])}")
             for name, axes in shapes.items():
-                if name in given:  # else the call itself fails
+                if given.get(name) is not None:  # without it, the call itself fails
                     check_array(name, given[name], axes, sizes)
             return function(*arguments, **keywords)
 
@@ -193,6 +194,8 @@ def _types(function: Callable[..., Any]) -> dict[str, tuple[tuple[Any, ...], str
 
 def _is(value: object, types: tuple[Any, ...]) -> bool:
     if isinstance(value, str) and not {str, Iterable} & set(types):  # a string is a sequence, too
+        return False
+    if isinstance(value, np.ndarray) and np.ndarray not in types and not value.ndim:  # it only seems iterable
         return False
     return isinstance(value, types) and not isinstance(value, np.ma.MaskedArray | np.matrix)
 
@@ -261,6 +264,29 @@ def warn(message: str, *, always_go_on: bool = False) -> None:
     except RuntimeWarning:
         if not always_go_on:
             raise
+
+
+def real_array(name: str, value: ArrayLike) -> np.ndarray:
+    """An array of real numbers, of what can be made one.
+
+    Raises
+    ------
+    TypeError
+        If it can't.
+
+    Examples
+    --------
+    >>> from nst_numpy.validation import real_array
+    >>> real_array("x", [1, 2])
+    array([1, 2])
+    """
+    try:
+        array = np.asarray(value)
+    except Exception:  # rows of different lengths, or an object that fails
+        array = np.array(None)
+    if array.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array of real numbers, found {shown(value)}")
+    return array
 
 
 def shown(value: object) -> str:

@@ -16,9 +16,10 @@ from nst_numpy.conventions.convention import (
 from nst_numpy.conventions.systems import get
 from nst_numpy.network import VGG
 from nst_numpy.topology import reduction
-from nst_numpy.validation import check_number, shown
+from nst_numpy.validation import check_number, checked, shown
 
 
+@checked()
 def convert(
     source: str | Convention,
     target: str | Convention,

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from nst_numpy.checking import GradientCheck, gradcheck
 from nst_numpy.network import VGG
-from nst_numpy.validation import checked
+from nst_numpy.validation import checked, real_array, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +97,11 @@ def check_layers(
     if not layers:
         raise ValueError("expected at least one layer to check, found none")
     check = partial(gradcheck, samples=samples, h=h, rtol=rtol, seed=seed)
-    checks, a = {}, np.asarray(x, np.float64)
-    for name, (forward, back) in layers.items():
+    checks, a = {}, real_array("x", x).astype(np.float64)
+    for name, pair in layers.items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"layers must have two functions, forward and backward, for {name}, found {shown(pair)}")
+        forward, back = pair
         checks[name] = check(forward, back, a)
         a = forward(a)
 

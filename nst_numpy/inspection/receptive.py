@@ -124,7 +124,8 @@ def top_patches(
     """
     check_number("count", count, whole=True, least=1)
     name = network.canonical(layer)
-    if isinstance(over, str | os.PathLike) or hasattr(over, "__array_interface__"):
+    single = isinstance(over, str | os.PathLike) or hasattr(over, "__array_interface__")
+    if single or not isinstance(over, Iterable):
         raise TypeError("over must be a list of images, found a single one; use [image]")
     start, step, size = receptive_field(network, name)
     pictures, places, values, means = [], [], [], []

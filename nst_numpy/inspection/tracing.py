@@ -22,7 +22,7 @@ from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG
 from nst_numpy.objective import ContentTerm, Objective, StyleTerm
 from nst_numpy.topology import is_convolution
-from nst_numpy.validation import check_choice, checked, shown
+from nst_numpy.validation import check_choice, checked, real_array, shown
 
 Function = Callable[..., Any]
 FUNCTIONS = (  # of the backward sweep
@@ -179,7 +179,7 @@ def trace(
         h = 1e-5 * max(1.0, float(np.abs(at).mean()))
         return gradcheck(function, gradient, at, mode="sample", samples=samples, seed=seed, h=h, rtol=1e-5)
 
-    x = np.asarray(x, np.float64)
+    x = real_array("x", x).astype(np.float64)
     steps.append(Step("forward", "image", "x", x))
     a, inputs, total = x, [], 0.0
     before_relu: dict[str, np.ndarray] = {}
