@@ -567,6 +567,29 @@ def _same_file(a: Path, b: Path) -> bool:
         return os.path.realpath(a) == os.path.realpath(b)
 
 
+def suffixes(bits: int = 8) -> list[str]:
+    """Return the suffixes of the formats that can be written with so many bits for each color.
+
+    Parameters
+    ----------
+    bits : {8, 16}
+
+    Raises
+    ------
+    ValueError
+        If it is not 8 or 16.
+
+    Examples
+    --------
+    >>> from nst_numpy import images
+    >>> images.suffixes(16)
+    ['.png', '.tif', '.tiff']
+    """
+    if bits not in (8, 16):
+        raise ValueError(f"bits must be 8 or 16, found {bits!r}")
+    return list(DEEP) if bits == 16 else _writable()
+
+
 def _writable() -> list[str]:
     """Return the suffixes in `SUFFIXES` that this version of Pillow can write."""
     Image.init()
@@ -709,6 +732,11 @@ def _check_pixels(image: Any, dtype: type[np.integer[Any]]) -> None:
 
 def resize(channel: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale one channel in 0–1 as `load` does.
+
+    Parameters
+    ----------
+    channel : ndarray of float, shape (h, w)
+    height, width : int
 
     Examples
     --------
