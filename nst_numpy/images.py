@@ -641,6 +641,7 @@ def _buffered(file: Any) -> io.BytesIO:
 def _pixels(picture: Image.Image) -> np.ndarray:
     """Return a PIL image as an array: uint8 (H, W, 3) or (H, W, 4), or floats (H, W) if it has more than 8 bits."""
     picture.load()
+    name = str(getattr(picture, "filename", "") or "an image")
     with contextlib.suppress(Exception):  # damaged EXIF data say nothing about the pixels
         picture = ImageOps.exif_transpose(picture)
     if picture.mode == "F":
@@ -650,10 +651,10 @@ def _pixels(picture: Image.Image) -> np.ndarray:
         if values.min() < 0 or values.max() > 65_535:
             raise ValueError("its grey values need more than 16 bits; convert it to 16 or 8 bits first")
         return values / 65_535
-    return np.asarray(_in_srgb(picture))
+    return np.asarray(_in_srgb(picture, name))
 
 
-def _in_srgb(picture: Image.Image) -> Image.Image:
+def _in_srgb(picture: Image.Image, name: str) -> Image.Image:
     """Return a PIL image in RGB or RGBA, its colors converted from those of its ICC profile, if it has one."""
     plain = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     if not (profile := picture.info.get("icc_profile")) or picture.mode == "LAB":  # that, Pillow converts itself
@@ -667,7 +668,6 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
         converted = ImageCms.profileToProfile(colors, given, ImageCms.createProfile("sRGB"), outputMode="RGB")
         assert converted is not None  # it is not in place
     except Exception as error:
-        name = getattr(picture, "filename", "") or "an image"
         warnings.warn(
             f"{name}: its color profile is not used ({error}); its colors are taken as sRGB",
             RuntimeWarning,

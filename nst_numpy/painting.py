@@ -134,7 +134,7 @@ def paint(
             settings,
             end.frames,
             motif.opacity(*picture.shape[:2]),
-            record,
+            record | {"complete": outcome.complete},
             records.files({**inputs, "init": settings.init}),
         )
 

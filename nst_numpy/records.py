@@ -51,9 +51,9 @@ def record(settings: Settings, network: VGG, inputs: Mapping[str, Any]) -> dict[
     ('photograph.png', ['an image (Image)'], 100.0, [None])
     """
     given = {name: value for name, value in inputs.items() if value is not None}
-    shown = settings.to_dict() | {"init": _name(settings.init), "weights": _name(settings.weights)}
+    shown = settings.to_dict() | {"init": name_of(settings.init), "weights": name_of(settings.weights)}
     return {
-        **{name: _name(value) for name, value in given.items()},
+        **{name: name_of(value) for name, value in given.items()},
         **shown,
         "pooling": network.pooling,
         "padding": network.padding,
@@ -64,6 +64,23 @@ def record(settings: Settings, network: VGG, inputs: Mapping[str, Any]) -> dict[
         },
         "nst_numpy": nst_numpy.__version__,
     }
+
+
+def with_files(record: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A record in which some inputs are these files.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "photograph.png")
+    ...     path.touch()
+    ...     found = with_files({"content": "an image (BytesIO)", "sha256": {}}, {"content": path})
+    >>> found["content"], found["sha256"]["content"][:8]
+    ('photograph.png', 'e3b0c442')
+    """
+    names, digests = ({name: of(value) for name, value in inputs.items()} for of in (name_of, _digest))
+    return {**record, **names, "sha256": {**record["sha256"], **digests}}
 
 
 def read(picture: str | os.PathLike[str]) -> dict[str, Any]:
@@ -158,10 +175,16 @@ def _file(value: Any) -> str | None:
     return path if os.path.exists(path) else split_mask(path)[0]
 
 
-def _name(value: Any) -> Any:
-    """What is kept of the name of an input."""
+def name_of(value: Any) -> Any:
+    """What is kept of the name of an input, or of several.
+
+    Examples
+    --------
+    >>> name_of("photographs/me.jpg"), name_of("/home/me/me.jpg"), name_of("../me.jpg")
+    ('photographs/me.jpg', 'me.jpg', 'me.jpg')
+    """
     if isinstance(value, list | tuple):
-        return [_name(v) for v in value]
+        return [name_of(v) for v in value]
     if not isinstance(value, str | os.PathLike):
         return named(value)
     path = PurePath(value)

@@ -87,13 +87,14 @@ def again(
         check_choice("setting", name, [*SETTINGS, *NETWORK])
     given = {"content": content, "style": style, "content_masks": content_masks, "style_masks": style_masks}
     given |= {"content_mask": content_mask, "init": init}
+    for one in ("content", "style"):
+        if given[one] is None and one not in found and found.get(f"{one}_layers") != []:
+            raise ValueError(f"{picture} does not name its {one} image; give --{one}")
     kept = [name for name in records.INPUTS if given[name] is None and name in found]
     for name in kept:
         given[name] = _find(name, found[name], found.get("sha256", {}).get(name), Path(picture))
     for one, other in (("content", "style"), ("style", "content")):
-        if given[one] is None:
-            if found.get(f"{one}_layers") != []:  # it is no texture and no reconstruction
-                raise ValueError(f"{picture} does not name its {one} image; give --{one}")
+        if given[one] is None:  # a texture or a reconstruction
             several = isinstance(given[other], list | tuple)
             given[one] = given[other][0] if one == "content" and several else given[other]
 
@@ -107,6 +108,12 @@ def again(
         warnings.warn(
             f"{picture} was painted by nst_numpy {found.get('nst_numpy', 'of an earlier version')}, this is "
             f"{nst_numpy.__version__}: the new picture can differ",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    if found.get("complete") is False:
+        warnings.warn(
+            f"{picture} was interrupted as it was painted: the new picture is painted to the end",
             RuntimeWarning,
             stacklevel=2,
         )

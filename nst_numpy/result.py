@@ -83,7 +83,7 @@ class TransferResult:
             one that the picture was made from.
         """
         images.check_output(path, images.suffixes(bits), inputs=self.files)
-        images.save(self._pixels(bits), path, description=json.dumps({**self.record, "complete": self.complete}))
+        images.save(self._pixels(bits), path, description=json.dumps(self.record))
 
     def save_animation(self, path: str | os.PathLike[str], *, seconds: float = 5.0) -> None:
         """Write the intermediate pictures as an animation, GIF, WebP or PNG; the final picture is shown for a second.

@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 import nst_numpy
-from nst_numpy import images, jobs
+from nst_numpy import images, jobs, records
 from nst_numpy.network import VGG
 from nst_numpy.painting import load_network
 from nst_numpy.settings import Settings
@@ -156,10 +156,12 @@ def sweep(
         if cell.path.stem not in found
     }
     paths = {cell.path.stem: cell.path for cell in cells}
+    used = {cell.path.stem: {"content": cell.content, "style": [cell.style]} for cell in cells}
     with tqdm(total=len(todo), desc="painting", unit="picture", disable=None if progress else True) as bar:
         for name, answer in jobs.answers(todo, _painted, executor, processes):
             if "image" in answer:
-                images.save(answer.pop("image"), paths[name], answer.pop("description"))
+                record = records.with_files(answer.pop("record"), used[name])
+                images.save(answer.pop("image"), paths[name], json.dumps(record))
                 jobs.remember(kept[name], keys[name], answer)
             found[name] = answer
             bar.update()
@@ -256,7 +258,7 @@ def _painted(content: bytes, style: bytes, keywords: Mapping[str, Any], threads:
             "losses": losses,
             "seconds": seconds,
             "image": result.image,
-            "description": settings.to_json(),
+            "record": result.record | {"weights": records.name_of(settings.weights)},
         }
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}

@@ -97,10 +97,8 @@ def add_painting(
         epilog="examples:\n" + "\n".join(f"  nst-numpy {example}" for example in examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    output = (
-        "image file to write: one that exists is replaced, unless it is an input; by default a new one, named after "
-    )
-    command.add_argument("-o", "--output", metavar="OUT", type=Path, help=f"{output}the input")
+    output = "image file to write; one that exists is replaced, an input never; by default named after the input"
+    command.add_argument("-o", "--output", metavar="OUT", type=Path, help=output)
     bits = "for each color of a pixel; 16 for PNG and TIFF"
     command.add_argument("--bits", type=int, choices=(8, 16), default=8, help=bits)
     keys = add_settings(command, function, without)
