@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -83,7 +84,16 @@ class TransferResult:
             one that the picture was made from.
         """
         images.check_output(path, images.suffixes(bits), inputs=self.files)
-        images.save(self._pixels(bits), path, description=json.dumps(self.record))
+        text = json.dumps(self.record)
+        if len(text) > images.LONGEST_DESCRIPTION:
+            warnings.warn(
+                f"{path} can't be painted again from itself: what it was made from takes {len(text):,} characters, and "
+                f"there is room for {images.LONGEST_DESCRIPTION:,}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            text = ""
+        images.save(self._pixels(bits), path, description=text)
 
     def save_animation(self, path: str | os.PathLike[str], *, seconds: float = 5.0) -> None:
         """Write the intermediate pictures as an animation, GIF, WebP or PNG; the final picture is shown for a second.

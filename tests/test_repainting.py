@@ -241,6 +241,41 @@ def test_an_input_is_not_overwritten(folder, tmp_path_factory, monkeypatch):
         assert (folder / name).read_bytes() == before
 
 
+def test_every_argument_arrives(folder, monkeypatch):
+    everything().save("a.png")
+    expected, seen = records.read("a.png"), {}
+
+    def paint(**keywords):
+        seen.update(keywords)
+        return nst_numpy.texture("style.jpg", weights="small.h5", **QUICK)
+
+    monkeypatch.setattr("nst_numpy.repainting.paint", paint)
+    given = {"every": 3, "callback": print, "progress": False, "checkpoint": "run.h5", "checkpoint_every": 7.0}
+    again("a.png", **given)
+    assert {name: seen[name] for name in given} == given
+    found = seen["settings"].to_dict()
+    assert {name: found[name] for name in found if name not in ("weights", "init")} == {
+        name: expected[name] for name in found if name not in ("weights", "init")
+    }
+    masks = {"content_masks": ["left.png", "left.png#000000"], "style_masks": [None, "left.png"]}
+    masks["content_mask"] = "left.png"
+    images_given = {"content": "photos/me.png", "style": ["style.jpg", "other.png"]}
+    assert {name: seen[name] for name in (*masks, *images_given)} == {**masks, **images_given}
+    given = {"content": "a", "style": "b", "content_masks": "c", "style_masks": "d", "content_mask": "e"}
+    again("a.png", **given, init="noise", keep_colors="luminance")
+    assert {name: seen[name] for name in given} == given
+    assert seen["settings"].init == "noise" and seen["settings"].keep_colors == "luminance"
+
+
+def test_a_record_that_is_too_long(folder):
+    """The picture is not lost."""
+    result = nst_numpy.texture("style.jpg", weights="small.h5", **QUICK)
+    result.record["style"] = ["x" * 60_000]
+    with pytest.warns(RuntimeWarning, match=r"^a.png can't be painted again from itself: .* takes 6.,... characters"):
+        result.save("a.png")
+    assert np.array_equal(np.asarray(Image.open("a.png")), result.image) and images.description("a.png") == ""
+
+
 def test_what_the_sums_are(folder):
     """Those of sha256sum."""
     import hashlib
