@@ -24,8 +24,9 @@ def add(commands: Any) -> None:
         without=("convention",),
     )
     command.description = (
-        "Paint a picture once more, from the settings and the names of files that it holds; options change them. "
-        "The files are looked for beside the picture and in the current folder."
+        "Paint a picture once more, from the settings and the names of files that it holds.\n"
+        "The files are looked for beside the picture and in the current folder.\n"
+        "Options change what they name; the defaults below are those of transfer, not of the picture."
     )
     command.add_argument("picture", metavar="PICTURE", help="PNG, JPEG, WebP, TIFF or AVIF file written by nst-numpy")
     command.add_argument("--content", metavar="FILE", help="another content image, or where it is now")
