@@ -799,9 +799,11 @@ def values_of(path):
     for order in "BL":
         with Image.open(path) as picture:
             (tile,) = picture.tile
-            args = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-            raw = re.sub("16.$", f"16{order}", args[0])
-            picture.tile = [tile._replace(args=(raw, *args[1:]) if isinstance(tile.args, tuple) else raw)]
+            *rest, args = tile
+            raw, *others = args if isinstance(args, tuple) else (args,)
+            raw = re.sub("16.$", f"16{order}", raw)
+            changed = (*rest, (raw, *others) if isinstance(args, tuple) else raw)
+            picture.tile = [getattr(tile, "_make", tuple)(changed)]  # a plain tuple before Pillow 11
             found.append(np.asarray(picture).astype(np.uint16))
     upper, lower = found if path.suffix == ".png" else reversed(found)  # TIFF: here in the order of the machine
     return 256 * upper + lower
