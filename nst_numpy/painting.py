@@ -77,11 +77,11 @@ def paint(
     with interruptible():  # so that a second Ctrl-C does not lose the picture that the first one kept
         given = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
         motif = Motif(content, style, settings, **given)
-        inputs = motif.sources | given
-        record = records.record(settings, motif.network, inputs)  # now: a file can change before the end
         sizes = settings.sizes(*motif.content.shape[:2])
         steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
         start = motif.start(motif.content_at(sizes[0]).shape)
+        inputs = motif.sources | given
+        record = records.record(settings, motif.network, inputs)  # now: a file can change before the end
 
         def painted(saved: Saved, save: Callable[[Saved], None] | None = None) -> Saved:
             """Paint, from the beginning or from what is saved, to the end."""
