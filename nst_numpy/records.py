@@ -104,7 +104,7 @@ def read(picture: str | os.PathLike[str]) -> dict[str, Any]:
     """
     try:
         found = json.loads(images.description(picture))
-        if isinstance(found, dict) and "convention" in found:
+        if isinstance(found, dict) and "convention" in found and _sound(found):
             return found
     except json.JSONDecodeError:
         pass
@@ -112,6 +112,14 @@ def read(picture: str | os.PathLike[str]) -> dict[str, Any]:
         f"{picture} holds no settings: the PNG, JPEG, WebP, TIFF and AVIF files do that nst_numpy writes, "
         "if no other program has changed them since"
     )
+
+
+def _sound(found: Mapping[str, Any]) -> bool:
+    """Whether inputs are names, also after someone has edited them."""
+    given = {name: found[name] for name in INPUTS if name in found}
+    names = [v for value in given.values() for v in (value if isinstance(value, list) else [value])]
+    right = all(name is None or isinstance(name, str) for name in names)
+    return right and isinstance(found.get("style", []), list) and isinstance(found.get("sha256", {}), dict)
 
 
 def files(inputs: Mapping[str, Any]) -> tuple[Path, ...]:

@@ -182,7 +182,8 @@ def _find(what: str, value: Any, digest: Any, picture: Path) -> Any:
         return value
     option = f"--{what.replace('_', '-')}"
     if digest is None:
-        raise ValueError(f"{picture}: its {what} was {value}, no file; give {option}")
+        why = "was no file" if value.startswith("an image (") else "has no checksum"
+        raise ValueError(f"{picture}: its {what}, {value}, {why}; give {option}")
     name, color = records.split_mask(value) if what in records.MASKS else (value, "")
     there = [path for path in _candidates(name, picture) if path.is_file()]
     for path in there:

@@ -190,13 +190,26 @@ def test_other_files_are_refused(folder):
 def test_images_that_were_no_files(folder):
     with open("photos/me.png", "rb") as file:
         nst_numpy.transfer(file, [Image.open("style.jpg")], weights="small.h5", **QUICK).save("a.png")
-    refused(r"^a.png: its content was an image \(BufferedReader\), no file; give --content$")
-    refused(r"its style was an image \(JpegImageFile\), no file; give --style$", content="photos/me.png")
+    refused(r"^a.png: its content, an image \(BufferedReader\), was no file; give --content$")
+    refused(r"its style, an image \(JpegImageFile\), was no file; give --style$", content="photos/me.png")
     found = again("a.png", content="photos/me.png", style="style.jpg", progress=False)
     assert np.array_equal(found.image, images.to_uint8(images.load("a.png")))
 
 
-@pytest.mark.parametrize("text", ["", "OLYMPUS DIGITAL CAMERA", "[1, 2]", '{"size": 512}', "{"])
+DAMAGED = ('"content": 3', '"style": "a"', '"style": [["a"]]', '"style_masks": {}', '"sha256": 7', '"init": 3')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A CAMERA",
+        "[1, 2]",
+        '{"size": 512}',
+        "{",
+        *(f'{{"convention": "paper", {d}}}' for d in DAMAGED),
+    ],
+)
 def test_pictures_of_others(folder, text):
     images.save(np.zeros((4, 4, 3), np.uint8), "a.png", text)
     refused("^a.png holds no settings: the PNG, JPEG, WebP, TIFF and AVIF files do that nst_numpy writes")
@@ -226,7 +239,7 @@ def test_records_of_other_versions_and_of_interrupted_runs(folder):
     with pytest.warns(RuntimeWarning, match=r"^a.png was interrupted as it was painted: the new picture is painted to"):
         again("a.png", progress=False)
     rewritten(complete=True, sha256={"style": ["0", "1"]})
-    refused("its content was photos/me.png, no file; give --content")
+    refused("its content, photos/me.png, has no checksum; give --content")
     rewritten(content=None)
     refused("a.png does not name its content image; give --content")
 
