@@ -8,6 +8,7 @@ from .network import VGG
 from .objective import Objective, Term
 from .optimize import OptimizeResult, minimize
 from .painting import paint
+from .repainting import again
 from .result import TransferResult
 from .settings import Settings
 from .stylize import reconstruct, texture, transfer
@@ -25,6 +26,7 @@ __all__ = [
     "Term",
     "Trace",
     "TransferResult",
+    "again",
     "check_layers",
     "check_network",
     "colors",

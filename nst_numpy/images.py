@@ -1,20 +1,25 @@
 """Between image files and arrays.
 
-Inside the library an image is a float array of shape (H, W, 3), RGB, with 0 for black and 1 for white.
+Inside the library an image is a float array of shape (H, W, 3), RGB, with 0 for black and 1 for white. Its colors are
+sRGB: those of files with another profile are converted, and files that are written say sRGB in a profile of their own.
 """
 
 import contextlib
 import io
 import os
 import shutil
+import struct
 import tempfile
+import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from nst_numpy.signals import interrupts_wait
 from nst_numpy.validation import check_number, checked, shown
@@ -23,6 +28,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # for re
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # for writing
 LONGEST_SIDE = 65_535  # JPEG's limit
 LONGEST_DESCRIPTION = 60_000  # the EXIF data of a JPEG file are limited to 64 kB
+DEEP = (".png", ".tif", ".tiff")  # with 16 bits
+TRANSPARENT = (".png", ".webp", ".tif", ".tiff", ".avif")
 ANIMATIONS, PLOTS = (".gif", ".webp", ".png"), (".png", ".svg", ".pdf")
 TABLES_AND_PLOTS = (".csv", *PLOTS)
 
@@ -70,9 +77,10 @@ def load(
 
     Notes
     -----
-    The rotation in the EXIF data is applied. 16-bit grey keeps its precision; of 16-bit colour, Pillow keeps the upper
-    8 bits. The values of a float TIFF must lie in 0–1, like those of a float array. Scaling uses Pillow's Lanczos
-    filter in float32.
+    The rotation in the EXIF data is applied. A profile that is damaged, or is for other channels, gives a warning, and
+    the colors are taken as sRGB. 16-bit grey keeps its precision, and has no use for a profile; of 16-bit color, Pillow
+    keeps the upper 8 bits. The values of a float TIFF must lie in 0–1, like those of a float array. Scaling uses
+    Pillow's Lanczos filter in float32.
 
     Examples
     --------
@@ -86,6 +94,46 @@ def load(
     >>> images.load(picture, shape=(64, 64), dtype=np.float64).dtype
     dtype('float64')
     """
+    return load_with_opacity(source, size, shape=shape, dtype=dtype, ground=ground)[0]
+
+
+def load_with_opacity(
+    source: Any,
+    size: int | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    dtype: DTypeLike = np.float32,
+    ground: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Load an image, and its opacity as a second array.
+
+    Parameters
+    ----------
+    source, size, shape, dtype, ground
+        As in `load`.
+
+    Returns
+    -------
+    image : ndarray, shape (H, W, 3)
+        As `load` returns it.
+    opacity : ndarray, shape (H, W), or None
+        1 is opaque, 0 transparent; None if all of the image is opaque.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        As `load`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import images
+    >>> half = np.zeros((1, 2, 4))
+    >>> half[0, 1, 3] = 1  # its right pixel is black, its left one transparent
+    >>> image, opacity = images.load_with_opacity(half)
+    >>> image[..., 0], opacity
+    (array([[1., 0.]], dtype=float32), array([[0., 1.]], dtype=float32))
+    """
     _check_size(size, shape)
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, found {np.dtype(dtype)}")
@@ -97,8 +145,9 @@ def load(
     height, width = shape or (height, width)
     image = np.empty((height, width, 3), dtype)
     for c in range(3):  # one after the other, to save memory
-        image[..., c] = _resize(_channel(array, c, ground), height, width)
-    return image
+        image[..., c] = resize(_channel(array, c, ground), height, width)
+    opacity = _opacity(array)
+    return image, None if opacity is None else resize(opacity, height, width).astype(dtype, copy=False)
 
 
 @checked()
@@ -125,12 +174,35 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
 
 
 @checked()
+def to_uint16(image: np.ndarray) -> np.ndarray:
+    """Convert an image to 16 bits: values are clipped to 0–1, then rounded to 0–65535.
+
+    Parameters
+    ----------
+    image : ndarray of float, any shape
+
+    Returns
+    -------
+    ndarray of uint16, shape of `image`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import images
+    >>> images.to_uint16(np.array([-0.1, 0.5, 1.0])).tolist()
+    [0, 32768, 65535]
+    """
+    scaled: np.ndarray = np.clip(image, 0, 1, dtype=np.float64) * 65_535  # float32 would round a second time
+    return scaled.round().astype(np.uint16)
+
+
+@checked()
 def png(image: np.ndarray) -> bytes:
     """Encode an image as a PNG file in memory.
 
     Parameters
     ----------
-    image : ndarray of uint8, shape (H, W, 3)
+    image : ndarray of uint8, shape (H, W, 3) or (H, W, 4)
 
     Examples
     --------
@@ -199,9 +271,13 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
 def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "") -> None:
     """Write an image to a file, whole or not at all; the suffix names the format.
 
+    PNG, JPEG, WebP, TIFF and AVIF files hold the sRGB profile, so that every program shows the same colors.
+
     Parameters
     ----------
-    image : ndarray of uint8, shape (H, W, 3)
+    image : ndarray, shape (H, W, 3), or (H, W, 4) with opacity
+        Of uint8; or of uint16, for a PNG or TIFF file with 16 bits. Formats without transparency (JPEG, GIF, BMP, PPM)
+        leave the opacity out, with a warning.
     path : path
     description : str, optional
         A text to keep in the picture, as the field ImageDescription of the EXIF data: up to 60,000 ASCII characters.
@@ -226,8 +302,9 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
     """
     from nst_numpy import __version__
 
-    path = check_output(path)
-    picture = _to_pil(image)
+    deep = isinstance(image, np.ndarray) and image.dtype == np.uint16
+    path = check_output(path, DEEP if deep else ())
+    _check_pixels(image, np.uint16 if deep else np.uint8)
     if not isinstance(description, str):
         raise TypeError(f"a description must be a string, found {type(description).__name__}")
     if not description.isascii() or "\0" in description or len(description) > LONGEST_DESCRIPTION:
@@ -235,13 +312,93 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
             f"a description must be ASCII text of at most {LONGEST_DESCRIPTION} characters, "
             f"found {len(description)}: {description[:60]!r}"
         )
-    options: dict[str, Any] = {"quality": 95}  # lossless formats ignore it
+    if image.shape[2] == 4 and path.suffix.lower() not in TRANSPARENT:
+        warnings.warn(
+            f"{path}: {path.suffix} has no transparency, and the whole picture is shown; "
+            f"{', '.join(TRANSPARENT)} keep it",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        image = image[..., :3]
+    exif = Image.Exif()
     if description:
-        options["exif"] = exif = Image.Exif()
         exif[ExifTags.Base.ImageDescription] = description
         exif[ExifTags.Base.Software] = f"nst_numpy {__version__}"
     with whole_file(path) as part:
-        picture.save(part, **options)
+        if not deep:
+            options: dict[str, Any] = {"exif": exif} if description else {}
+            Image.fromarray(image).save(part, quality=95, icc_profile=srgb(), **options)  # lossless: no quality
+        elif path.suffix.lower() == ".png":
+            _write_deep_png(image, part, exif)
+        else:
+            _write_deep_tiff(image, part, exif)
+
+
+@cache
+def srgb() -> bytes:
+    """The ICC profile of sRGB, as it is written into files.
+
+    Examples
+    --------
+    >>> from nst_numpy import images
+    >>> images.srgb()[16:20]
+    b'RGB '
+    """
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    no_date = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # else the same picture would be another file a second later
+    return profile[:24] + no_date + profile[36:]
+
+
+def _write_deep_png(image: np.ndarray, path: Path, exif: Image.Exif) -> None:
+    """Write a PNG file with 16 bits; Pillow writes such grey, but no color."""
+    height, width, channels = image.shape
+    rows = image.astype(">u2").view(np.uint8).reshape(height, width, 2 * channels)
+    filtered = rows.copy()
+    filtered[:, 1:] -= rows[:, :-1]  # the filter "Sub", number 1: differences from the pixel before compress better
+    kind = 6 if channels == 4 else 2
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        PngImagePlugin.putchunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
+        PngImagePlugin.putchunk(file, b"iCCP", b"sRGB\0\0" + zlib.compress(srgb()))
+        if exif:
+            PngImagePlugin.putchunk(file, b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+        deflate = zlib.compressobj()
+        for row in filtered:  # a chunk can't be longer than 2 GB
+            if packed := deflate.compress(b"\1" + row.tobytes()):
+                PngImagePlugin.putchunk(file, b"IDAT", packed)
+        PngImagePlugin.putchunk(file, b"IDAT", deflate.flush())
+        PngImagePlugin.putchunk(file, b"IEND", b"")
+
+
+def _write_deep_tiff(image: np.ndarray, path: Path, exif: Image.Exif) -> None:
+    """Write a TIFF file with 16 bits, as one strip."""
+    height, width, channels = image.shape
+    differences = image.astype("<u2")
+    differences[:, 1:] -= image[:, :-1]
+    strip = zlib.compress(differences.tobytes())
+    directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    tags = {
+        ExifTags.Base.ImageWidth: width,
+        ExifTags.Base.ImageLength: height,
+        ExifTags.Base.BitsPerSample: (16,) * channels,
+        ExifTags.Base.Compression: 8,  # deflate
+        ExifTags.Base.PhotometricInterpretation: 2,  # RGB
+        ExifTags.Base.SamplesPerPixel: channels,
+        ExifTags.Base.RowsPerStrip: height,
+        ExifTags.Base.StripOffsets: 0,  # from the end of the directory
+        ExifTags.Base.StripByteCounts: len(strip),
+        ExifTags.Base.PlanarConfiguration: 1,
+        ExifTags.Base.Predictor: 2,  # differences
+        ExifTags.Base.InterColorProfile: srgb(),
+        **exif,
+    }
+    if channels == 4:
+        tags[ExifTags.Base.ExtraSamples] = 2  # opacity, by which colors are not multiplied
+    for tag, value in tags.items():
+        directory[tag] = value
+    with open(path, "wb") as file:
+        directory.save(file)
+        file.write(strip)
 
 
 @checked()
@@ -418,6 +575,29 @@ def _same_file(a: Path, b: Path) -> bool:
         return os.path.realpath(a) == os.path.realpath(b)
 
 
+def suffixes(bits: int = 8) -> list[str]:
+    """Return the suffixes of the formats that can be written with so many bits for each color.
+
+    Parameters
+    ----------
+    bits : {8, 16}
+
+    Raises
+    ------
+    ValueError
+        If it is not 8 or 16.
+
+    Examples
+    --------
+    >>> from nst_numpy import images
+    >>> images.suffixes(16)
+    ['.png', '.tif', '.tiff']
+    """
+    if bits not in (8, 16):
+        raise ValueError(f"bits must be 8 or 16, found {bits!r}")
+    return list(DEEP) if bits == 16 else _writable()
+
+
 def _writable() -> list[str]:
     """Return the suffixes in `SUFFIXES` that this version of Pillow can write."""
     Image.init()
@@ -469,6 +649,7 @@ def _buffered(file: Any) -> io.BytesIO:
 def _pixels(picture: Image.Image) -> np.ndarray:
     """Return a PIL image as an array: uint8 (H, W, 3) or (H, W, 4), or floats (H, W) if it has more than 8 bits."""
     picture.load()
+    name = str(getattr(picture, "filename", "") or "an image")
     with contextlib.suppress(Exception):  # damaged EXIF data say nothing about the pixels
         picture = ImageOps.exif_transpose(picture)
     if picture.mode == "F":
@@ -478,23 +659,32 @@ def _pixels(picture: Image.Image) -> np.ndarray:
         if values.min() < 0 or values.max() > 65_535:
             raise ValueError("its grey values need more than 16 bits; convert it to 16 or 8 bits first")
         return values / 65_535
-    return np.asarray(_in_srgb(picture))
+    return np.asarray(_in_srgb(picture, name))
 
 
-def _in_srgb(picture: Image.Image) -> Image.Image:
+def _in_srgb(picture: Image.Image, name: str) -> Image.Image:
     """Return a PIL image in RGB or RGBA, its colors converted from those of its ICC profile, if it has one."""
     plain = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    if not (profile := picture.info.get("icc_profile")):
+    if not (profile := picture.info.get("icc_profile")) or picture.mode == "LAB":  # that, Pillow converts itself
         return plain
-    colors = picture if picture.mode in ("L", "CMYK") else plain.convert("RGB")
-    with contextlib.suppress(Exception):  # a damaged profile, or one for other channels, says nothing about the pixels
-        given, srgb = ImageCms.getOpenProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(colors, given, srgb, outputMode="RGB")
+    try:
+        given = ImageCms.getOpenProfile(io.BytesIO(profile))
+        mode = {"GRAY": "L", "CMYK": "CMYK"}.get(given.profile.xcolor_space.strip(), "RGB")
+        if (mode == "L" and picture.mode not in ("1", "L", "LA")) or (mode == "CMYK") != (picture.mode == "CMYK"):
+            raise ValueError(f"it is for {mode}, the image is {picture.mode}")
+        colors = (plain if mode == "RGB" else picture).convert(mode)
+        converted = ImageCms.profileToProfile(colors, given, ImageCms.createProfile("sRGB"), outputMode="RGB")
         assert converted is not None  # it is not in place
-        if plain.mode == "RGBA":
-            converted.putalpha(plain.getchannel("A"))
-        return converted
-    return plain
+    except Exception as error:
+        warnings.warn(
+            f"{name}: its color profile is not used ({error}); its colors are taken as sRGB",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return plain
+    if plain.mode == "RGBA":
+        converted.putalpha(plain.getchannel("A"))
+    return converted
 
 
 def _check_array(array: np.ndarray) -> np.ndarray:
@@ -520,20 +710,50 @@ def _channel(array: np.ndarray, c: int, ground: float) -> np.ndarray:
     """Return one of the channels R, G and B in 0–1, on a ground of this grey where the image is transparent."""
     unit = 255 if array.dtype == np.uint8 else 1
     channel = (array if array.ndim == 2 else array[..., c]) / unit
-    if array.shape[2:] == (4,):
-        opacity = array[..., 3] / unit
-        channel = channel * opacity + ground * (1 - opacity)
-    return channel
+    opacity = _opacity(array)
+    return channel if opacity is None else channel * opacity + ground * (1 - opacity)
+
+
+def _opacity(array: np.ndarray) -> np.ndarray | None:
+    """Return the fourth channel in 0–1; None if there is none, or all of it is opaque."""
+    unit = 255 if array.dtype == np.uint8 else 1
+    return array[..., 3] / unit if array.shape[2:] == (4,) and (array[..., 3] != unit).any() else None
 
 
 def _to_pil(image: np.ndarray) -> Image.Image:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise ValueError(f"an image to write must be uint8 of shape (H, W, 3), found {found}; use images.to_uint8")
+    _check_pixels(image, np.uint8)
     return Image.fromarray(image)
 
 
-def _resize(channel: np.ndarray, height: int, width: int) -> np.ndarray:
+def _check_pixels(image: Any, dtype: type[np.integer[Any]]) -> None:
+    """Check an image to write."""
+    if isinstance(image, np.ndarray):
+        if image.dtype == dtype and image.ndim == 3 and image.shape[2] in (3, 4) and image.size:
+            return
+        found = f"{image.dtype} {image.shape}"
+    else:
+        found = type(image).__name__
+    raise ValueError(
+        f"an image to write must be uint8 or uint16 of shape (H, W, 3) or (H, W, 4), found {found}; use images.to_uint8"
+    )
+
+
+@checked()
+def resize(channel: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale one channel in 0–1 as `load` does.
+
+    Parameters
+    ----------
+    channel : ndarray of float, shape (h, w)
+    height, width : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy import images
+    >>> images.resize(np.ones((4, 6)), 2, 3).shape
+    (2, 3)
+    """
     if channel.shape == (height, width):
         return channel
     resized = Image.fromarray(channel.astype(np.float32)).resize((width, height), Image.Resampling.LANCZOS)

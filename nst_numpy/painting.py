@@ -11,7 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import nst_numpy
-from nst_numpy import colors, images, masks
+from nst_numpy import colors, images, masks, records
 from nst_numpy import weights as weight_files
 from nst_numpy.checkpoints import Checkpoint, Saved
 from nst_numpy.conventions import Convention
@@ -19,7 +19,7 @@ from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Outcome, Position, Stage, run
-from nst_numpy.settings import STARTS, Settings, Weights, named
+from nst_numpy.settings import STARTS, Settings, Weights
 from nst_numpy.signals import interruptible
 from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number, checked, warn
@@ -79,6 +79,8 @@ def paint(
         sizes = settings.sizes(*motif.content.shape[:2])
         steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
         start = motif.start(motif.content_at(sizes[0]).shape)
+        inputs = motif.sources | given
+        record = records.record(settings, motif.network, inputs)  # now: a file can change before the end
 
         def painted(saved: Saved, save: Callable[[Saved], None] | None = None) -> Saved:
             """Paint, from the beginning or from what is saved, to the end."""
@@ -123,9 +125,16 @@ def paint(
             message += f"; this is the best picture so far, after step {outcome.steps} of {sum(steps)}"
             warn(message, always_go_on=True)  # else the picture were lost
         picture = motif.finished(_resized(outcome.x, motif.content.shape))
-        used = {name: named(mask) for name, mask in given.items() if mask is not None}
         return TransferResult(
-            images.to_uint8(picture), end.history, message, outcome.complete, settings, end.frames, used
+            picture.clip(0, 1).astype(np.float32, copy=False),
+            end.history,
+            message,
+            outcome.complete,
+            settings,
+            end.frames,
+            motif.opacity(*picture.shape[:2]),
+            record | {"complete": outcome.complete},
+            records.files({**inputs, "init": settings.init}),
         )
 
 
@@ -153,7 +162,8 @@ class Motif:
         content_mask: Any = None,
     ):
         self.settings = settings
-        self.original = self.content = _load("content", content, settings.largest)
+        self.content, self._opacity = _load("content", content, settings.largest)
+        self.original = self.content
         sources = list(style) if isinstance(style, list | tuple) else [style]
         of_content = masks.one_each("content_masks", content_masks, len(sources))
         of_styles = masks.one_each("style_masks", style_masks, len(sources))
@@ -162,9 +172,16 @@ class Motif:
         self.kept = masks.of_image("content_mask", content_mask, self.content)
         if not sources:
             raise ValueError("at least one style image is needed")
+        self.sources: dict[str, Any] = {"content": content, "style": sources}
+        if content is sources[0]:
+            if settings.content_layers in ((), {}):  # a texture
+                self.sources.pop("content")
+                self._opacity = None
+            if settings.style_layers in ((), {}):  # a reconstruction
+                self.sources.pop("style")
         self.styles, self.parts = [], []
         for source, (name, mask) in zip(sources, of_styles, strict=True):
-            image = _load("style", source)
+            image, _ = _load("style", source)
             self.styles.append(self._style(image))
             part = masks.of_image(name, mask, image)
             if part is not None:
@@ -207,6 +224,10 @@ class Motif:
                 "strokes will be blurred; a larger image, or a smaller style_scale, gives sharper ones"
             )
         return images.load(_within_frame(image), size)
+
+    def opacity(self, height: int, width: int) -> np.ndarray | None:
+        """The opacity of the content image at the size of the picture; None if it has no transparent areas."""
+        return None if self._opacity is None else images.resize(self._opacity, height, width)
 
     def settings_with(self, every: int) -> dict[str, Any]:
         """All names and numbers that the result depends on, for a checkpoint. The number of threads changes nothing."""
@@ -288,7 +309,7 @@ class Motif:
         elif named:
             picture = _resized({"content": self.content, "style": self.styles[0]}[named], shape)
         else:
-            picture = _load("init", init, shape=(shape[0], shape[1]))
+            picture, _ = _load("init", init, shape=(shape[0], shape[1]))
         if noise:
             rng, deviation = np.random.default_rng(self.settings.seed), self.settings.convention.noise
             if deviation is None:
@@ -358,9 +379,11 @@ class Recorder:
             self._callback(step, image, losses)
 
 
-def _load(what: str, source: Any, size: int | None = None, shape: tuple[int, int] | None = None) -> np.ndarray:
+def _load(
+    what: str, source: Any, size: int | None = None, shape: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     try:
-        return images.load(source, size, shape=shape)
+        return images.load_with_opacity(source, size, shape=shape)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{what} image: {error}") from None
 

@@ -23,7 +23,7 @@ from PIL.Image import Image
 from tqdm import tqdm
 
 import nst_numpy
-from nst_numpy import images, jobs
+from nst_numpy import images, jobs, records
 from nst_numpy.checkpoints import checksum
 from nst_numpy.network import VGG
 from nst_numpy.painting import load_network
@@ -145,7 +145,7 @@ def sweep(
     (output / "results").mkdir(parents=True, exist_ok=True)
 
     data = {path: path.read_bytes() for path in {*contents, *styles}}
-    digest = cache(_digest)
+    digest = cache(records.digest)
     keys = {cell.path.stem: _key(cell, settings, data, digest) for cell in cells}
     kept = {cell.path.stem: output / "results" / f"{cell.path.stem}.json" for cell in cells}
     found: dict[str, jobs.Answer] = {}
@@ -161,10 +161,12 @@ def sweep(
         if cell.path.stem not in found
     }
     paths = {cell.path.stem: cell.path for cell in cells}
+    used = {cell.path.stem: {"content": cell.content, "style": [cell.style]} for cell in cells}
     with tqdm(total=len(todo), desc="painting", unit="picture", disable=None if progress else True) as bar:
         for name, answer in jobs.answers(todo, _painted, executor, processes):
             if "image" in answer:
-                images.save(answer.pop("image"), paths[name], answer.pop("description"))
+                record = records.with_files(answer.pop("record"), used[name])
+                images.save(answer.pop("image"), paths[name], json.dumps(record))
                 jobs.remember(kept[name], keys[name], answer)
             found[name] = answer
             bar.update()
@@ -230,17 +232,12 @@ def _key(cell: Cell, settings: Mapping[str, Any], data: Mapping[Path, bytes], di
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
 
 
-def _digest(path: StrPath) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _contents(given: Any, digest: Callable[..., str]) -> str:
     """A hash of the file, the network or the image that a setting names or is; of no more than the name otherwise."""
     if isinstance(given, str | os.PathLike) and Path(given).is_file():
         return digest(given)
     if isinstance(given, VGG):
-        return checksum([given.convolutions, given.mean, given.scale]) + repr(given)
+        return records.network_checksum(given) + repr(given)
     return checksum([np.asarray(given)]) if isinstance(given, np.ndarray | Image) else repr(given)
 
 
@@ -278,7 +275,7 @@ def _painted(content: bytes, style: bytes, keywords: Mapping[str, Any], threads:
             "losses": losses,
             "seconds": seconds,
             "image": result.image,
-            "description": settings.to_json(),
+            "record": result.record | {"weights": records.name_of(settings.weights)},
         }
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}

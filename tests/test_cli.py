@@ -111,7 +111,7 @@ def test_every_command_takes_what_its_function_takes():
             [sys.executable, "-m", "nst_numpy", name, "--help"], capture_output=True, text=True, check=True
         ).stdout
         options = {option.replace("-", "_") for option in re.findall(r"^  --([a-z-]+)", text, re.MULTILINE)}
-        own = {"pooling", "padding", "backend", "threads", "animation", "losses", "quiet"}
+        own = {"pooling", "padding", "backend", "threads", "animation", "losses", "quiet", "bits", "settings"}
         assert options - own == takes - {"content", "style", "layer", "callback", "progress"}
         assert "examples:\n  nst-numpy " + name in text
 

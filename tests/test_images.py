@@ -88,12 +88,29 @@ def test_16_bits_of_colour_keep_the_upper_8():
     assert np.allclose(images.load(io.BytesIO(file)), (values >> 8) / 255, atol=1e-6)
 
 
-def test_rotation_in_the_exif_data_is_obeyed(tmp_path):
-    path = tmp_path / "rotated.png"
-    exif = Image.Exif()
-    exif[0x0112] = 6  # rotate by 90° to show
-    Image.fromarray(RGB).save(path, exif=exif)
-    assert np.allclose(images.load(path), np.rot90(RGB, -1) / 255, atol=1e-6)
+# What the EXIF standard says of each orientation: where the 0th row and the 0th column of the file are in the picture.
+ORIENTATIONS = {
+    1: lambda a: a,  # top, left
+    2: lambda a: a[:, ::-1],  # top, right
+    3: lambda a: a[::-1, ::-1],  # bottom, right
+    4: lambda a: a[::-1],  # bottom, left
+    5: lambda a: a.transpose(1, 0, 2),  # left, top
+    6: lambda a: a.transpose(1, 0, 2)[:, ::-1],  # right, top
+    7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],  # right, bottom
+    8: lambda a: a.transpose(1, 0, 2)[::-1],  # left, bottom
+}
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_orientation_in_the_exif_data_is_obeyed(tmp_path, suffix, orientation):
+    path, exif = tmp_path / f"a.{suffix}", Image.Exif()
+    exif[0x0112] = orientation
+    pixels = images.to_uint8(images.load(RGB, 120))  # smooth, for JPEG
+    lossless = {"lossless": True} if suffix == "webp" else {}
+    Image.fromarray(pixels).save(path, exif=exif, quality=100, icc_profile=EXCHANGED, **lossless)
+    found, expected = images.load(path), ORIENTATIONS[orientation](pixels)[..., ::-1] / 255
+    assert found.shape == expected.shape and np.abs(found - expected).mean() < 0.05  # another one: 0.2
 
 
 @pytest.mark.parametrize(
@@ -428,7 +445,8 @@ def test_no_description_to_read(tmp_path):
 
 @pytest.mark.parametrize("image, found", [(RGB / 255, r"float64 \(20, 30, 3\)"), (RGB[..., 0], r"uint8 \(20, 30\)")])
 def test_only_uint8_images_are_written(tmp_path, image, found):
-    with pytest.raises(ValueError, match=rf"must be uint8 of shape \(H, W, 3\), found {found}; use images.to_uint8"):
+    shapes = r"\(H, W, 3\) or \(H, W, 4\)"
+    with pytest.raises(ValueError, match=rf"must be uint8 or uint16 of shape {shapes}, found {found}; use images.to_u"):
         images.save(image, tmp_path / "a.png")
     with pytest.raises(ValueError, match="must be uint8"):
         images.png(image)
@@ -446,7 +464,7 @@ def test_high_quality(tmp_path, suffix, name):
     if name.upper() not in Image.SAVE:
         pytest.skip(f"this Pillow has no {name}")
     expected = io.BytesIO()
-    Image.fromarray(RGB).save(expected, name, quality=95)
+    Image.fromarray(RGB).save(expected, name, quality=95, icc_profile=images.srgb())
     images.save(RGB, tmp_path / f"a.{suffix}")
     assert (tmp_path / f"a.{suffix}").read_bytes() == expected.getvalue()
     assert np.array_equal(images.load(tmp_path / f"a.{suffix}"), images.load(Image.open(expected)))
@@ -652,4 +670,209 @@ def test_a_profile_keeps_the_transparency(tmp_path):
 def test_a_damaged_profile_says_nothing(tmp_path, profile):
     pixels = images.to_uint8(np.random.default_rng(1).random((12, 16, 3)))
     Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile)
-    assert np.allclose(images.load(tmp_path / "a.png"), pixels / 255, atol=1e-6)
+    said = r"a.png: its color profile is not used \(.*\); its colors are taken as sRGB$"
+    with pytest.warns(RuntimeWarning, match=said):
+        assert np.allclose(images.load(tmp_path / "a.png"), pixels / 255, atol=1e-6)
+    with pytest.warns(RuntimeWarning, match=r"^an image: its color profile"):
+        images.load(io.BytesIO((tmp_path / "a.png").read_bytes()))
+
+
+def icc(space, tags, kind=b"mntr", connection=b"XYZ "):
+    """An ICC profile of version 2, as the specification has it."""
+    table, data, start = b"", b"", 132 + 12 * len(tags)
+    for name, value in tags.items():
+        table += name + struct.pack(">II", start + len(data), len(value))
+        data += value + b"\0" * (-len(value) % 4)
+    body = struct.pack(">I", len(tags)) + table + data
+    head = struct.pack(">I4sI4s4s4s", 128 + len(body), b"none", 0x02400000, kind, space, connection)
+    head += struct.pack(">6H4s", 2000, 1, 1, 0, 0, 0, b"acsp")
+    return (head.ljust(68, b"\0") + fixed(*D50)).ljust(128, b"\0") + body
+
+
+def fixed(*numbers):
+    return struct.pack(f">{len(numbers)}i", *(round(65_536 * x) for x in numbers))
+
+
+def gamma(exponent):
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(256 * exponent))
+
+
+D50, D65 = (0.9642, 1, 0.8249), (0.9505, 1, 1.0891)
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+ADAPTED = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ D50 / (BRADFORD @ D65)) @ BRADFORD  # from D65 to D50
+P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
+ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+REC_709 = ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06))
+
+
+def to_xyz(primaries):
+    """The matrix from linear RGB to XYZ, by the chromaticities of the primaries and white in D65."""
+    columns = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
+    return columns * np.linalg.solve(columns, D65)
+
+
+def encoded(linear):
+    """The curve of sRGB."""
+    linear = np.clip(linear, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.parametrize("primaries, exponent", [(P3, 2.2), (ADOBE_RGB, 563 / 256)], ids=["P3", "Adobe RGB"])
+def test_wide_gamuts_are_converted_by_their_primaries(tmp_path, primaries, exponent):
+    matrix = to_xyz(primaries)
+    columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), (ADAPTED @ matrix).T, strict=True)
+    tags = {name: b"XYZ \0\0\0\0" + fixed(*column) for name, column in columns}
+    profile = icc(b"RGB ", tags | {name: gamma(exponent) for name in (b"rTRC", b"gTRC", b"bTRC")})
+    pixels = images.to_uint8(np.random.default_rng(2).random((30, 40, 3)))
+    pixels[0, 0] = 0, 255, 0  # outside sRGB
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile)
+    expected = encoded((pixels / 255) ** exponent @ (np.linalg.inv(to_xyz(REC_709)) @ matrix).T)
+    assert np.abs(expected - pixels / 255).max() > 0.1
+    assert np.abs(images.load(tmp_path / "a.png") - expected).max() < 3 / 255
+
+
+GREY = icc(b"GRAY", {b"kTRC": gamma(1.8), b"wtpt": b"XYZ \0\0\0\0" + fixed(*D50)})
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_with_a_profile(tmp_path, mode):
+    values = np.arange(256, dtype=np.uint8)[None]
+    picture = Image.fromarray(values).convert(mode)
+    if mode == "LA":
+        picture.putalpha(Image.fromarray(np.where(values == 7, 0, 255).astype(np.uint8)))
+    picture.save(tmp_path / "a.png", icc_profile=GREY)
+    expected = encoded((values[0] / 255) ** 1.8)
+    if mode == "LA":
+        expected[7] = 1
+    assert np.abs(images.load(tmp_path / "a.png")[0] - expected[:, None]).max() < 2 / 255
+    picture.save(tmp_path / "a.png", icc_profile=SRGB)  # other programs leave it, where they remove the colors
+    expected = values[0] / 255 if mode == "L" else np.where(values[0] == 7, 1, values[0] / 255)
+    assert np.abs(images.load(tmp_path / "a.png")[0] - expected[:, None]).max() < 1.5 / 255
+
+
+def test_cmyk_with_a_profile(tmp_path):
+    """Four inks that are all grey, L* = 80, 60, 40 and 20, on paper with L* = 100; two of them are black."""
+    lightness = {(): 100, (0,): 80, (1,): 60, (2,): 40, (3,): 20}
+    corners = [tuple(np.flatnonzero(ink)) for ink in np.ndindex(2, 2, 2, 2)]
+    table = bytes(v for inks in corners for v in (round(2.55 * lightness.get(inks, 0)), 128, 128))
+    ramp = bytes(range(256))
+    lut = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1) + 4 * ramp + table + 3 * ramp
+    profile = icc(b"CMYK", {b"A2B0": lut}, kind=b"prtr", connection=b"Lab ")
+    pixels = np.zeros((1, 5, 4), np.uint8)
+    for k in range(4):
+        pixels[0, k + 1, k] = 255
+    Image.fromarray(pixels, "CMYK").save(tmp_path / "a.tif", icc_profile=profile)
+    expected = encoded(((np.array(list(lightness.values())) + 16) / 116) ** 3)
+    assert np.abs(images.load(tmp_path / "a.tif")[0] - expected[:, None]).max() < 3 / 255
+    for mode, given in (("RGB", profile), ("RGB", GREY), ("CMYK", SRGB)):
+        Image.new(mode, (3, 2)).save(tmp_path / "b.tif", icc_profile=given)
+        with pytest.warns(RuntimeWarning, match=r"b.tif: .* not used \(it is for \w+, the image is \w+\)"):
+            images.load(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "avif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_files_say_that_their_colors_are_srgb(tmp_path, suffix, dtype):
+    if f".{suffix}" not in images.suffixes(16 if dtype == np.uint16 else 8):
+        pytest.skip("no such files")
+    path = tmp_path / f"a.{suffix}"
+    images.save(RGB.astype(dtype), path)
+    with Image.open(path) as picture:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"])).profile
+    assert profile.xcolor_space == "RGB " and "sRGB" in profile.profile_description
+    assert np.abs(np.array(profile.red_primary[1]) - (0.648, 0.331, 0.2225)).max() < 1e-3  # 709's red, adapted to D50
+
+
+def test_the_profile_does_not_say_when():
+    assert images.srgb()[24:36] == struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # a month and a day there must be
+    assert images.srgb()[:24] == SRGB[:24] and images.srgb()[36:] == SRGB[36:]
+
+
+# 16 bits --------------------------------------------------------------------------------------------------------------
+
+
+def values_of(path):
+    """The 16-bit values in a file: Pillow reads the upper byte of each, and, if told the other order, the lower one."""
+    found = []
+    for order in "BL":
+        with Image.open(path) as picture:
+            (tile,) = picture.tile
+            *rest, args = tile
+            raw, *others = args if isinstance(args, tuple) else (args,)
+            raw = re.sub("16.$", f"16{order}", raw)
+            changed = (*rest, (raw, *others) if isinstance(args, tuple) else raw)
+            picture.tile = [getattr(tile, "_make", tuple)(changed)]  # a plain tuple before Pillow 11
+            found.append(np.asarray(picture).astype(np.uint16))
+    upper, lower = found if path.suffix == ".png" else reversed(found)  # TIFF: here in the order of the machine
+    return 256 * upper + lower
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "TIFF"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bits_are_written(tmp_path, suffix, channels):
+    path = tmp_path / f"a.{suffix}"
+    values = np.random.default_rng(0).integers(0, 65_536, (37, 53, channels)).astype(np.uint16)
+    images.save(values, path, "text")
+    assert np.array_equal(values_of(path), values) and images.description(path) == "text"
+    opacity = images.load_with_opacity(path)[1]
+    assert opacity is None if channels == 3 else np.allclose(opacity, (values[..., 3] >> 8) / 255)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    images.save(values, path)
+    assert images.description(path) == "" and np.array_equal(values_of(path), values)
+
+
+def test_16_bits_are_compressed(tmp_path):
+    ramp = images.to_uint16(np.linspace(0, 1, 300 * 400 * 3).reshape(300, 400, 3))
+    for suffix in ("png", "tif"):
+        images.save(ramp, tmp_path / f"a.{suffix}")
+        assert (tmp_path / f"a.{suffix}").stat().st_size < 0.1 * ramp.nbytes
+
+
+def test_16_bits_elsewhere(tmp_path):
+    for suffix in ("jpg", "webp", "gif"):
+        with pytest.raises(ValueError, match=rf"the suffix must be one of .png, .tif, .tiff, found '.{suffix}'"):
+            images.save(RGB.astype(np.uint16), tmp_path / f"a.{suffix}")
+    for bits in (12, "16", None):
+        with pytest.raises(ValueError, match=f"bits must be 8 or 16, found {bits!r}"):
+            images.suffixes(bits)
+
+
+def test_to_uint16_clips_and_rounds():
+    found = images.to_uint16(np.array([-0.5, 0, 0.5, 1, 7, 0.4 / 65_535, 0.6 / 65_535], np.float32))
+    assert found.dtype == np.uint16 and found.tolist() == [0, 0, 32_768, 65_535, 65_535, 0, 1]
+    every = np.arange(65_536, dtype=np.uint16)
+    assert np.array_equal(images.to_uint16((every / 65_535).astype(np.float32)), every)
+
+
+# Transparency ---------------------------------------------------------------------------------------------------------
+
+RGBA = np.dstack([RGB, np.random.default_rng(1).integers(0, 256, RGB.shape[:2]).astype(np.uint8)])
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif", "avif"])
+def test_opacity_is_written_and_read(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    if path.suffix not in images.suffixes():
+        pytest.skip(f"this Pillow has no {suffix}")
+    images.save(RGBA, path)
+    image, opacity = images.load_with_opacity(path)
+    assert opacity.shape == (20, 30) and np.abs(opacity - RGBA[..., 3] / 255).max() < 0.02
+    assert np.array_equal(image, images.load(path))
+
+
+def test_opacity_of_arrays_at_other_sizes():
+    for source in (RGBA, RGBA / 255):
+        image, opacity = images.load_with_opacity(source, 15, dtype=np.float64)
+        assert image.shape == (10, 15, 3) and opacity.shape == (10, 15) and opacity.dtype == np.float64
+        expected = images.load(np.ascontiguousarray(RGBA[..., 3]), 15)[..., 0]  # as a grey image
+        assert np.allclose(opacity, expected, atol=1e-6)
+    for opaque in (RGB, np.dstack([RGB, 0 * RGB[..., 0] + 255]), np.dstack([RGB / 255, np.ones((20, 30))])):
+        assert images.load_with_opacity(opaque)[1] is None
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "gif", "bmp", "ppm"])
+def test_formats_without_transparency(tmp_path, suffix):
+    with pytest.warns(RuntimeWarning, match=rf"a.{suffix}: .{suffix} has no transparency, and the whole picture"):
+        images.save(RGBA, tmp_path / f"a.{suffix}")
+    images.save(RGB, tmp_path / f"b.{suffix}")
+    assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()

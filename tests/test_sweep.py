@@ -13,7 +13,7 @@ from drawing import picture, small_vgg
 from PIL import Image
 
 import nst_numpy
-from nst_numpy import conventions, images, sweep, transfer
+from nst_numpy import conventions, images, records, sweep, transfer
 from nst_numpy.cli import main
 from nst_numpy.weights import save_weights
 
@@ -66,7 +66,7 @@ def test_every_combination_once(swept):
         assert np.abs(np.asarray(Image.open(cell.path), np.int16) - expected.image).max() <= 1
         for name in ("total", "content", "style", "tv"):
             assert np.isclose(cell.losses[name], expected.history[-1][name], rtol=1e-5)
-        assert cell.seconds > 0 and images.description(cell.path) == expected.settings.to_json()
+        assert cell.seconds > 0 and records.read(cell.path) == expected.record
     rows = list(csv.DictReader((swept.folder / "out/table.csv").open()))
     assert [row["file"] for row in rows] == names and rows[1]["keep_colors"] == "luminance" and rows[0]["seed"] == "3"
     assert float(rows[3]["total"]) == cells[3].losses["total"]

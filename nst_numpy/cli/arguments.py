@@ -2,14 +2,17 @@
 
 import argparse
 import re
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from nst_numpy.layers import PADDINGS
 from nst_numpy.optimize import METHODS
 from nst_numpy.settings import KEEP_COLORS, Settings
 from nst_numpy.stylize import parameters_of
+from nst_numpy.validation import check_choice
 
 
 def names(text: str) -> list[str]:
@@ -110,20 +113,35 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def add_settings(command: argparse.ArgumentParser, function: Callable[..., Any]) -> None:
+def add_settings(
+    command: argparse.ArgumentParser, function: Callable[..., Any], without: Sequence[str] = ()
+) -> list[str]:
     """Add the settings that a function takes as options; options not given are absent from the namespace."""
     takes, usual = signature(function).parameters, signature(Settings).parameters
-    for name in (name for name in SETTINGS if name in takes):
+    added = [name for name in SETTINGS if name in takes and name not in without]
+    for name in added:
         own = takes[name].default
         here = f" Here {own} by default." if own != usual[name].default else ""
         words = HELP.get(name, "").replace("%", "%%") + here
         command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **SETTINGS[name])
+    return added
 
 
 def add_network(command: argparse.ArgumentParser) -> None:
     """Add the options of the network."""
     for name, (words, keywords) in NETWORK.items():
         command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **keywords)
+
+
+def read_toml(file: Path, known: Iterable[str]) -> dict[str, Any]:
+    """The values in a TOML file, with known keys only."""
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # TOML's and Unicode's errors are some
+        raise ValueError(f"{file}: {error}") from None
+    for name in found:
+        check_choice(f"key of {file}", name, known)
+    return found
 
 
 def given(options: argparse.Namespace, names: Any) -> dict[str, Any]:

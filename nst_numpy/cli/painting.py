@@ -3,7 +3,7 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from itertools import count
 from pathlib import Path
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from nst_numpy import images, samples
-from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, flag, given, names
+from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, flag, given, names, read_toml
 from nst_numpy.masks import split_color
 from nst_numpy.painting import CHECKPOINT_EVERY, load_network
 from nst_numpy.result import TransferResult
-from nst_numpy.settings import Settings
+from nst_numpy.settings import STARTS, Settings
 from nst_numpy.signals import interruptible
 from nst_numpy.stylize import reconstruct, texture, transfer
 
@@ -38,7 +38,7 @@ WAY = 5  # steps between the pictures of an animation, by default
 
 def add(commands: Any) -> None:
     """Add the commands to those of a parser."""
-    command = _painting(
+    command = add_painting(
         commands,
         "transfer",
         transfer,
@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("content", metavar="CONTENT", help="image file")
     command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended by --style-blend")
-    command = _painting(
+    command = add_painting(
         commands,
         "texture",
         texture,
@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
         "texture painting.jpg -o texture.png --seed 3",
     )
     command.add_argument("styles", metavar="STYLE", nargs="+", help="image file; several are blended by --style-blend")
-    command = _painting(
+    command = add_painting(
         commands,
         "reconstruct",
         reconstruct,
@@ -73,20 +73,21 @@ def add(commands: Any) -> None:
     command.add_argument("layer", metavar="LAYER", type=names, help="such as conv4_2, or several with commas")
 
     demo = commands.add_parser("demo", help="a first picture, from sample images that ship with the library")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, bits=8)
     demo.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
     demo.add_argument(
         "-o", "--output", metavar="OUT", type=Path, default=DEMO, help=f"image file to write; by default {DEMO}"
     )
 
 
-def _painting(
+def add_painting(
     commands: Any,
     name: str,
     function: Callable[..., TransferResult],
     run: Callable[..., int],
     help: str,
     *examples: str,
+    without: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
     """A command that paints, with the settings that its function takes as options."""
     command: argparse.ArgumentParser = commands.add_parser(
@@ -96,15 +97,23 @@ def _painting(
         epilog="examples:\n" + "\n".join(f"  nst-numpy {example}" for example in examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.set_defaults(run=run)
-    command.add_argument(
-        "-o", "--output", metavar="OUT", type=Path, help="image file to write; by default named after the input"
-    )
-    add_settings(command, function)
+    output = "image file to write; one that exists is replaced, an input never; by default named after the input"
+    command.add_argument("-o", "--output", metavar="OUT", type=Path, help=output)
+    bits = "for each color of a pixel; 16 for PNG and TIFF"
+    command.add_argument("--bits", type=int, choices=(8, 16), default=8, help=bits)
+    keys = add_settings(command, function, without)
     for name, (words, keywords) in MASKS.items():
         if name in signature(function).parameters:
             command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **keywords)
+            keys.append(name)
     add_network(command)
+    command.set_defaults(run=_run, paint=run, keys=[*keys, *NETWORK])
+    command.add_argument(
+        "--settings",
+        metavar="FILE",
+        type=Path,
+        help="TOML file whose keys are these options, such as style_weight = 1000; options on the command line win",
+    )
     command.add_argument(
         "--every", type=int, default=0, metavar="N", help="write the picture every N steps, as OUT_0010.png"
     )
@@ -124,17 +133,36 @@ def _painting(
     return command
 
 
+def _run(options: argparse.Namespace) -> int:
+    """Paint, with the settings in a file as far as they are not given on the command line."""
+    if options.settings:
+        for name, value in read_toml(options.settings, options.keys).items():
+            if not hasattr(options, name):
+                setattr(options, name, _from_folder(name, value, options.settings.parent))
+    return int(options.paint(options))
+
+
+def _from_folder(name: str, value: Any, folder: Path) -> Any:
+    """A value in a file; paths are seen from its folder."""
+    if isinstance(value, list):
+        return [_from_folder(name, v, folder) for v in value]
+    if name not in (*MASKS, "init", "weights") or not isinstance(value, str) or value == "-" or value in STARTS:
+        return value
+    path = folder / value
+    return str(path) if name in MASKS or path.is_file() else value  # else a name that the library knows, or does not
+
+
 def _transfer(options: argparse.Namespace) -> int:
     styles = list(options.styles) if hasattr(options, "content_masks") else _blended(options)
-    return _paint(options, transfer, [options.content, styles], [options.content, *options.styles])
+    return paint_and_write(options, transfer, [options.content, styles], [options.content, *options.styles])
 
 
 def _texture(options: argparse.Namespace) -> int:
-    return _paint(options, texture, [_blended(options)], [*options.styles, "texture"])
+    return paint_and_write(options, texture, [_blended(options)], [*options.styles, "texture"])
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
-    return _paint(options, reconstruct, [options.content, options.layer], [options.content, *options.layer])
+    return paint_and_write(options, reconstruct, [options.content, options.layer], [options.content, *options.layer])
 
 
 def _blended(options: argparse.Namespace) -> list[str]:
@@ -148,15 +176,19 @@ def _blended(options: argparse.Namespace) -> list[str]:
 def _demo(options: argparse.Namespace) -> int:
     if options.output == DEMO:
         DEMO.parent.mkdir(exist_ok=True)
-    return _paint(options, transfer, [samples.portrait(), samples.swirling_night()], [])
+    return paint_and_write(options, transfer, [samples.portrait(), samples.swirling_night()], [])
 
 
-def _paint(
-    options: argparse.Namespace, function: Callable[..., TransferResult], arguments: list[Any], inputs: list[str]
+def paint_and_write(
+    options: argparse.Namespace,
+    function: Callable[..., TransferResult],
+    arguments: list[Any],
+    inputs: list[str],
+    others: Sequence[str | Path] = (),
 ) -> int:
     """Call the function with the given options, and write all requested files.
 
-    `inputs` are the files it reads and other words, for the name of the output.
+    `inputs` are the files it reads and other words, for the name of the output; `others` are files it reads, too.
     """
     keywords = given(options, [*SETTINGS, "checkpoint", "checkpoint_every"]) | {"progress": options.progress}
     output = options.output or _free_name(inputs)
@@ -164,8 +196,8 @@ def _paint(
         keywords[name] = [None if file == "-" else file for file in value] if isinstance(value, list) else value
         inputs = [*inputs, *(str(split_color(file)[0]) for file in np.atleast_1d(value))]
     animation, losses, every = (getattr(options, name, None) for name in ("animation", "losses", "every"))
-    read = [Path(file) for file in (*inputs, keywords.get("init", "")) if file and Path(file).is_file()]
-    images.check_output(output, inputs=read)
+    read = [Path(file) for file in (*inputs, *others, keywords.get("init", "")) if file and Path(file).is_file()]
+    images.check_output(output, images.suffixes(options.bits), inputs=read)
     if animation:
         images.check_output(animation, images.ANIMATIONS, inputs=[*read, output])
     if losses:
@@ -187,10 +219,10 @@ def _paint(
         result = function(
             *arguments, **keywords, every=(every or WAY) if animation else 0, callback=write if every else None
         )
+        result.save(output, bits=options.bits)
     for warning in said:
         if str(warning.message) != result.message:  # that is printed at the end
             print(f"nst-numpy: warning: {warning.message}", file=sys.stderr)
-    result.save(output)
     files = [output]
     for path, save in ((animation, result.save_animation), (losses, result.save_losses)):
         if path:

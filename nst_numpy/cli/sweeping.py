@@ -1,13 +1,12 @@
 """sweep: many pictures from one file."""
 
 import argparse
-import tomllib
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from nst_numpy.cli import working
-from nst_numpy.validation import check_choice
+from nst_numpy.cli.arguments import read_toml
 
 EXAMPLE = """example, FILE.toml:
   content = "photographs"              # files and folders, seen from the folder of this file
@@ -39,12 +38,7 @@ def add(commands: Any) -> None:
 def _sweep(options: argparse.Namespace) -> int:
     from nst_numpy.sweeping import sweep
 
-    try:
-        given = tomllib.loads(options.file.read_text(encoding="utf-8"))
-    except ValueError as error:  # TOML's and Unicode's errors are some
-        raise ValueError(f"{options.file}: {error}") from None
-    for name in given:
-        check_choice(f"key of {options.file}", name, ["content", "style", "names", "pairs", "grid", "settings"])
+    given = read_toml(options.file, ["content", "style", "names", "pairs", "grid", "settings"])
     for name in ("content", "style"):
         if name not in given:
             raise ValueError(f"{options.file} needs {name}: an image, a folder, or a list of them")
