@@ -299,6 +299,48 @@ class VGG:
         return {layer: found[canonical[layer]] for layer in asked}
 
 
+def receptive_field(network: VGG, layer: str) -> tuple[int, int, int]:
+    """Find the pixels that a unit of a layer depends on: `size` pixels from start + p · step on, for position p.
+
+    One position in the layer is `step` pixels in the image. A 3×3 convolution sees one more position on either side:
+    size grows by 2 · step, and start decreases by step. A 2×2 pooling sees one more position: size grows by step. Then
+    step doubles.
+
+    Parameters
+    ----------
+    network : VGG
+    layer : str
+
+    Returns
+    -------
+    start, step, size : int
+        In pixels, the same for rows and columns.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such layer.
+
+    Examples
+    --------
+    A unit of conv2_1 at position p sees the ten pixels from 2p − 4 on, since each pooling doubles the step:
+
+    >>> from nst_numpy import receptive_field, weights
+    >>> network = weights.load("vgg19-mini", backend="plain")
+    >>> receptive_field(network, "conv1_1")
+    (-1, 1, 3)
+    >>> receptive_field(network, "conv2_1")
+    (-4, 2, 10)
+    """
+    start, step, size = 0, 1, 1
+    for name in network.layers[: network.layers.index(network.canonical(layer)) + 1]:
+        if is_convolution(name):
+            size, start = size + 2 * step, start - step
+        else:
+            size, step = size + step, 2 * step
+    return start, step, size
+
+
 def check_pixels(image: np.ndarray) -> None:
     """Raise an error unless `image` is an array of floats (H, W, 3). Its values may lie outside 0–1.
 
