@@ -196,7 +196,7 @@ class VGG:
         features: dict[str, np.ndarray] = {}
         tape: list[Step] = []
         with self.engine.session():
-            for convolution, pool in self._stages(wanted):
+            for convolution, pool in self.steps(wanted):
                 if not pool:
                     a, cache = self.engine.conv_relu_forward(a, self.prepared[convolution])
                 elif not convolution:
@@ -208,7 +208,7 @@ class VGG:
                     features[pool or convolution] = a
         return features, tape
 
-    def _stages(self, wanted: set[str]) -> Iterator[tuple[str, str]]:
+    def steps(self, wanted: set[str]) -> Iterator[tuple[str, str]]:
         """The steps (convolution, pooling) to the deepest layer wanted; both in one if the response between is not."""
         deepest = max((self.layers.index(layer) for layer in wanted), default=-1)
         convolution = ""

@@ -238,7 +238,8 @@ class StyleTerm:
             return a
         t = self.mask.astype(a.dtype)
         t = losses.guidance(t) if self.norm is None else t / t.dtype.type(self.norm)
-        return a * t[..., None] ** power
+        guided: np.ndarray = a * t[..., None] ** power
+        return guided
 
     def _backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -> np.ndarray:
         """As `losses.guided_gram_backward`; computed late, so that no more than one weighted response is in memory."""

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -96,14 +96,14 @@ class TiledObjective(Objective):
         executor: Executor | None = None,
     ):
         super().__init__(network, terms)
-        at_layers = [term for same in self._at_layers.values() for term in same]
+        at_layers: list[Any] = [term for same in self._at_layers.values() for term in same]
         needed = ("statistic", "loss", "backward", "part")
         for term in at_layers:
             missing = [name for name in needed if not callable(getattr(term, name, None))]
             if missing:
                 raise ValueError(
-                    f"the term {term.name} at {term.layer} can't be evaluated in tiles: it has no {', '.join(missing)}, "
-                    "see AdditiveTerm; take no tiles, or leave it out"
+                    f"the term {term.name} at {term.layer} can't be evaluated in tiles: it has no "
+                    f"{', '.join(missing)}; see AdditiveTerm, or take no tiles"
                 )
             if isinstance(term, ContentTerm) and term.P is None and content is None:
                 raise ValueError(f"the content term at {term.layer} has no features P, and there is no content image")
@@ -111,7 +111,7 @@ class TiledObjective(Objective):
             raise ValueError(f"the content image must be of {shape[1]}×{shape[0]} pixels, found {content.shape}")
         self.shape, self.executor = (int(shape[0]), int(shape[1])), executor
         self.tiles = cut(network, self._at_layers, self.shape, tile)
-        self._additive: list[AdditiveTerm] = at_layers  # type: ignore[assignment]
+        self._additive: list[AdditiveTerm] = at_layers
         self._content = content
         self._bench, self._key = _Bench(network), uuid.uuid4().hex
         self._asked: set[str] = set()  # workers that the network was sent for
@@ -326,6 +326,7 @@ class _Scratch:
         with self._lock:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(prefix="nst_numpy_", buffering=0)  # noqa: SIM115
+                weakref.finalize(self, self._file.close)
             place = self._file.seek(0, os.SEEK_END)
             array.tofile(self._file)
             self._places[key] = place, array.shape, array.dtype
@@ -399,7 +400,7 @@ def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
 
 def _unbound(term: Any) -> Any:
     """A term without the backend, which belongs to a process."""
-    return replace(term, backend=None) if isinstance(term, StyleTerm) else term
+    return replace(term, backend=cast(Any, None)) if isinstance(term, StyleTerm) else term
 
 
 def _bound(term: Any, network: VGG) -> Any:

@@ -7,6 +7,7 @@ the core's positions depend on. Where the window ends at the edge of the image, 
 image. docs/tiles.md derives why a loss and its gradient, computed tile by tile, are those of the whole.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -169,7 +170,7 @@ def _spans(length: int, most: int, step: int, margin: tuple[int, int], circular:
         return [((0, length), (0, length))]
     edges = [steps * k // count * step for k in range(count)] + [length]
     spans = []
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in itertools.pairwise(edges):
         low, high = first - margin[0], end + margin[1]
         spans.append(((first, end), (low, high) if circular else (max(low, 0), min(high, length))))
     return spans
