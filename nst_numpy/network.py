@@ -185,13 +185,7 @@ class VGG:
         """
         check_pixels(image)
         wanted = {self.canonical(layer) for layer in layers}
-        for layer in wanted:
-            side = reduction(layer)
-            if min(image.shape[:2]) < side:
-                raise ValueError(
-                    f"an image of {image.shape[1]}×{image.shape[0]} pixels is too small for {layer}, which needs at "
-                    f"least {side}×{side}; take a larger size, or layers less deep"
-                )
+        self.check_size(image.shape, wanted)
         a = self.input_forward(image)
         features: dict[str, np.ndarray] = {}
         tape: list[Step] = []
@@ -207,6 +201,16 @@ class VGG:
                 if (pool or convolution) in wanted:
                     features[pool or convolution] = a
         return features, tape
+
+    def check_size(self, shape: tuple[int, ...], layers: Iterable[str]) -> None:
+        """Raise a ValueError if an image of this shape, (height, width, …), is too small for a layer."""
+        for layer in layers:
+            side = reduction(layer)
+            if min(shape[:2]) < side:
+                raise ValueError(
+                    f"an image of {shape[1]}×{shape[0]} pixels is too small for {layer}, which needs at least "
+                    f"{side}×{side}; take a larger size, or layers less deep"
+                )
 
     def steps(self, wanted: set[str]) -> Iterator[tuple[str, str]]:
         """The steps (convolution, pooling) to the deepest layer wanted; both in one if the response between is not."""

@@ -408,7 +408,8 @@ class Objective:
         N = {l: network.filters(l) for l in (*v, *w)}
         M = {l: (H // reduction(l)) * (W // reduction(l)) for l in (*v, *w)}
         terms: list[Term] = []
-        content_features, _ = network.forward(image, v if tile is None else ())
+        network.check_size(image.shape, v)
+        content_features = network.forward(image, v)[0] if tile is None else {}
         for l in v:
             P = feature_matrix(content_features[l].copy()) if tile is None else None
             t = masks.in_layer("content_mask", kept, l)

@@ -158,7 +158,7 @@ class TiledObjective(Objective):
             value, signal = term.loss(S, (self.shape[0] // r) * (self.shape[1] // r))
             values.append((term, value))
             signals.append(signal)
-        dx = np.zeros_like(x)
+        dx = np.zeros(x.shape, self.network.dtype)
         for tile, dwindow in self._swept(x, signals) if self._additive else ():
             tile.add(dx, dwindow)
         return self._with_image_terms(x, dx, values)
