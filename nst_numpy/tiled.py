@@ -112,12 +112,11 @@ class TiledObjective(Objective):
         self.shape, self.executor = (int(shape[0]), int(shape[1])), executor
         self.tiles = cut(network, self._at_layers, self.shape, tile)
         self._additive: list[AdditiveTerm] = at_layers
-        self._content = content
         self._bench, self._key = _Bench(network), uuid.uuid4().hex
         self._asked: set[str] = set()  # workers that the network was sent for
         self._broken = False
         for number, piece in enumerate(self.tiles):
-            self._bench.pieces[number] = self._piece(piece)
+            self._bench.pieces[number] = self._piece(piece, content)  # views: once none is needed, the image is free
         if executor is not None:
             self._network = _pickled("the network", replace(network))
             self._network_key = hashlib.sha256(self._network).hexdigest()
@@ -131,14 +130,14 @@ class TiledObjective(Objective):
         height, width = (max(tile.size[axis] for tile in self.tiles) for axis in (0, 1))
         return f"TiledObjective({len(self.tiles)} tiles of at most {width}×{height} pixels: {terms})"
 
-    def _piece(self, tile: Tile) -> "_Piece":
+    def _piece(self, tile: Tile, image: np.ndarray | None) -> "_Piece":
         """What the evaluation of a tile needs beside the picture: views of masks, targets and the content."""
         terms = []
         for term in self._additive:
             width = self.shape[1] // reduction(self.network.canonical(str(term.layer)))
             terms.append(term.part(*tile.at(self.network.canonical(str(term.layer))), width))
         wanted = any(isinstance(term, ContentTerm) and term.P is None for term in terms)
-        content = tile.window_of(self._content) if wanted and self._content is not None else None
+        content = tile.window_of(image) if wanted and image is not None else None
         return _Piece(tile, terms, content)
 
     def _evaluate(

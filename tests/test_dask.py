@@ -88,11 +88,10 @@ def test_tiles_give_the_same_bytes_as_alone_also_if_workers_are_killed(cluster):
     with distributed.Client(cluster) as client, warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing is computed here instead
         executor = client.get_executor()
-        submit, jobs, networks = executor.submit, [], []
+        submit, jobs = executor.submit, []
 
         def and_kill(function, *arguments):
             jobs.append(arguments)
-            networks.extend(part for part in arguments if isinstance(part, bytes) and b"conv1_1" in part)
             if len(jobs) in (60, 90):  # in the first sweep of the second evaluation, and in the next
                 os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
             return submit(function, *arguments)
@@ -103,7 +102,8 @@ def test_tiles_give_the_same_bytes_as_alone_also_if_workers_are_killed(cluster):
             total, gradient, parts = objective(x)
             assert total == alone[0] and np.array_equal(gradient, alone[1]) and parts == alone[2]
         assert len(objective.tiles) == 12 and len(jobs) > 90
-        assert 2 <= len(networks) < 24  # once for a worker, not once for a tile
+        networks = [network for *_, network, _ in jobs if network is not None]
+        assert 4 <= len(networks) < 12  # once for each of four workers, give or take, and not for each tile
 
 
 def test_a_picture_painted_by_a_cluster(cluster, tmp_path, capsys):
