@@ -200,7 +200,7 @@ def choose(
     >>> from nst_numpy import load_weights, memory
     >>> network = load_weights("vgg19-mini", backend="plain")
     >>> memory.choose(network, ["conv3_1"], (3072, 4096), free=8 << 30)
-    1536
+    2048
     """
     layers, styles = list(layers), list(styles)
     free = available() if free is None else free

@@ -81,7 +81,7 @@ class TiledObjective(Objective):
     >>> total, gradient, _ = Objective.from_images(network, content, style, **layers)(x)
     >>> tiled = Objective.from_images(network, content, style, **layers, tile=32)
     >>> tiled
-    TiledObjective(9 tiles of at most 58×58 pixels: content conv2_2, style conv1_1, style conv2_1, tv)
+    TiledObjective(9 tiles of at most 44×44 pixels: content conv2_2, style conv1_1, style conv2_1, tv)
     >>> abs(tiled(x)[0] / total - 1) < 1e-10, np.allclose(tiled(x)[1], gradient, rtol=1e-9, atol=1e-12)
     (True, True)
     """
