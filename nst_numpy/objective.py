@@ -15,7 +15,7 @@ factor 1/(N_l M_l); for the same reason γ contains a factor 1/(number of pixels
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -229,8 +229,11 @@ class StyleTerm:
         return partial(self._backward, dG, a)
 
     def part(self, rows: slice, columns: slice, width: int) -> "StyleTerm":
-        norm = None if self.mask is None else float(np.sqrt(np.mean(np.square(self.mask))))
-        return replace(self, mask=_cut(self.mask, rows, columns), norm=norm)
+        return replace(self, mask=_cut(self.mask, rows, columns), norm=self._norm)
+
+    @cached_property
+    def _norm(self) -> float | None:
+        return None if self.mask is None else float(np.sqrt(np.mean(np.square(self.mask))))
 
     def guided(self, a: np.ndarray, power: int = 1) -> np.ndarray:
         """The response times a power of the mask, scaled as in `losses.guidance`; without a mask, the response."""

@@ -292,18 +292,15 @@ class _Bench:
         return network.backward({layer: partial(inject, layer) for layer in by_layer}, tape)
 
     def _with_targets(self, number: int) -> list[AdditiveTerm]:
-        """The terms of a tile; those of the content with the features, computed once, in float as the network's."""
-        piece = self.pieces[number]
-        wanting = [str(term.layer) for term in piece.terms if isinstance(term, ContentTerm) and term.P is None]
-        if not wanting:
-            return piece.terms
-        if (number, wanting[0]) not in self._features:
-            assert piece.content is not None
-            for layer, a in piece.tile.responses(self.network, piece.content, wanting).items():
+        """The terms of a tile; those of the content with the features, computed once."""
+        piece, canonical = self.pieces[number], self.network.canonical
+        wanting = [term.layer for term in piece.terms if isinstance(term, ContentTerm) and term.P is None]
+        if wanting and (content := piece.content) is not None:
+            for layer, a in piece.tile.responses(self.network, content, wanting).items():
                 self._features.keep((number, layer), a)
             piece.content = None
         return [
-            replace(term, P=feature_matrix(self._features.get((number, self.network.canonical(term.layer)))))
+            replace(term, P=feature_matrix(self._features.get((number, canonical(term.layer)))))
             if isinstance(term, ContentTerm) and term.P is None
             else term
             for term in piece.terms
@@ -317,9 +314,6 @@ class _Scratch:
         self._file: Any = None
         self._places: dict[Any, tuple[int, tuple[int, ...], np.dtype]] = {}
         self._lock = threading.Lock()
-
-    def __contains__(self, key: Any) -> bool:
-        return key in self._places
 
     def keep(self, key: Any, array: np.ndarray) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """Tiles against the whole picture, in float64; and where it goes beyond: memory, executors, interrupts, checkpoints."""
 
+import dataclasses
 import os
 import pickle
 import signal
@@ -175,6 +176,10 @@ def test_content_terms_with_features_of_their_own_are_cut():
     )
     assert f.terms[0].P is not None
     assert_same(f(x), TiledObjective(network, f.terms, (50, 70), 16)(x))
+    terms = [dataclasses.replace(f.terms[0], P=None, layer="relu2_2"), *f.terms[1:]]
+    in_tiles = TiledObjective(network, terms, (50, 70), 16, picture(1, 50, 70))
+    assert_same(f(x), in_tiles(x))
+    assert_same(f(x), in_tiles(x))  # with the features kept
 
 
 def test_what_can_not_be_tiled_is_said():
