@@ -2,9 +2,9 @@ from . import colors, conventions, exercises, images, layers, losses, optimize, 
 from .checking import GradientCheck, gradcheck
 from .inspection import plots
 from .inspection.network_checks import check_layers, check_network
-from .inspection.receptive import Patch, receptive_field, top_patches
+from .inspection.receptive import Patch, top_patches
 from .inspection.tracing import Trace, trace
-from .network import VGG
+from .network import VGG, receptive_field
 from .objective import Objective, Term
 from .optimize import OptimizeResult, minimize
 from .painting import paint

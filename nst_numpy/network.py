@@ -18,7 +18,7 @@ from nst_numpy import backends, images
 from nst_numpy.backends import Backend
 from nst_numpy.layers import PADDINGS
 from nst_numpy.topology import TOPOLOGIES, canonical, convolution_names, is_convolution, layer_names, reduction
-from nst_numpy.validation import check_choice, check_number
+from nst_numpy.validation import check_choice, check_number, checked
 
 # A step of the forward sweep: convolution and pooling, "" where there is none, and the backend's cache.
 Step = tuple[str, str, Any]
@@ -185,18 +185,12 @@ class VGG:
         """
         check_pixels(image)
         wanted = {self.canonical(layer) for layer in layers}
-        for layer in wanted:
-            side = reduction(layer)
-            if min(image.shape[:2]) < side:
-                raise ValueError(
-                    f"an image of {image.shape[1]}×{image.shape[0]} pixels is too small for {layer}, which needs at "
-                    f"least {side}×{side}; take a larger size, or layers less deep"
-                )
+        self.check_size(image.shape, wanted)
         a = self.input_forward(image)
         features: dict[str, np.ndarray] = {}
         tape: list[Step] = []
         with self.engine.session():
-            for convolution, pool in self._stages(wanted):
+            for convolution, pool in self.steps(wanted):
                 if not pool:
                     a, cache = self.engine.conv_relu_forward(a, self.prepared[convolution])
                 elif not convolution:
@@ -208,7 +202,17 @@ class VGG:
                     features[pool or convolution] = a
         return features, tape
 
-    def _stages(self, wanted: set[str]) -> Iterator[tuple[str, str]]:
+    def check_size(self, shape: tuple[int, ...], layers: Iterable[str]) -> None:
+        """Raise a ValueError if an image of this shape, (height, width, …), is too small for a layer."""
+        for layer in layers:
+            side = reduction(layer)
+            if min(shape[:2]) < side:
+                raise ValueError(
+                    f"an image of {shape[1]}×{shape[0]} pixels is too small for {layer}, which needs at least "
+                    f"{side}×{side}; take a larger size, or layers less deep"
+                )
+
+    def steps(self, wanted: set[str]) -> Iterator[tuple[str, str]]:
         """The steps (convolution, pooling) to the deepest layer wanted; both in one if the response between is not."""
         deepest = max((self.layers.index(layer) for layer in wanted), default=-1)
         convolution = ""
@@ -297,6 +301,49 @@ class VGG:
         canonical = {layer: self.canonical(layer) for layer in asked}
         found, _ = self.forward(images.load(image, dtype=self.dtype), canonical.values())
         return {layer: found[canonical[layer]] for layer in asked}
+
+
+@checked()
+def receptive_field(network: VGG, layer: str) -> tuple[int, int, int]:
+    """Find the pixels that a unit of a layer depends on: `size` pixels from start + p · step on, for position p.
+
+    One position in the layer is `step` pixels in the image. A 3×3 convolution sees one more position on either side:
+    size grows by 2 · step, and start decreases by step. A 2×2 pooling sees one more position: size grows by step. Then
+    step doubles.
+
+    Parameters
+    ----------
+    network : VGG
+    layer : str
+
+    Returns
+    -------
+    start, step, size : int
+        In pixels, the same for rows and columns.
+
+    Raises
+    ------
+    ValueError
+        If the network has no such layer.
+
+    Examples
+    --------
+    A unit of conv2_1 at position p sees the ten pixels from 2p − 4 on, since each pooling doubles the step:
+
+    >>> from nst_numpy import receptive_field, weights
+    >>> network = weights.load("vgg19-mini", backend="plain")
+    >>> receptive_field(network, "conv1_1")
+    (-1, 1, 3)
+    >>> receptive_field(network, "conv2_1")
+    (-4, 2, 10)
+    """
+    start, step, size = 0, 1, 1
+    for name in network.layers[: network.layers.index(network.canonical(layer)) + 1]:
+        if is_convolution(name):
+            size, start = size + 2 * step, start - step
+        else:
+            size, step = size + step, 2 * step
+    return start, step, size
 
 
 def check_pixels(image: np.ndarray) -> None:

@@ -12,9 +12,10 @@ factor 1/(N_l M_l); for the same reason γ contains a factor 1/(number of pixels
 `conventions`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,6 +84,57 @@ class Term(Protocol):
         ...
 
 
+class AdditiveTerm(Term, Protocol):
+    """A term that depends on its layer only through a sum over the layer's positions: it can be evaluated in tiles.
+
+    L = ℓ(S) with S = Σ_j s(a_j). By the chain rule ∂L/∂a_j = (∂s/∂a_j)ᵀ ∂ℓ/∂S: position j needs to know nothing of
+    the others but the sum. The Gram matrix is such a sum; see `tiled.TiledObjective`.
+
+    Examples
+    --------
+    The mean responses of `Term`'s example are a sum over positions, divided by their number M:
+
+    >>> import numpy as np
+    >>> from nst_numpy import Objective, load_weights
+    >>> from nst_numpy.tiled import TiledObjective
+    >>> class MeanResponse:
+    ...     name, layer = "mean", "conv2_1"
+    ...     def statistic(self, a):
+    ...         return a.sum(axis=(0, 1))
+    ...     def loss(self, S, M):
+    ...         return 0.5 * float(np.sum((S / M - 1) ** 2)), (S / M - 1) / M
+    ...     def backward(self, dS, a):
+    ...         return np.broadcast_to(dS, a.shape)
+    ...     def part(self, rows, columns, width):
+    ...         return self
+    ...     def __call__(self, a):
+    ...         value, dS = self.loss(self.statistic(a), a.shape[0] * a.shape[1])
+    ...         return value, self.backward(dS, a)
+    >>> network = load_weights("vgg19-mini", dtype=np.float64)
+    >>> x = np.random.default_rng(1).random((40, 60, 3))
+    >>> whole = Objective(network, [MeanResponse()])
+    >>> in_tiles = TiledObjective(network, [MeanResponse()], (40, 60), 16)
+    >>> np.allclose(in_tiles(x)[1], whole(x)[1], rtol=1e-10, atol=1e-15)
+    True
+    """
+
+    def statistic(self, a: np.ndarray, /) -> Any:
+        """S of some positions (h, w, N): a number or an array, which adds up over parts of the layer."""
+        ...
+
+    def loss(self, S: Any, M: int, /) -> tuple[float, Any]:
+        """Value ℓ(S) and gradient ∂ℓ/∂S, given the sum over all M positions of the layer."""
+        ...
+
+    def backward(self, dS: Any, a: np.ndarray, /) -> Gradient:
+        """Gradient at some positions, given ∂ℓ/∂S: as `Term` returns it."""
+        ...
+
+    def part(self, rows: slice, columns: slice, width: int, /) -> "AdditiveTerm":
+        """The term for some positions of a layer of this width, with what belongs to them of its targets and masks."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ContentTerm:
     """Content loss of a layer times its weight, α v_l.
@@ -90,28 +142,50 @@ class ContentTerm:
     Attributes
     ----------
     layer : str
-    P : ndarray, shape (N, M)
-        Features of the content image.
+    P : ndarray, shape (N, M), or None
+        Features of the content image; None in a `TiledObjective`, which computes them tile by tile.
     weight : float
     mask : ndarray, shape (H, W), optional
         How much each position counts, 0–1; see `losses.guided_content_loss`.
     """
 
     layer: str
-    P: np.ndarray = field(repr=False)
+    P: np.ndarray | None = field(repr=False)
     weight: float
     name: str = "content"
     mask: np.ndarray | None = field(default=None, repr=False)
 
-    def __call__(self, a: np.ndarray) -> tuple[float, np.ndarray]:
-        F = feature_matrix(a)
-        if self.mask is None:
-            value, dF = losses.content_loss(F, self.P), losses.content_gradient(F, self.P)
-        else:
-            t = self.mask.reshape(-1).astype(a.dtype)
-            value, dF = losses.guided_content_loss(F, self.P, t), losses.guided_content_gradient(F, self.P, t)
-        dF *= self.weight
-        return self.weight * value, dF.T.reshape(a.shape)
+    def __call__(self, a: np.ndarray) -> tuple[float, Gradient]:
+        value, dS = self.loss(self.statistic(a), a.shape[0] * a.shape[1])
+        return value, self.backward(dS, a)
+
+    def statistic(self, a: np.ndarray) -> float:
+        F, P = feature_matrix(a), self._target
+        return losses.content_loss(F, P) if self.mask is None else losses.guided_content_loss(F, P, self._t(a))
+
+    def loss(self, S: Any, M: int) -> tuple[float, float]:
+        return self.weight * float(S), self.weight
+
+    def backward(self, dS: float, a: np.ndarray) -> np.ndarray:
+        F, P = feature_matrix(a), self._target
+        dF = losses.content_gradient(F, P) if self.mask is None else losses.guided_content_gradient(F, P, self._t(a))
+        dF *= dS
+        return dF.T.reshape(a.shape)
+
+    def part(self, rows: slice, columns: slice, width: int) -> "ContentTerm":
+        P = self.P
+        if P is not None:
+            P = P.reshape(len(P), -1, width)[:, rows, columns].reshape(len(P), -1)
+        return replace(self, P=P, mask=_cut(self.mask, rows, columns))
+
+    @property
+    def _target(self) -> np.ndarray:
+        assert self.P is not None, "set for each tile"
+        return self.P
+
+    def _t(self, a: np.ndarray) -> np.ndarray:
+        assert self.mask is not None
+        return self.mask.reshape(-1).astype(a.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +202,8 @@ class StyleTerm:
         It computes the Gram matrix and its backward pass.
     mask : ndarray, shape (H, W), optional
         Of a region: the Gram matrix is that of the positions inside; see `losses.guided_gram`.
+    norm : float, optional
+        √(mean of t²) of the whole mask, where `mask` is a part of it.
     """
 
     layer: str
@@ -136,15 +212,37 @@ class StyleTerm:
     backend: Backend = field(default=plain, repr=False)
     name: str = "style"
     mask: np.ndarray | None = field(default=None, repr=False)
+    norm: float | None = field(default=None, repr=False)
 
     def __call__(self, a: np.ndarray) -> tuple[float, Gradient]:
-        G, M = self.backend.gram(self.guided(a)), a.shape[0] * a.shape[1]
+        value, dG = self.loss(self.statistic(a), a.shape[0] * a.shape[1])
+        return value, self.backward(dG, a)
+
+    def statistic(self, a: np.ndarray) -> np.ndarray:
+        return self.backend.gram(self.guided(a))
+
+    def loss(self, G: np.ndarray, M: int) -> tuple[float, np.ndarray]:
         dG = self.weight * losses.gram_loss_gradient(G, self.A, M)
-        return self.weight * losses.gram_loss(G, self.A, M), partial(self._backward, dG, a)
+        return self.weight * losses.gram_loss(G, self.A, M), dG
+
+    def backward(self, dG: np.ndarray, a: np.ndarray) -> Gradient:
+        return partial(self._backward, dG, a)
+
+    def part(self, rows: slice, columns: slice, width: int) -> "StyleTerm":
+        return replace(self, mask=_cut(self.mask, rows, columns), norm=self._norm)
+
+    @cached_property
+    def _norm(self) -> float | None:
+        return None if self.mask is None else float(np.sqrt(np.mean(np.square(self.mask))))
 
     def guided(self, a: np.ndarray, power: int = 1) -> np.ndarray:
         """The response times a power of the mask, scaled as in `losses.guidance`; without a mask, the response."""
-        return a if self.mask is None else a * losses.guidance(self.mask.astype(a.dtype))[..., None] ** power
+        if self.mask is None:
+            return a
+        t = self.mask.astype(a.dtype)
+        t = losses.guidance(t) if self.norm is None else t / t.dtype.type(self.norm)
+        guided: np.ndarray = a * t[..., None] ** power
+        return guided
 
     def _backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -> np.ndarray:
         """As `losses.guided_gram_backward`; computed late, so that no more than one weighted response is in memory."""
@@ -161,18 +259,22 @@ class VariationTerm:
     circular : bool
         Whether opposite edges are neighbours. With its first row and column once more at its end, the image has all
         the differences there are then, those along this row and column twice: once they are subtracted.
+    rows : int, optional
+        The height of strips in which a large image is evaluated, to save memory. Neighbouring strips share a row, whose
+        differences are subtracted once, as well.
     """
 
     variation: TotalVariation
     circular: bool = False
     name: str = "tv"
     layer: None = None
+    rows: int | None = None
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         if not self.circular:
-            return self.variation(x)
+            return self._in_strips(x)
         around = np.pad(x, ((0, 1), (0, 1), (0, 0)), mode="wrap")
-        value, gradient = self.variation(around)
+        value, gradient = self._in_strips(around)
         for twice in (np.s_[:1], np.s_[:, :1]):
             of_line, gradient_of_line = self.variation(around[twice])
             value -= of_line
@@ -180,6 +282,21 @@ class VariationTerm:
         gradient[0] += gradient[-1]
         gradient[:, 0] += gradient[:, -1]
         return value, gradient[:-1, :-1]
+
+    def _in_strips(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        if self.rows is None or len(x) <= self.rows + 1:
+            return self.variation(x)
+        value, gradient = 0.0, np.zeros_like(x)
+        for first in range(0, len(x) - 1, self.rows):
+            strip = np.s_[first : first + self.rows + 1]
+            of_strip, gradient_of_strip = self.variation(x[strip])
+            value += of_strip
+            gradient[strip] += gradient_of_strip
+            if first:  # the row that it shares with the strip above
+                of_line, gradient_of_line = self.variation(x[first : first + 1])
+                value -= of_line
+                gradient[first : first + 1] -= gradient_of_line
+        return value, gradient
 
 
 class Objective:
@@ -238,6 +355,8 @@ class Objective:
         content_masks: Any = None,
         style_masks: Any = None,
         content_mask: Any = None,
+        tile: int | None = None,
+        executor: Executor | None = None,
     ) -> "Objective":
         """Make the objective of a style transfer; this computes the targets P and A, once.
 
@@ -264,6 +383,8 @@ class Objective:
         content_layers, style_layers, content_weight, style_weight, tv_weight, style_blend, convention
             As in `Settings`. With "nst_numpy" the weights are v_l · N_l M_l and w_l, α, β, and γ times the number of
             pixels.
+        tile, executor
+            As in `tiled.TiledObjective`: given a tile, that is what this makes. Style images are swept in tiles, too.
 
         Raises
         ------
@@ -287,20 +408,21 @@ class Objective:
         regions = [masks.of_image(*mask, image) for mask in of_content]
         kept = masks.of_image("content_mask", content_mask, image)
         H, W = image.shape[:2]
+        N = {l: network.filters(l) for l in (*v, *w)}
+        M = {l: (H // reduction(l)) * (W // reduction(l)) for l in (*v, *w)}
         terms: list[Term] = []
-        content_features, _ = network.forward(image, v)
+        network.check_size(image.shape, v)
+        content_features = network.forward(image, v)[0] if tile is None else {}
         for l in v:
-            P = feature_matrix(content_features[l].copy())
+            P = feature_matrix(content_features[l].copy()) if tile is None else None
             t = masks.in_layer("content_mask", kept, l)
-            terms.append(ContentTerm(l, P, alpha * v[l] * convention.content_factor(*P.shape), mask=t))
-        N = {l: network.filters(l) for l in w}
-        M = {l: (H // reduction(l)) * (W // reduction(l)) for l in w}
+            terms.append(ContentTerm(l, P, alpha * v[l] * convention.content_factor(N[l], M[l]), mask=t))
         if content_masks is None:  # one region, the whole picture, and a blend of all styles
             regions, shared_out = regions[:1], [(0, b) for b in shares]
         else:
             shared_out = [(r, 1.0) for r in range(len(regions))]
         A: list[dict[str, Any]] = [dict.fromkeys(w, 0.0) for _ in regions]
-        for grams, (r, b) in zip(style_grams(network, styles, w, parts), shared_out, strict=True):
+        for grams, (r, b) in zip(style_grams(network, styles, w, parts, tile), shared_out, strict=True):
             for l, (G, M_a) in grams.items():
                 # The style image has M_a positions, the picture M. Scaled, equal textures have equal Gram matrices.
                 A[r][l] = A[r][l] + float(b * M[l] / M_a) * G
@@ -311,8 +433,13 @@ class Objective:
                 if content_masks is not None:
                     weight *= len(regions) * shares[r] * (1.0 if t is None else float(np.mean(t**2)))
                 terms.append(StyleTerm(l, A[r][l], weight, network.engine, mask=t))
-        terms.append(VariationTerm(convention.total_variation(gamma, H, W), network.padding == "circular"))
-        return cls(network, terms)
+        variation, circular = convention.total_variation(gamma, H, W), network.padding == "circular"
+        terms.append(VariationTerm(variation, circular, rows=tile))
+        if tile is None:
+            return cls(network, terms)
+        from nst_numpy.tiled import TiledObjective
+
+        return TiledObjective(network, terms, (H, W), tile, image, executor)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray, dict[str, float]]:
         """Loss, gradient and terms at the image x, with one sweep forward and one back.
@@ -356,8 +483,7 @@ class Objective:
         self, x: np.ndarray, found: dict[str, np.ndarray] | None
     ) -> tuple[float, np.ndarray, dict[str, float]]:
         check_pixels(x)
-        sums = {"total": 0.0, "content": 0.0, "style": 0.0, "tv": 0.0}
-        of_layers = {str(term.layer): 0.0 for term in self.terms if term.name == "style"}
+        values: list[tuple[Term, float]] = []
         gradients: dict[str, list[Gradient]] = {}
         features, tape = self.network.forward(x, self._at_layers)
         for l, terms in self._at_layers.items():
@@ -365,10 +491,8 @@ class Objective:
             gradients[l] = []
             for term in terms:
                 value, gradient = term(a)
-                sums[term.name] = sums.get(term.name, 0.0) + value
+                values.append((term, value))
                 gradients[l].append(gradient)
-                if term.name == "style":
-                    of_layers[str(term.layer)] += value
 
         def inject(l: str, da: np.ndarray | None) -> np.ndarray:
             for gradient in gradients.pop(l):
@@ -383,6 +507,18 @@ class Objective:
 
         injected = {l: partial(inject, l) for l in self._at_layers}
         dx = self.network.backward(injected, tape) if injected else np.zeros_like(x)
+        return self._with_image_terms(x, dx, values)
+
+    def _with_image_terms(
+        self, x: np.ndarray, dx: np.ndarray, values: Iterable[tuple[Term, float]]
+    ) -> tuple[float, np.ndarray, dict[str, float]]:
+        """Total, gradient and terms, given the values of the terms at layers, and their gradient, which is changed."""
+        sums = {"total": 0.0, "content": 0.0, "style": 0.0, "tv": 0.0}
+        of_layers = {str(term.layer): 0.0 for term in self.terms if term.name == "style"}
+        for term, value in values:
+            sums[term.name] = sums.get(term.name, 0.0) + value
+            if term.name == "style":
+                of_layers[str(term.layer)] += value
         for term in self.terms:
             if term.layer is None:
                 value, gradient = term(x)
@@ -390,6 +526,10 @@ class Objective:
                 dx = gradient(dx) if callable(gradient) else np.add(dx, gradient, out=dx)
         sums["total"] = sum(sums.values())  # "total" itself is still 0
         return sums["total"], dx, {**sums, **of_layers}
+
+
+def _cut(mask: np.ndarray | None, rows: slice, columns: slice) -> np.ndarray | None:
+    return None if mask is None else mask[rows, columns]
 
 
 def blend_shares(weights: Sequence[float] | None, images: int) -> list[float]:

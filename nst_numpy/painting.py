@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 import nst_numpy
-from nst_numpy import colors, images, masks, records
+from nst_numpy import colors, images, masks, memory, records
 from nst_numpy import weights as weight_files
 from nst_numpy.checkpoints import Checkpoint, Saved
 from nst_numpy.conventions import Convention
@@ -29,6 +30,7 @@ from nst_numpy.validation import check_number, checked, warn
 FRAME = 0.03
 
 CHECKPOINT_EVERY = 30.0  # seconds
+TILE = 1024  # pixels; for an executor
 
 Callback = Callable[[int, np.ndarray, Losses], None]
 
@@ -47,12 +49,16 @@ def paint(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    tile: int | None = None,
+    executor: Executor | None = None,
 ) -> TransferResult:
     """Paint with settings given as one object; `transfer`, `texture` and `reconstruct` call it.
 
     Parameters
     ----------
-    content, style, content_masks, style_masks, content_mask, every, callback, progress, checkpoint, checkpoint_every
+    content, style, content_masks, style_masks, content_mask, every, callback, progress
+        As in `transfer`.
+    checkpoint, checkpoint_every, tile, executor
         As in `transfer`.
     settings : Settings
 
@@ -73,11 +79,14 @@ def paint(
     True
     """
     check_number("every", every, whole=True)
+    if tile is not None:
+        check_number("tile", tile, whole=True, least=1)
     with interruptible():  # so that a second Ctrl-C does not lose the picture that the first one kept
         given = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
         motif = Motif(content, style, settings, **given)
         sizes = settings.sizes(*motif.content.shape[:2])
         steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
+        tiles = {size: motif.tile_at(size, tile, executor) for size in sizes}  # refuses what does not fit the memory
         start = motif.start(motif.content_at(sizes[0]).shape)
         inputs = motif.sources | given
         record = records.record(settings, motif.network, inputs)  # now: a file can change before the end
@@ -86,7 +95,7 @@ def paint(
             """Paint, from the beginning or from what is saved, to the end."""
             position = saved.at if isinstance(saved.at, Position) else None
             todo = list(zip(sizes, steps, strict=True))[position.stage if position else 0 :]
-            stages = (motif.stage(size, number) for size, number in todo)
+            stages = (motif.stage(size, number, tiles[size], executor) for size, number in todo)
             first = next(stages)  # errors in the input are raised before the progress bar appears
             with Recorder(motif, sizes, steps, every, callback, progress, saved) as record:
 
@@ -110,7 +119,9 @@ def paint(
         if checkpoint is None:
             end = painted(Saved())
         else:
-            with Checkpoint(checkpoint, checkpoint_every, motif.settings_with(every), motif.inputs(start)) as file:
+            with Checkpoint(
+                checkpoint, checkpoint_every, motif.settings_with(every, tiles), motif.inputs(start)
+            ) as file:
                 end = file.read()
                 if progress and end.at:
                     where = "finished" if isinstance(end.at, Outcome) else "going on"
@@ -229,7 +240,7 @@ class Motif:
         """The opacity of the content image at the size of the picture; None if it has no transparent areas."""
         return None if self._opacity is None else images.resize(self._opacity, height, width)
 
-    def settings_with(self, every: int) -> dict[str, Any]:
+    def settings_with(self, every: int, tiles: dict[int, int | None]) -> dict[str, Any]:
         """All names and numbers that the result depends on, for a checkpoint. The number of threads changes nothing."""
         network, init = self.network, self.settings.init
         described = self.settings.to_dict() | {
@@ -242,7 +253,7 @@ class Motif:
             "nst_numpy": nst_numpy.__version__,
         }
         del described["weights"]  # the arrays count, not the name of the file
-        return described
+        return described | {f"tile at size {size}": tile for size, tile in tiles.items() if tile}
 
     def inputs(self, start: np.ndarray) -> dict[str, Any]:
         """All arrays that the result depends on, by what they are called, for a checkpoint."""
@@ -263,7 +274,22 @@ class Motif:
         """The content image at one size."""
         return self._whole(images.load(self.content, size))
 
-    def stage(self, size: int, steps: int) -> Stage:
+    def tile_at(self, size: int, tile: int | None = None, executor: Executor | None = None) -> int | None:
+        """The tile at one size, None for none: the given one, or the largest that fits the memory."""
+        (height, width), settings, network = self.content.shape[:2], self.settings, self.network
+        shape = tuple(max(1, round(side * size / max(height, width))) for side in (height, width))
+        if tile is not None or executor is not None:
+            tile = tile or TILE
+            return tile if max(shape) > tile else None
+        v = settings.convention.weighted_layers("content", settings.content_layers, network)
+        w = settings.convention.weighted_layers("style", settings.style_layers, network)
+        scale = [self._style_size(size) / max(image.shape) for image in self.styles]
+        styles = [(round(s * i.shape[0]), round(s * i.shape[1])) for s, i in zip(scale, self.styles, strict=True)]
+        return memory.choose(
+            network, [*v, *w], (shape[0], shape[1]), settings.optimizer, settings.optimizer_options, styles
+        )
+
+    def stage(self, size: int, steps: int, tile: int | None = None, executor: Executor | None = None) -> Stage:
         """What is minimised at one size, with the targets computed."""
         settings, content = self.settings, self.content_at(size)
         objective = Objective.from_images(
@@ -280,6 +306,8 @@ class Motif:
             content_masks=[_at(t, content) for t in self.regions] if self._in_regions else None,
             style_masks=self.parts,
             content_mask=_at(self.kept, content),
+            tile=tile,
+            executor=executor,
         )
         return Stage(objective, content.shape, steps)
 

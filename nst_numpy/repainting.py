@@ -2,8 +2,8 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import fields, replace
 from inspect import signature
 from pathlib import Path
@@ -16,7 +16,7 @@ from nst_numpy.painting import CHECKPOINT_EVERY, Callback, load_network, paint
 from nst_numpy.result import TransferResult
 from nst_numpy.settings import STARTS, Settings
 from nst_numpy.stylize import reconstruct, texture, transfer
-from nst_numpy.validation import check_choice, checked
+from nst_numpy.validation import check_choice, checked, warn
 from nst_numpy.weights.registry import REGISTRY
 
 NETWORK = ("pooling", "padding", "backend", "threads")
@@ -38,12 +38,14 @@ def again(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    tile: int | None = None,
+    executor: Executor | None = None,
     **changes: Any,
 ) -> TransferResult:
     """Paint a picture once more, from the settings and the names of files that it holds.
 
-    Without changes it is the same picture, bit for bit, where the library is the same version. Its files are looked for
-    beside the picture and in the current folder, by their names and their checksums.
+    Without changes it is the same picture, bit for bit, where the version of the library and the tiles are the same.
+    Its files are looked for beside the picture and in the current folder, by their names and their checksums.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ def again(
     content, style, content_masks, style_masks, content_mask, init
         As in `transfer`: other images than those it was painted from, or the same, if they are elsewhere or were no
         files. Those given are taken as they are, whatever their checksum.
-    every, callback, progress, checkpoint, checkpoint_every
+    every, callback, progress, checkpoint, checkpoint_every, tile, executor
         As in `transfer`.
     **changes
         Settings of `transfer` that are to differ, and `pooling`, `padding`, `backend` and `threads` of the network. The
@@ -106,18 +108,12 @@ def again(
     settings = Settings(**values | {"init": given.pop("init")})
     network = _network(found, settings, changes, Path(picture))
     if found.get("nst_numpy") != nst_numpy.__version__:
-        warnings.warn(
+        warn(
             f"{picture} was painted by nst_numpy {found.get('nst_numpy', 'of an earlier version')}, this is "
-            f"{nst_numpy.__version__}: the new picture can differ",
-            RuntimeWarning,
-            stacklevel=2,
+            f"{nst_numpy.__version__}: the new picture can differ"
         )
     if found.get("complete") is False:
-        warnings.warn(
-            f"{picture} was interrupted as it was painted: the new picture is painted to the end",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warn(f"{picture} was interrupted as it was painted: the new picture is painted to the end")
     result = paint(
         settings=replace(settings, weights=network),
         every=every,
@@ -125,6 +121,8 @@ def again(
         progress=progress,
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
+        tile=tile,
+        executor=executor,
         **given,
     )
     same = [*kept, *(["weights"] if "weights" not in changes else [])]

@@ -6,6 +6,7 @@ Their keywords are the fields of `Settings`, where they are described; `painting
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from inspect import getdoc, signature
 from textwrap import indent
 from typing import Any, TypeVar
@@ -80,6 +81,8 @@ def transfer(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    tile: int | None = None,
+    executor: Executor | None = None,
 ) -> TransferResult:
     """Paint the content of one image in the style of another (Gatys, Ecker and Bethge 2015).
 
@@ -120,6 +123,12 @@ def transfer(
         stopped; it must be one of the same images, network and settings. The file of a finished run returns its result.
     checkpoint_every : float
         Seconds from one writing of it to the next; 0 writes it after every step.
+    tile : int, optional
+        Compute in tiles of this many pixels, for pictures that do not fit the memory: the same picture up to rounding.
+        By default in the largest tiles that fit, if the whole does not; see docs/tiles.md.
+    executor : concurrent.futures.Executor, optional
+        That computes the tiles, such as `distributed.Client(...).get_executor()`: one picture by many machines. Tiles
+        of 1024 by default.
 
     Returns
     -------
@@ -172,6 +181,8 @@ def texture(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    tile: int | None = None,
+    executor: Executor | None = None,
 ) -> TransferResult:
     """A picture with the style of an image and no content: `transfer` with the style loss alone.
 
@@ -184,7 +195,7 @@ def texture(
     {settings}
     style_masks : list of masks, optional
         As in `transfer`: the texture of a part of the image.
-    every, callback, progress, checkpoint, checkpoint_every
+    every, callback, progress, checkpoint, checkpoint_every, tile, executor
         As in `transfer`.
 
     Returns
@@ -229,6 +240,8 @@ def reconstruct(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    tile: int | None = None,
+    executor: Executor | None = None,
 ) -> TransferResult:
     """An image from its features in a layer: `transfer` with the content loss alone (Gatys et al. 2015, figure 1).
 
@@ -242,7 +255,7 @@ def reconstruct(
         as in the paper, and tv_weight is 0.5 with the library's own convention, 0 with others. What a deep layer does
         not see would remain noise; with a little smoothness, the content loss falls faster, too.
     {settings}
-    every, callback, progress, checkpoint, checkpoint_every
+    every, callback, progress, checkpoint, checkpoint_every, tile, executor
         As in `transfer`.
 
     Returns

@@ -137,3 +137,13 @@ def test_textures(program, tmp_path, capsys, monkeypatch):
     rng = np.random.default_rng(0)
     learn, test = rng.standard_normal((2, 12, 400))
     assert textures.accuracy(learn, learn, 2) == 1 and 0 <= textures.accuracy(learn, test, 2) < 1
+
+
+def test_tiles(program, capsys):
+    program("tiles").main(["--size", "96x64", "--tile", "0", "32", "--steps", "1"])
+    _, _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["none", "32"]
+    for line, pixels in zip(lines, (1.0, 4.0), strict=True):
+        _, seconds, swept, peak, before, estimate = re.findall(r"none|[\d.]+", line)
+        assert float(seconds) > 0 and float(swept) == pytest.approx(pixels, abs=0.5)
+        assert 0 < int(before) < int(peak) and int(estimate) > 0

@@ -60,7 +60,7 @@ def test_options_reach_the_library(folder, monkeypatch):
     options += " --tv-weight 4 --init noise --init-noise 0.5 --optimizer adam --learning-rate 0.1 --seed 7 --quiet"
     options += " --optimizer-options beta1=0.5,epsilon=1e-6 --style-scale 0.5 --size 40,50 --steps 3,1"
     options += " --convention keras --every 2 --style-blend 1,2.5 --keep-colors luminance"
-    options += " --checkpoint run.h5 --checkpoint-every 0.5"
+    options += " --checkpoint run.h5 --checkpoint-every 0.5 --tile 96"
     files = ["content.png", "style.jpg", "content.png"]
     options += " --content-masks style.jpg#00ff00 - --style-masks - content.png --content-mask style.jpg"
     assert main(["transfer", *files, "-o", "out.png", "--weights", "small.h5", *options.split()]) == 0
@@ -92,6 +92,8 @@ def test_options_reach_the_library(folder, monkeypatch):
         "progress": False,
         "checkpoint": Path("run.h5"),
         "checkpoint_every": 0.5,
+        "tile": 96,
+        "executor": None,
     }
     assert seen == expected
     assert seen.keys() | {"callback"} == inspect.signature(nst_numpy.transfer).parameters.keys()
@@ -112,7 +114,8 @@ def test_every_command_takes_what_its_function_takes():
         ).stdout
         options = {option.replace("-", "_") for option in re.findall(r"^  --([a-z-]+)", text, re.MULTILINE)}
         own = {"pooling", "padding", "backend", "threads", "animation", "losses", "quiet", "bits", "settings"}
-        assert options - own == takes - {"content", "style", "layer", "callback", "progress"}
+        own |= {"scheduler"}
+        assert options - own == takes - {"content", "style", "layer", "callback", "progress", "executor"}
         assert "examples:\n  nst-numpy " + name in text
 
 

@@ -1,13 +1,15 @@
-"""Grading and sweeps on a Dask cluster: a real one on this machine, one of whose workers is killed in the middle."""
+"""Grading, sweeps and tiles on a Dask cluster: a real one on this machine, whose workers are killed in the middle."""
 
 import os
 import signal
 import time
+import warnings
 
+import numpy as np
 import pytest
-from drawing import picture
+from drawing import picture, small_vgg
 
-from nst_numpy import images, sweep
+from nst_numpy import Objective, images, sweep
 from nst_numpy.cli import main
 from nst_numpy.exercises.assignment import Assignment, Task
 from nst_numpy.exercises.grading import grade
@@ -77,3 +79,39 @@ def test_a_sweep_gives_the_same_bytes_as_alone(cluster, tmp_path):
     assert [cell.losses for cell in shared] == [cell.losses for cell in alone]
     for a, b in zip(alone, shared, strict=True):
         assert a.path.read_bytes() == b.path.read_bytes()
+
+
+def test_tiles_give_the_same_bytes_as_alone_also_if_workers_are_killed(cluster):
+    network = small_vgg(dtype=np.float32, threads=1)
+    content, style, x = (picture(seed, 97, 131, np.float32) for seed in (1, 2, 3))
+    alone = Objective.from_images(network, content, style, tile=32)(x)
+    with distributed.Client(cluster) as client, warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing is computed here instead
+        executor = client.get_executor()
+        submit, jobs = executor.submit, []
+
+        def and_kill(function, *arguments):
+            jobs.append(arguments)
+            if len(jobs) in (60, 90):  # in the first sweep of the second evaluation, and in the next
+                os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+            return submit(function, *arguments)
+
+        executor.submit = and_kill
+        objective = Objective.from_images(network, content, style, tile=32, executor=executor)
+        for _ in range(3):
+            total, gradient, parts = objective(x)
+            assert total == alone[0] and np.array_equal(gradient, alone[1]) and parts == alone[2]
+        assert len(objective.tiles) == 12 and len(jobs) > 90
+        networks = [network for *_, network, _ in jobs if network is not None]
+        assert 4 <= len(networks) < 12  # once for each of four workers, give or take, and not for each tile
+
+
+def test_a_picture_painted_by_a_cluster(cluster, tmp_path, capsys):
+    for name, seed in (("content", 1), ("style", 2)):
+        images.save(images.to_uint8(picture(seed, 80, 96)), tmp_path / f"{name}.png")
+    inputs = [str(tmp_path / "content.png"), str(tmp_path / "style.png")]
+    options = ["--size", "96,", "--steps", "2", "--tile", "48", "--threads", "1", "--quiet"]
+    for name, scheduler in (("alone", []), ("shared", ["--scheduler", cluster.scheduler_address])):
+        out = str(tmp_path / f"{name}.png")
+        assert main(["transfer", *inputs, "-o", out, *options, *scheduler]) == 0, capsys.readouterr()
+    assert (tmp_path / "alone.png").read_bytes() == (tmp_path / "shared.png").read_bytes()

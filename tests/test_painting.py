@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -51,6 +52,7 @@ def test_every_setting_arrives_at_the_objective(monkeypatch):
         "tv_weight": 7.0,
         "style_blend": (1, 3),
     }
+    tiling = {"tile": 24, "executor": ThreadPoolExecutor(1)}
     regions, kept = [CONTENT[..., 0] > 0.5, CONTENT[..., 1]], CONTENT[..., 2] > 0.5
     parts = [STYLE[..., 0] > 0.5, None]
     paint(
@@ -61,6 +63,7 @@ def test_every_setting_arrives_at_the_objective(monkeypatch):
         style_masks=parts,
         content_mask=kept,
         progress=False,
+        **tiling,
     )
     for (network, content, styles, keywords), size in zip(seen, (20, 40), strict=True):
         assert network is SMALL and keywords.pop("convention").name == "nst_numpy"
@@ -70,7 +73,7 @@ def test_every_setting_arrives_at_the_objective(monkeypatch):
             assert np.array_equal(mask, masks.scaled(full, content.shape))
         part, nothing = keywords.pop("style_masks")
         assert nothing is None and np.array_equal(part, masks.scaled(masks.load(parts[0]), (16, 20)))
-        assert keywords == given
+        assert keywords == given | tiling | {"tile": None if size == 20 else 24}
         assert np.array_equal(content, images.load(images.load(CONTENT, 40), size))
         half = [images.load(images.load(source, 20), size // 2) for source in (STYLE, OTHER)]
         assert all(np.array_equal(*pair) for pair in zip(styles, half, strict=True))

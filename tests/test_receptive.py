@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import images
-from nst_numpy.inspection.receptive import receptive_field, top_patches
+from nst_numpy import images, receptive_field
+from nst_numpy.inspection.receptive import top_patches
 
 
 @pytest.mark.parametrize("layer", ["conv1_1", "conv1_2", "pool1", "conv2_1", "pool2", "conv3_1", "relu3_2"])

@@ -153,7 +153,7 @@ def description(of, name):
 def test_the_functions_take_the_settings_and_describe_them():
     """Signature, default and description of every setting are the same wherever it is taken."""
     usual = inspect.signature(Settings).parameters
-    common = {"every", "callback", "progress", "checkpoint", "checkpoint_every"}
+    common = {"every", "callback", "progress", "checkpoint", "checkpoint_every", "tile", "executor"}
     own = {
         transfer: {"content", "style", "content_masks", "style_masks", "content_mask", *common},
         texture: {"style", "style_masks", *common},

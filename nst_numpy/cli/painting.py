@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nst_numpy import images, samples
+from nst_numpy.cli import working
 from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, flag, given, names, read_toml
 from nst_numpy.masks import split_color
 from nst_numpy.painting import CHECKPOINT_EVERY, load_network
@@ -128,6 +129,9 @@ def add_painting(
         default=CHECKPOINT_EVERY,
         help=f"seconds from one checkpoint to the next; {CHECKPOINT_EVERY:g} by default, 0 for one after every step",
     )
+    tiles = "compute in tiles of N pixels; by default only if the whole does not fit the memory"
+    command.add_argument("--tile", metavar="N", type=int, default=argparse.SUPPRESS, help=tiles)
+    working.add_scheduler(command, "compute the tiles")
     command.add_argument("--losses", metavar="FILE", type=Path, help="write the losses, as a .csv table or a .png plot")
     command.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
     return command
@@ -190,7 +194,7 @@ def paint_and_write(
 
     `inputs` are the files it reads and other words, for the name of the output; `others` are files it reads, too.
     """
-    keywords = given(options, [*SETTINGS, "checkpoint", "checkpoint_every"]) | {"progress": options.progress}
+    keywords = given(options, [*SETTINGS, "checkpoint", "checkpoint_every", "tile"]) | {"progress": options.progress}
     output = options.output or _free_name(inputs)
     for name, value in given(options, MASKS).items():
         keywords[name] = [None if file == "-" else file for file in value] if isinstance(value, list) else value
@@ -214,10 +218,17 @@ def paint_and_write(
             written.append(path)
 
     final = Settings(**given(options, ["size"])).largest if every else 0  # so that all files have one size
-    with warnings.catch_warnings(record=True) as said:
+    with (
+        working.executor(getattr(options, "scheduler", None)) as executor,
+        warnings.catch_warnings(record=True) as said,
+    ):
         warnings.simplefilter("always", RuntimeWarning)
         result = function(
-            *arguments, **keywords, every=(every or WAY) if animation else 0, callback=write if every else None
+            *arguments,
+            **keywords,
+            every=(every or WAY) if animation else 0,
+            callback=write if every else None,
+            executor=executor,
         )
         result.save(output, bits=options.bits)
     for warning in said:

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nst_numpy import losses, masks
+from nst_numpy import losses, masks, tiles
 from nst_numpy.network import VGG
-from nst_numpy.topology import FILTERS, block, canonical, layer_names
+from nst_numpy.topology import FILTERS, block, canonical, layer_names, reduction
 from nst_numpy.validation import check_choice, check_number, shown
 
 
@@ -307,7 +307,11 @@ class Convention:
 
 
 def style_grams(
-    network: VGG, images: Sequence[np.ndarray], layers: Iterable[str], parts: Sequence[np.ndarray | None] | None = None
+    network: VGG,
+    images: Sequence[np.ndarray],
+    layers: Iterable[str],
+    parts: Sequence[np.ndarray | None] | None = None,
+    tile: int | None = None,
 ) -> Iterator[dict[str, StyleGram]]:
     """For each style image, its Gram matrix and its number of positions in some layers.
 
@@ -316,16 +320,25 @@ def style_grams(
 
     A painting does not go on at its opposite edge: wrapped around, its seam would be a part of the style. So a circular
     network sees it with replicated edges.
+
+    With `tile`, the Gram matrix is the sum of those of tiles; see `tiles`.
     """
     if network.padding == "circular":
         network = replace(network, padding="replicate", backend=network.engine)
+    layers = list(layers)
     for k, (image, part) in enumerate(zip(images, parts or [None] * len(images), strict=True), start=1):
-        grams = {}
-        for layer, a in network.forward(image, layers)[0].items():
-            t = masks.in_layer(f"mask {k} of style_masks", part, layer)
-            guided = a if t is None else a * losses.guidance(t.astype(a.dtype))[..., None]
-            grams[layer] = network.engine.gram(guided), a.shape[0] * a.shape[1]
-        yield grams
+        guidance = {}
+        for l in layers:
+            t = masks.in_layer(f"mask {k} of style_masks", part, l)
+            guidance[l] = None if t is None else losses.guidance(t.astype(image.dtype))[..., None]
+        grams: dict[str, np.ndarray] = {}
+        for piece in tiles.cut(network, layers, image.shape[:2], tile or max(image.shape)):
+            for l, a in piece.responses(network, piece.window_of(image), layers).items():
+                t = guidance[l]
+                G = network.engine.gram(a if t is None else a * t[piece.at(l)])
+                grams[l] = G if l not in grams else grams[l] + G.astype(np.float64)
+        M = {l: (image.shape[0] // reduction(l)) * (image.shape[1] // reduction(l)) for l in layers}
+        yield {l: (G.astype(image.dtype), M[l]) for l, G in grams.items()}
 
 
 def style_energy(A: np.ndarray, M: int) -> float:

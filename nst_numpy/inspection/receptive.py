@@ -1,4 +1,4 @@
-"""Receptive fields of units, and the patches of images that excite them most."""
+"""The patches of images that excite units most."""
 
 import os
 from collections.abc import Iterable
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from nst_numpy import images
-from nst_numpy.network import VGG
-from nst_numpy.topology import is_convolution
+from nst_numpy.network import VGG, receptive_field
 from nst_numpy.validation import check_number, checked
 
 
@@ -35,50 +34,6 @@ class Patch:
     image: int
     box: tuple[int, int, int, int]
     pixels: np.ndarray
-
-
-@checked()
-def receptive_field(network: VGG, layer: str) -> tuple[int, int, int]:
-    """Find the pixels that a unit of a layer depends on: `size` pixels from start + p · step on, for position p.
-
-    One position in the layer is `step` pixels in the image. A 3×3 convolution sees one more position on either side:
-    size grows by 2 · step, and start decreases by step. A 2×2 pooling sees one more position: size grows by step. Then
-    step doubles.
-
-    Parameters
-    ----------
-    network : VGG
-    layer : str
-
-    Returns
-    -------
-    start, step, size : int
-        In pixels, the same for rows and columns.
-
-    Raises
-    ------
-    ValueError
-        If the network has no such layer.
-
-    Examples
-    --------
-    A unit of conv2_1 at position p sees the ten pixels from 2p − 4 on, since each pooling doubles the step:
-
-    >>> from nst_numpy import weights
-    >>> from nst_numpy.inspection.receptive import receptive_field
-    >>> network = weights.load("vgg19-mini", backend="plain")
-    >>> receptive_field(network, "conv1_1")
-    (-1, 1, 3)
-    >>> receptive_field(network, "conv2_1")
-    (-4, 2, 10)
-    """
-    start, step, size = 0, 1, 1
-    for name in network.layers[: network.layers.index(network.canonical(layer)) + 1]:
-        if is_convolution(name):
-            size, start = size + 2 * step, start - step
-        else:
-            size, step = size + step, 2 * step
-    return start, step, size
 
 
 @checked()

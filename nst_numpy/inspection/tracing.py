@@ -21,6 +21,7 @@ from nst_numpy.checking import GradientCheck, gradcheck
 from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG
 from nst_numpy.objective import ContentTerm, Objective, StyleTerm
+from nst_numpy.tiled import TiledObjective
 from nst_numpy.topology import is_convolution
 from nst_numpy.validation import check_choice, checked, real_array, shown
 
@@ -156,6 +157,8 @@ def trace(
     >>> next(step for step in wrong.steps if step.check is not None and not step.check).formula
     'dz = dL/da · mask, by your relu_backward'
     """
+    if isinstance(objective, TiledObjective):
+        raise ValueError("a trace is of a whole picture: make the objective without tiles")
     network = _in_float64(objective.network)
     own = _Own(functions)
     terms = [_in_float64(term) for term in objective.terms]
@@ -296,7 +299,7 @@ def _in_float64(part: Any) -> Any:
     if isinstance(part, VGG):
         weights = {l: (k.astype(np.float64), b.astype(np.float64)) for l, (k, b) in part.convolutions.items()}
         return dataclasses.replace(part, convolutions=weights, backend="plain")
-    if isinstance(part, ContentTerm):
+    if isinstance(part, ContentTerm) and part.P is not None:
         return dataclasses.replace(part, P=part.P.astype(np.float64))
     if isinstance(part, StyleTerm):
         return dataclasses.replace(part, A=part.A.astype(np.float64), backend=plain)
