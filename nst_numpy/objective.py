@@ -22,7 +22,7 @@ import numpy as np
 from nst_numpy import conventions, images, losses, masks
 from nst_numpy.backends import Backend, plain
 from nst_numpy.conventions import Convention, TotalVariation
-from nst_numpy.conventions.convention import Layers, style_energy, style_grams
+from nst_numpy.conventions.convention import Layers, StyleGrams, style_energy, style_grams
 from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG, check_pixels
 from nst_numpy.topology import reduction
@@ -238,6 +238,7 @@ class Objective:
         content_masks: Any = None,
         style_masks: Any = None,
         content_mask: Any = None,
+        style_grams: StyleGrams = style_grams,
     ) -> "Objective":
         """Make the objective of a style transfer; this computes the targets P and A, once.
 
@@ -261,6 +262,8 @@ class Objective:
             As in `images.load`. The sizes may differ. `style` can also be a list of images.
         content_masks, style_masks, content_mask
             As in `transfer`; each as in `masks.load`.
+        style_grams : callable
+            What computes the Gram matrices of the styles: a `painting.GramCache` computes each once for many pictures.
         content_layers, style_layers, content_weight, style_weight, tv_weight, style_blend, convention
             As in `Settings`. With "nst_numpy" the weights are v_l · N_l M_l and w_l, α, β, and γ times the number of
             pixels.

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -15,10 +15,11 @@ from tqdm.auto import tqdm
 import nst_numpy
 from nst_numpy import colors, images, masks
 from nst_numpy import weights as weight_files
-from nst_numpy.checkpoints import Checkpoint, Saved
+from nst_numpy.checkpoints import Checkpoint, Saved, checksum
 from nst_numpy.conventions import Convention
+from nst_numpy.conventions.convention import StyleGram, StyleGrams, style_grams
 from nst_numpy.network import VGG
-from nst_numpy.objective import Objective
+from nst_numpy.objective import Objective, Term
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Outcome, Position, Stage, run
 from nst_numpy.settings import STARTS, Settings, Weights, named
@@ -33,6 +34,7 @@ FRAME = 0.03
 CHECKPOINT_EVERY = 30.0  # seconds
 
 Callback = Callable[[int, np.ndarray, Losses], None]
+Terms = Callable[[tuple[int, ...]], Sequence[Term]]
 
 
 def paint(
@@ -48,6 +50,8 @@ def paint(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
+    terms: Terms | None = None,
+    style_grams: StyleGrams = style_grams,
 ) -> TransferResult:
     """Paint with settings given as one object; `transfer`, `texture` and `reconstruct` call it.
 
@@ -56,6 +60,11 @@ def paint(
     content, style, content_masks, style_masks, content_mask, every, callback, progress, checkpoint, checkpoint_every
         As in `transfer`.
     settings : Settings
+    terms : callable, optional
+        `terms(shape)` returns further terms of the objective, for a picture of this shape (H, W, 3); see
+        `objective.Term`. A checkpoint can't keep them.
+    style_grams : callable
+        What computes the Gram matrices of the styles: a `GramCache` computes each once for many pictures.
 
     Returns
     -------
@@ -64,7 +73,7 @@ def paint(
     Raises
     ------
     FileNotFoundError, TypeError, ValueError, KeyboardInterrupt
-        As `transfer`.
+        As `transfer`; ValueError if there are a checkpoint and further terms.
 
     Examples
     --------
@@ -74,6 +83,8 @@ def paint(
     True
     """
     check_number("every", every, whole=True)
+    if terms and checkpoint is not None:
+        raise ValueError("a checkpoint cannot keep terms of your own: leave out one of them")
     with interruptible():  # so that a second Ctrl-C does not lose the picture that the first one kept
         given = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
         motif = Motif(content, style, settings, **given)
@@ -85,7 +96,7 @@ def paint(
             """Paint, from the beginning or from what is saved, to the end."""
             position = saved.at if isinstance(saved.at, Position) else None
             todo = list(zip(sizes, steps, strict=True))[position.stage if position else 0 :]
-            stages = (motif.stage(size, number) for size, number in todo)
+            stages = (motif.stage(size, number, terms, style_grams) for size, number in todo)
             first = next(stages)  # errors in the input are raised before the progress bar appears
             with Recorder(motif, sizes, steps, every, callback, progress, saved) as record:
 
@@ -138,6 +149,53 @@ def _within_frame(image: np.ndarray) -> np.ndarray:
 
 def _resized(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return x if x.shape == shape else images.load(x.clip(0, 1), shape=(shape[0], shape[1]))
+
+
+class GramCache:
+    """The Gram matrices of style images, computed once for all paintings that share the cache.
+
+    They are found again by all they depend on: the network, the layers, and the pixels of images and masks. The latest
+    are kept.
+
+    Parameters
+    ----------
+    most : int
+        How many sets are kept; a painting has one for each of its sizes.
+
+    Examples
+    --------
+    >>> from nst_numpy import Settings, load_weights, paint, samples
+    >>> settings = Settings(size=(48,), steps=1, weights=load_weights("vgg19-mini"))
+    >>> cache = GramCache()
+    >>> for content in (samples.portrait(), samples.swirling_night(64)):
+    ...     _ = paint(content, samples.woodcut_waves(64), settings, progress=False, style_grams=cache)
+    >>> len(cache)
+    1
+    """
+
+    def __init__(self, most: int = 16):
+        self._most, self._found = most, dict[Any, list[dict[str, StyleGram]]]()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __call__(
+        self,
+        network: VGG,
+        images: Sequence[np.ndarray],
+        layers: Iterable[str],
+        parts: Sequence[np.ndarray | None] | None = None,
+    ) -> list[dict[str, StyleGram]]:
+        """As `conventions.convention.style_grams`."""
+        layers, masks = tuple(layers), parts or [None] * len(images)
+        pixels = [("image", image) for image in images]
+        pixels += [(f"mask {k}", mask) for k, mask in enumerate(masks) if mask is not None]
+        key = network, layers, checksum(pixels)
+        found = self._found.pop(key, None) or list(style_grams(network, images, layers, parts))
+        self._found[key] = found  # as the latest
+        if len(self._found) > self._most:
+            del self._found[next(iter(self._found))]
+        return found
 
 
 class Motif:
@@ -248,7 +306,7 @@ class Motif:
         """The content image at one size."""
         return self._whole(images.load(self.content, size))
 
-    def stage(self, size: int, steps: int) -> Stage:
+    def stage(self, size: int, steps: int, terms: Terms | None = None, style_grams: StyleGrams = style_grams) -> Stage:
         """What is minimised at one size, with the targets computed."""
         settings, content = self.settings, self.content_at(size)
         objective = Objective.from_images(
@@ -265,7 +323,10 @@ class Motif:
             content_masks=[_at(t, content) for t in self.regions] if self._in_regions else None,
             style_masks=self.parts,
             content_mask=_at(self.kept, content),
+            style_grams=style_grams,
         )
+        if terms:
+            objective = Objective(self.network, [*objective.terms, *terms(content.shape)])
         return Stage(objective, content.shape, steps)
 
     def _whole(self, image: np.ndarray) -> np.ndarray:

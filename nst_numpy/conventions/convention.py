@@ -58,6 +58,9 @@ LAYER_WEIGHTS: dict[str, Callable[[int, int], float]] = {
 
 Layers = Iterable[str] | Mapping[str, float]
 StyleGram = tuple[np.ndarray, int]  # of a layer: the Gram matrix, and the number of positions
+StyleGrams = Callable[
+    [VGG, Sequence[np.ndarray], Iterable[str], Sequence[np.ndarray | None] | None], Iterable[dict[str, StyleGram]]
+]  # `style_grams`, or what remembers its results
 
 
 @dataclass(frozen=True)
