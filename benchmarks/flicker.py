@@ -9,6 +9,7 @@ pictures has three frames of each.
 
 import argparse
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def foreground(photograph, size, count):
     ovals = [((x - 0.35 - right * n / size) / 0.22) ** 2 + ((y - 0.5) / 0.35) ** 2 < 1 for n in range(count)]
     film = [np.where(oval[..., None], np.roll(front, right * n, axis=1), back) for n, oval in enumerate(ovals)]
     motion = []
-    for before, now in zip(ovals, ovals[1:], strict=False):
+    for before, now in pairwise(ovals):
         flow = np.where(now[..., None], np.array([-right, 0]), 0).astype(np.float32)
         motion.append((flow, now | ~before))
     return film, motion

@@ -32,7 +32,7 @@ from nst_numpy.validation import check_choice, check_number
 
 StrPath = str | os.PathLike[str]
 FLOWS = ("dis", "none")
-TEMPORAL_WEIGHT = 100.0
+TEMPORAL_WEIGHT = 300.0
 NEXT_STEPS = 30
 CUT = 0.25  # with a smaller part of valid pixels, a frame is the first of another scene
 LOSSES = ("total", "content", "style", "tv", "temporal")
@@ -117,7 +117,7 @@ def transfer_frames(
         A folder for the pictures, named as the frames. Or a video, .mp4 or .gif; the pictures are then in a folder of
         the same name.
     temporal_weight : float, optional
-        δ, the weight of the temporal loss; 100 by default. With another convention than "nst_numpy", whose weights
+        δ, the weight of the temporal loss; 300 by default. With another convention than "nst_numpy", whose weights
         have another scale, it has to be given.
     next_steps : int
         Maximum number of iterations for each frame after the first.
