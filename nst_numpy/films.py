@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,16 @@ def write(pictures: Sequence[Path], path: Path, fps: float) -> None:
         return
     av = _av()
     with images.whole_file(path) as part, av.open(str(part), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=round(1000 * fps), options={"crf": "18"})
+        rate = Fraction(fps).limit_denominator(1001)  # 30000/1001 is a usual one
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "18"})
         for number, picture in enumerate(pictures):
             image = images.to_uint8(images.load(picture))
-            (height, width) = image.shape[:2]
-            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")  # H.264 halves the colors
-            stream.height, stream.width = image.shape[:2]
+            height, width = image.shape[:2]
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")  # colors of 2×2 pixels
+            if not number:
+                stream.height, stream.width = image.shape[:2]
             frame = av.VideoFrame.from_ndarray(image)
-            frame.pts = 1000 * number
+            frame.pts, frame.time_base = number, 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

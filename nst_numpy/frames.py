@@ -187,16 +187,17 @@ class _Job:
         for name in settings:
             check_choice("setting", name, signature(Settings).parameters)
         self.settings = Settings(**settings)
-        self.flow, self.steps = _flow(flow), next_steps
+        if flow is not None and not callable(flow):
+            check_choice("flow", flow, FLOWS, also="a function")
         if temporal_weight is None:
-            if self.flow and self.settings.convention.name != "nst_numpy":
+            if flow != "none" and self.settings.convention.name != "nst_numpy":
                 raise ValueError(
                     f"the loss weights of {self.settings.convention.name} have a scale of their own: "
-                    "temporal_weight must be given"
+                    'temporal_weight must be given, or flow="none"'
                 )
             temporal_weight = TEMPORAL_WEIGHT
         check_number("temporal_weight", temporal_weight)
-        self.weight = temporal_weight
+        self.weight, self.steps = temporal_weight, next_steps
         check_number("next_steps", next_steps, whole=True, least=1)
         if fps is not None:
             check_number("fps", fps, least=0.1, most=1000)
@@ -213,7 +214,7 @@ class _Job:
             if path.exists() and not (path.is_file() and images.description(path)):
                 raise ValueError(f"{path} exists, and was not painted by this library; choose another folder")
         self.network = load_network(self.settings.weights, self.settings.convention)
-        self.cache = GramCache()
+        self.cache, self.flow = GramCache(), _flow(flow)
 
     def run(self, again: bool, progress: bool) -> list[Frame]:
         """Paint what is not there yet, one frame after the other."""
@@ -346,7 +347,6 @@ def _flow(flow: str | Flow | None) -> Flow | None:
             )
             return None
         return dis
-    check_choice("flow", flow, FLOWS)
     if flow == "dis" and find_spec("cv2") is None:
         raise ValueError("the optical flow needs OpenCV: pip install 'nst_numpy[video]'")
     return dis if flow == "dis" else None
