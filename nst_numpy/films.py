@@ -137,11 +137,11 @@ def _check_numbers(files: Sequence[Path]) -> None:
         return
     numbers = [int(part[2]) for part in parts if part]
     distances = [b - a for a, b in itertools.pairwise(numbers)]
-    if not distances:
+    step = min(distances, default=0)
+    if not step or 2 * distances.count(step) < len(distances) + (step > 1):
         return
-    step, times = Counter(distances).most_common(1)[0]
     for k, distance in enumerate(distances):
-        if 2 * times >= len(distances) and step and distance > step and distance % step == 0:
+        if distance > step and distance % step == 0:
             missing = parts[0][1] + str(numbers[k] + step).zfill(len(parts[0][2])) + parts[0][3]
             raise ValueError(
                 f"the frame {missing} is missing, between {files[k].name} and {files[k + 1].name}; "

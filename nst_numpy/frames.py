@@ -27,7 +27,7 @@ from nst_numpy.checkpoints import checksum
 from nst_numpy.flow import Flow, dis, flicker, valid, warp
 from nst_numpy.painting import GramCache, load_network, paint
 from nst_numpy.settings import STARTS, Settings
-from nst_numpy.signals import interruptible
+from nst_numpy.signals import Interrupts, interruptible
 from nst_numpy.validation import check_choice, check_number
 
 StrPath = str | os.PathLike[str]
@@ -165,9 +165,9 @@ def transfer_frames(
     ...     [frame.path.name for frame in painted], painted[0].flicker
     (['0.png', '1.png', '2.png'], None)
     """
-    with interruptible():
+    with interruptible() as interrupts:
         job = _Job(Path(frames), style, Path(output), temporal_weight, next_steps, flow, fps, settings)
-        return job.run(again, progress)
+        return job.run(again, progress, interrupts)
 
 
 class _Job:
@@ -216,25 +216,27 @@ class _Job:
         self.network = load_network(self.settings.weights, self.settings.convention)
         self.cache, self.flow = GramCache(), _flow(flow)
 
-    def run(self, again: bool, progress: bool) -> list[Frame]:
+    def run(self, again: bool, progress: bool, interrupts: Interrupts) -> list[Frame]:
         """Paint what is not there yet, one frame after the other."""
         (self.folder / "results").mkdir(parents=True, exist_ok=True)
         for part in self.folder.glob("**/.nst_numpy_*"):  # of a run that was killed as it wrote
             shutil.rmtree(part, ignore_errors=True)
-        shared, costs, done = self._shared(), self._costs(), list[Frame]()
+        (shared, later), costs, done = self._shared(), self._costs(), list[Frame]()
         form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         with tqdm(total=sum(costs), disable=None if progress else True, bar_format=form) as bar:
             before: tuple[Any, Path] | None = None  # the frame before, and its picture
             digest = ""  # of this picture
             for path, source, cost in zip(self.paths, self.film.read(), costs, strict=True):
                 record = self.folder / "results" / f"{path.stem}.json"
-                key = hashlib.sha256(json.dumps([shared, _digest(source), digest]).encode()).hexdigest()
+                depends = [shared, _digest(source), *([later, digest] if before else [])]
+                key = hashlib.sha256(json.dumps(depends).encode()).hexdigest()
                 answer = None if again else jobs.recalled(record, key)
                 if answer and path.is_file() and _digest(path) == answer["picture"]:
                     bar.total -= cost
                 else:
                     bar.set_postfix({"frame": f"{len(done) + 1}/{len(costs)}"})
-                    image, answer = self._painted(source, path.stem, before, bar, cost)
+                    interrupts.listen()  # a painting that is finished ignores them
+                    image, answer = self._painted(source, path, before, bar, cost)
                     images.save(image, path, self.settings.to_json())
                     answer["picture"] = _digest(path)
                     jobs.remember(record, key, answer)
@@ -245,18 +247,20 @@ class _Job:
             films.write(self.paths, self.video, self.fps)
         return done
 
-    def _shared(self) -> str:
-        """A hash of what all frames depend on."""
+    def _shared(self) -> tuple[str, str]:
+        """What all frames depend on, and what else those do that follow one."""
         settings, network = self.settings, self.network
         arrays = [(f"style {k}", style) for k, style in enumerate(self.styles)]
         arrays += [(f"{name} {k}", a) for name, pair in network.convolutions.items() for k, a in enumerate(pair)]
         arrays += [("mean", np.asarray(network.mean)), ("scale", np.asarray(network.scale))]
         if not isinstance(settings.init, str) or settings.init not in STARTS:
             arrays.append(("init", images.load(settings.init)))
-        of_network = [network.pooling, network.padding, repr(network.backend)]
-        later = [self.weight, self.steps, f"{self.flow.__module__}.{self.flow.__qualname__}"] if self.flow else None
+        backend = network.backend if isinstance(network.backend, str) else type(network.backend).__name__
+        of_network = [network.pooling, network.padding, backend]
+        flow = getattr(self.flow, "__qualname__", type(self.flow).__name__)
         described = {**settings.to_dict(), "weights": of_network, "convention": repr(settings.convention)}
-        return json.dumps([nst_numpy.__version__, described, later, checksum(arrays)])
+        shared = json.dumps([nst_numpy.__version__, described, checksum(arrays)])
+        return shared, json.dumps([self.weight, self.steps, flow])
 
     def _costs(self) -> list[float]:
         """The work for each frame, in steps at full size."""
@@ -268,7 +272,7 @@ class _Job:
         return [first] + [self.steps if self.flow else first] * rest
 
     def _painted(
-        self, source: Any, name: str, before: tuple[Any, Path] | None, bar: Any, cost: float
+        self, source: Any, path: Path, before: tuple[Any, Path] | None, bar: Any, cost: float
     ) -> tuple[np.ndarray, jobs.Answer]:
         """Paint one frame."""
         began, base, calls = time.perf_counter(), bar.n, itertools.count(1)
@@ -280,7 +284,8 @@ class _Job:
         def step(*_: Any) -> None:
             bar.update(base + min(next(calls) / (cost + 1), 1) * cost - bar.n)
 
-        with warnings.catch_warnings(record=bool(self.paths[0].stem != name)):  # the first has said it
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "interrupted" if path == self.paths[0] else "")  # the first has said it
             result = paint(
                 source,
                 self.styles,
@@ -291,9 +296,9 @@ class _Job:
                 style_grams=self.cache,
             )
         if not result.complete:
-            if not np.isfinite(result.history[-1]["total"]):
-                raise ValueError(f"{name}: {result.message}")
-            raise KeyboardInterrupt(f"interrupted at {name}")
+            if "interrupted" in result.message:
+                raise KeyboardInterrupt(f"interrupted at {path.stem}")
+            raise ValueError(f"{path.stem}: {result.message}")
         bar.update(base + cost - bar.n)
         last = result.history[-1]
         return result.image, {

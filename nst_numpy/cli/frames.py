@@ -26,8 +26,8 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "frames",
         help="paint a film, each frame as a continuation of the one before",
-        description="Paint a film: a folder of images, or a video. Each frame continues the one before, by optical flow "
-        "(pip install 'nst_numpy[video]'). The same command goes on where it was interrupted.",
+        description="Paint a film: a folder of images, or a video. Each frame continues the one before, by optical "
+        "flow (pip install 'nst_numpy[video]'). The same command goes on where it was interrupted.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
