@@ -4,7 +4,7 @@ Two films whose motion is known exactly: a window that moves across a photograph
 moves across the whole. They are painted with the flow that DIS finds, and measured with the known one. The strip of
 pictures has three frames of each.
 
-    python benchmarks/flicker.py --size 256 --frames 8 --strip flicker.png
+    python benchmarks/flicker.py --strip flicker.png
 """
 
 import argparse
@@ -52,54 +52,39 @@ def main():
     parser.add_argument("--photograph", type=Path, help="by default the portrait in the library")
     parser.add_argument("--style", type=Path, help="by default the painted night in the library")
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=100, help="for the first frame, and for each on its own")
-    parser.add_argument("--next-steps", type=int, nargs="+", default=[30])
-    parser.add_argument("--weights", type=float, nargs="+", help="of the temporal loss")
+    parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--output", type=Path, help="a folder that keeps the films")
-    parser.add_argument("--strip", type=Path, help="image file for three frames of each, side by side")
+    parser.add_argument("--strip", type=Path, help="image file: three frames of each film, painted in each way")
     options = parser.parse_args()
     photograph = images.to_uint8(images.load(options.photograph or samples.portrait(), 2 * options.size))
     style = options.style or samples.swirling_night()
-    variants = {
-        (f"{name}, {next_steps} steps" if "flow" in given and given["flow"] == "dis" else name): {
-            **given,
-            "next_steps": next_steps,
-        }
-        for name, given in VARIANTS.items()
-        for next_steps in options.next_steps
-    }
-    for weight in options.weights or []:
-        for next_steps in options.next_steps:
-            variants[f"weight {weight:g}, {next_steps} steps"] = {"temporal_weight": weight, "next_steps": next_steps}
+    rows = []
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.output or Path(temporary)
-        rows = []
         for make in (pan, foreground):
             film, motion = make(photograph, options.size, options.frames)
-            (folder / make.__name__).mkdir(parents=True, exist_ok=True)
+            folder = (options.output or Path(temporary)) / make.__name__
+            folder.mkdir(parents=True, exist_ok=True)
             for n, image in enumerate(film):
-                images.save(np.ascontiguousarray(image), folder / make.__name__ / f"{n:02}.png")
-            real = np.mean([flicker(b, a, *how) for a, b, how in zip(film, film[1:], motion, strict=False)])
-            print(f"{make.__name__}: the photographs themselves {real:.2f}")
-            for name, given in variants.items():
-                out = folder / f"{make.__name__}, {name}"
-                painted = transfer_frames(
-                    folder / make.__name__, style, out, size=options.size, steps=options.steps, **given
-                )
+                images.save(np.ascontiguousarray(image), folder / f"{n:02}.png")
+            rows.append(film[-3:])
+            print(f"{make.__name__}: the photographs themselves flicker by {mean_flicker(film, motion):.1f} of 255")
+            for name, given in VARIANTS.items():
+                painted = transfer_frames(folder, style, f"{folder}, {name}", size=options.size, **given)
                 paths = [frame.path for frame in painted]
-                each = [flicker(b, a, *how) for a, b, how in zip(paths, paths[1:], motion, strict=False)]
-                last = painted[-1]
-                loss = last.losses["total"] - last.losses.get("temporal", 0)
+                loss = np.mean([frame.losses["total"] - frame.losses.get("temporal", 0) for frame in painted])
                 seconds = np.mean([frame.seconds for frame in painted[1:]])
                 print(
-                    f"{make.__name__:10} {name:45} flicker {np.mean(each):5.2f}, last frame: style "
-                    f"{last.losses['style']:.3f} loss without temporal {loss:.3f}, {seconds:.1f} s a frame",
+                    f"{make.__name__}: {name}: flicker {mean_flicker(paths, motion):.1f}, "
+                    f"loss without the temporal one {loss:.3f}, {seconds:.1f} s for a frame after the first",
                     flush=True,
                 )
-                rows.append(np.hstack([images.load(path) for path in paths[-3:]]))
-        if options.strip:
-            images.save(images.to_uint8(np.vstack(rows)), options.strip)
+                rows.append([images.to_uint8(images.load(path)) for path in paths[-3:]])
+    if options.strip:
+        images.save(np.vstack([np.hstack(row) for row in rows]), options.strip)
+
+
+def mean_flicker(film, motion):
+    return np.mean([flicker(now, before, *how) for (before, now), how in zip(pairwise(film), motion, strict=True)])
 
 
 if __name__ == "__main__":

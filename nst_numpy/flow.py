@@ -26,8 +26,8 @@ def dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (H, W, 2)
-        `first` at a pixel looks as `second` does at this pixel plus its flow. 0 for images of less than 12 pixels, too
-        small for DIS.
+        `first` at a pixel looks as `second` does at this pixel plus its flow. 0 for images that are less than
+        12 pixels high or wide, too small for DIS.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         import cv2
     except ImportError:
         raise ValueError("optical flow needs OpenCV: pip install 'nst_numpy[video]'") from None
-    if max(first.shape[:2]) < 12:
+    if min(first.shape[:2]) < 12:
         return np.zeros((*first.shape[:2], 2), np.float32)
     gray = [images.to_uint8(image @ LUMA) for image in (first, second)]
     found: np.ndarray = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*gray, None)
