@@ -78,7 +78,7 @@ class Checkpoint:
         check_number("checkpoint_every", every)
         self.path = images.check_output(path, SUFFIXES)
         self._every, self._settings = every, json.loads(json.dumps(settings))
-        self._inputs = {name: checksum(_flat(value)) for name, value in inputs.items()}
+        self._inputs = {name: checksum(value) for name, value in inputs.items()}
         self._pending: Saved | None = None
         self._last, self._failed = time.monotonic(), False
         target = Path(os.path.realpath(self.path))
@@ -230,10 +230,10 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def checksum(arrays: Any) -> str:
-    """SHA-256 of named arrays: of their names, types, shapes and elements."""
+def checksum(tree: Any) -> str:
+    """SHA-256 of the arrays in nested mappings and sequences: of their names, types, shapes and elements."""
     digest = hashlib.sha256()
-    for name, array in sorted(arrays, key=lambda item: item[0]):
+    for name, array in sorted(_flat(tree), key=lambda item: item[0]):
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nst_numpy.validation import check_choice
+from nst_numpy.validation import check_array, check_choice, check_number, shapes
 
 PADDINGS = {"zero": "constant", "replicate": "edge", "circular": "wrap"}  # and what NumPy calls them
 
@@ -50,9 +50,10 @@ def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray
     >>> [view[..., 0].tolist() for view in window_views(x, 2, 2)]
     [[[0, 2]], [[1, 3]], [[4, 6]], [[5, 7]]]
     """
+    check_array("x", x, "H W C")
+    check_number("window", window, whole=True, least=1)
+    check_number("stride", stride, whole=True, least=1)
     height, width = x.shape[:2]
-    if window < 1 or stride < 1:
-        raise ValueError(f"window and stride must be at least 1, found {window} and {stride}")
     if window > min(height, width):
         raise ValueError(f"a window of {window}×{window} does not fit into an array of {height}×{width}")
     rows = (height - window) // stride * stride + 1
@@ -62,6 +63,7 @@ def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray
             yield x[i : i + rows : stride, j : j + columns : stride]
 
 
+@shapes(x="H W C")
 def pad_forward(x: np.ndarray, padding: str) -> np.ndarray:
     """A copy of `x` with a border, one pixel wide on each side.
 
@@ -105,6 +107,7 @@ def pad_forward(x: np.ndarray, padding: str) -> np.ndarray:
     return np.pad(x, ((1, 1), (1, 1), (0, 0)), mode=PADDINGS[padding])  # type: ignore[call-overload]
 
 
+@shapes(dy="H+2 W+2 C")
 def pad_backward(dy: np.ndarray, padding: str) -> np.ndarray:
     """Gradient of padding with respect to its input.
 
@@ -153,6 +156,7 @@ def pad_backward(dy: np.ndarray, padding: str) -> np.ndarray:
     return dy[1:-1, 1:-1]
 
 
+@shapes(x="H W C", kernel="3 3 C K", bias="K")
 def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, padding: str = "zero") -> np.ndarray:
     """Convolution with 3×3 kernels and stride 1 (VGG: arXiv 1409.1556, section 2.1).
 
@@ -190,11 +194,6 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, padding: s
            [10., 13., 14.],
            [10., 16., 17.]])
     """
-    if kernel.shape[:-1] != (3, 3, x.shape[-1]) or bias.shape != kernel.shape[-1:]:
-        raise ValueError(
-            f"expected a kernel of shape (3, 3, {x.shape[-1]}, K) and a bias of shape (K,), "
-            f"found {kernel.shape} and {bias.shape}"
-        )
     y = np.zeros((*x.shape[:2], len(bias)), x.dtype) + bias
     windows = window_views(pad_forward(x, padding), 3, 1)
     for x_o, kernel_o in zip(windows, kernel.reshape(9, *kernel.shape[2:]), strict=True):
@@ -202,6 +201,7 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, padding: s
     return y
 
 
+@shapes(dy="H W K", kernel="3 3 C K")
 def conv_backward_input(dy: np.ndarray, kernel: np.ndarray, padding: str = "zero") -> np.ndarray:
     """Gradient of the convolution with respect to its input.
 
@@ -243,6 +243,7 @@ def conv_backward_input(dy: np.ndarray, kernel: np.ndarray, padding: str = "zero
     return pad_backward(dx, padding)
 
 
+@shapes(dy="H W K", x="H W C")
 def conv_backward_kernel(dy: np.ndarray, x: np.ndarray, padding: str = "zero") -> np.ndarray:
     """Gradient of the convolution with respect to its kernel.
 
@@ -281,6 +282,7 @@ def conv_backward_kernel(dy: np.ndarray, x: np.ndarray, padding: str = "zero") -
     return np.reshape(products, (3, 3, x.shape[-1], dy.shape[-1]))
 
 
+@shapes(dy="H W K")
 def conv_backward_bias(dy: np.ndarray) -> np.ndarray:
     """Gradient of the convolution with respect to its bias.
 
@@ -303,6 +305,7 @@ def conv_backward_bias(dy: np.ndarray) -> np.ndarray:
     return dy.sum(axis=(0, 1))
 
 
+@shapes(x="...")
 def relu_forward(x: np.ndarray) -> np.ndarray:
     """Rectified linear unit, element by element: y = max(0, x).
 
@@ -323,6 +326,7 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)
 
 
+@shapes(dy="...", x="...")
 def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Gradient of ReLU with respect to its input.
 
@@ -357,6 +361,7 @@ def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     return dy * (x > 0)
 
 
+@shapes(x="H W C")
 def max_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Max pooling: each output is the largest element of its window, channel by channel.
 
@@ -387,6 +392,7 @@ def max_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndar
     return np.maximum.reduce(list(window_views(x, window, stride)))
 
 
+@shapes(x="H W C")
 def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Gradient of max pooling with respect to its input.
 
@@ -417,6 +423,7 @@ def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: in
     array([[ 0.,  0., 20.,  0.],
            [10.,  0.,  0.,  0.]])
     """
+    _check_output(dy, x, window, stride)
     y = max_pool_forward(x, window, stride)
     dx = np.zeros(x.shape, dy.dtype)
     taken = np.zeros(y.shape, bool)
@@ -427,6 +434,7 @@ def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: in
     return dx
 
 
+@shapes(x="H W C")
 def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Average pooling: each output is the mean of its window, channel by channel.
 
@@ -459,6 +467,7 @@ def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.
     return sum(window_views(x, window, stride)) / window**2
 
 
+@shapes(x="H W C")
 def average_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Gradient of average pooling with respect to its input.
 
@@ -487,7 +496,14 @@ def average_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride
     array([[1., 1., 2., 2., 0.],
            [1., 1., 2., 2., 0.]])
     """
+    _check_output(dy, x, window, stride)
     dx = np.zeros(x.shape, dy.dtype)
     for dx_o in window_views(dx, window, stride):
         dx_o += dy / window**2
     return dx
+
+
+def _check_output(dy: np.ndarray, x: np.ndarray, window: int, stride: int) -> None:
+    """Check that dy has the shape of the output of a pooling."""
+    y = next(window_views(x, window, stride))
+    check_array("dy", dy, "{} {} {}".format(*y.shape))

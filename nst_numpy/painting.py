@@ -1,6 +1,5 @@
 """From images and settings to a picture: what is loaded, what is minimised at each size, and what is recorded."""
 
-import dataclasses
 import os
 import sys
 import warnings
@@ -289,7 +288,6 @@ class Motif:
     def inputs(self, start: np.ndarray) -> dict[str, Any]:
         """All arrays that the result depends on, by what they are called, for a checkpoint."""
         settings, network = self.settings, self.network
-        convention = {f.name: getattr(settings.convention, f.name) for f in dataclasses.fields(Convention)}
         found: dict[str, Any] = {}
         if settings.content_layers not in ((), {}) or settings.keep_colors:
             found["content image"] = self.original
@@ -299,7 +297,7 @@ class Motif:
         found["mask of a region"] = [self._in_regions, *self.regions]
         found["content mask"] = self.kept
         found["network"] = [network.convolutions, network.mean, network.scale]
-        found["convention"] = repr(convention | {"variation": settings.convention.variation(512, 512)})
+        found["convention"] = repr((settings.convention, settings.convention.variation(512, 512)))
         return found | {"start image": start}
 
     def content_at(self, size: int) -> np.ndarray:

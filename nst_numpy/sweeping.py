@@ -10,18 +10,21 @@ import re
 import string
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 from tqdm import tqdm
 
 import nst_numpy
 from nst_numpy import images, jobs
+from nst_numpy.checkpoints import checksum
 from nst_numpy.network import VGG
 from nst_numpy.painting import load_network
 from nst_numpy.settings import Settings
@@ -141,7 +144,8 @@ def sweep(
     (output / "results").mkdir(parents=True, exist_ok=True)
 
     data = {path: path.read_bytes() for path in {*contents, *styles}}
-    keys = {cell.path.stem: _key(cell, settings, data) for cell in cells}
+    digest = cache(_digest)
+    keys = {cell.path.stem: _key(cell, settings, data, digest) for cell in cells}
     kept = {cell.path.stem: output / "results" / f"{cell.path.stem}.json" for cell in cells}
     found: dict[str, jobs.Answer] = {}
     for cell in cells:
@@ -215,11 +219,28 @@ def _cells(
         yield Cell(output / f"{name}.png", content, style, values)
 
 
-def _key(cell: Cell, settings: Mapping[str, Any], data: Mapping[Path, bytes]) -> str:
+def _key(cell: Cell, settings: Mapping[str, Any], data: Mapping[Path, bytes], digest: Callable[..., str]) -> str:
     """A hash of all that a picture depends on."""
     inputs = [hashlib.sha256(data[path]).hexdigest() for path in (cell.content, cell.style)]
-    chosen = Settings(**{**settings, **cell.values}).to_json()
-    return hashlib.sha256(json.dumps([nst_numpy.__version__, *inputs, chosen]).encode()).hexdigest()
+    chosen = Settings(**{**settings, **cell.values})
+    convention = repr((chosen.convention, chosen.convention.variation(512, 512)))
+    contents = [_contents(chosen.weights, digest), _contents(chosen.init, digest), convention]
+    everything = [nst_numpy.__version__, *inputs, chosen.to_json(), *contents]
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
+
+
+def _digest(path: StrPath) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _contents(given: Any, digest: Callable[..., str]) -> str:
+    """A hash of the file, the network or the image that a setting names or is; of no more than the name otherwise."""
+    if isinstance(given, str | os.PathLike) and Path(given).is_file():
+        return digest(given)
+    if isinstance(given, VGG):
+        return checksum([given.convolutions, given.mean, given.scale]) + repr(given)
+    return checksum([np.asarray(given)]) if isinstance(given, np.ndarray | Image) else repr(given)
 
 
 # Painting -------------------------------------------------------------------------------------------------------------

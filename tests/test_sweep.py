@@ -5,15 +5,17 @@ import importlib
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawing import picture
+from drawing import picture, small_vgg
 from PIL import Image
 
 import nst_numpy
-from nst_numpy import images, sweep, transfer
+from nst_numpy import conventions, images, sweep, transfer
 from nst_numpy.cli import main
+from nst_numpy.weights import save_weights
 
 QUICK = {"size": (32,), "steps": 1}
 
@@ -85,6 +87,27 @@ def test_a_second_run_paints_what_is_new(swept):
     assert len(swept.painted) == 18
     swept(grid={"style_weight": [10, 100]}, again=True)
     assert len(swept.painted) == 26
+
+
+def test_files_behind_settings_are_noticed(swept):
+    """The same name, another start image, or other weights; networks and arrays, too."""
+
+    def painted(**keywords):
+        before = len(swept.painted)
+        swept(content="content/a.png", style="style/a.png", **keywords)
+        return len(swept.painted) - before
+
+    start, weights = swept.folder / "start.png", swept.folder / "w.h5"
+    for seed in (1, 2):
+        images.save(images.to_uint8(picture(seed, 40, 48)), start)
+        assert [painted(init=start), painted(init=start)] == [1, 0]
+        save_weights(weights, small_vgg(bias=seed), source="test", licence="none")
+        assert [painted(weights=weights), painted(weights=weights)] == [1, 0]
+        array = np.full((40, 48, 3), seed / 3)
+        assert [painted(init=array), painted(init=array.copy())] == [1, 0]
+        assert [painted(weights=small_vgg(bias=seed + 5)), painted(weights=small_vgg(bias=seed + 5))] == [1, 0]
+    warmer = replace(conventions.get("nst_numpy"), pixel_scale=0.5)
+    assert [painted(), painted(convention=warmer), painted(convention=warmer)] == [1, 1, 0]
 
 
 def test_another_version_paints_again(swept, monkeypatch):

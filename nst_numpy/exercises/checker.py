@@ -196,10 +196,9 @@ def _run_all(exercise: Exercise, function: Function, seed: int | None) -> tuple[
         if array is None:
             findings["wrong-shape"] = words
             continue
-        with contextlib.suppress(Exception):
-            again, _ = _as_numbers(function(*copies(case), **case.options), expected, "")
-            if again is not None and not np.array_equal(array, again, equal_nan=True):
-                findings["accumulates"] = f"A second call returns something else (for {case.label})"
+        again = _result(function, case, expected)
+        if again is not None and not np.array_equal(array, again, equal_nan=True):
+            findings["accumulates"] = f"A second call returns something else (for {case.label})"
         if not np.isfinite(array).all():
             where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
             at = f"The first value that is not finite is at {where}" if where else "The result is not finite"
@@ -275,15 +274,21 @@ def _as_numbers(value: object, expected: np.ndarray, what: str) -> tuple[np.ndar
     return None, f"Expected an array of shape {expected.shape}, found {kind}"
 
 
+def _result(function: Function, case: Case, expected: np.ndarray) -> np.ndarray | None:
+    """The numbers that a function returns; None if it raises an error, or returns no numbers."""
+    with contextlib.suppress(Exception):
+        return _as_numbers(function(*copies(case), **case.options), expected, "")[0]
+    return None
+
+
 def _is_right_again(exercise: Exercise, function: Function, seed: int | None) -> bool:
     """Whether the result is right when all arrays of the first case are reversed, too: nothing is kept by shape."""
     case = exercise.cases(seed)[0]
-    case = replace(case, arguments=tuple(np.flip(a).copy() if np.ndim(a) else a for a in case.arguments))
+    flipped = tuple(np.flip(a).copy() if np.ndim(a) else a for a in case.arguments)
+    case = replace(case, arguments=flipped, options={})
     expected = np.asarray(exercise.function(*copies(case)))
-    with contextlib.suppress(Exception):
-        value, _ = _as_numbers(function(*copies(case)), expected, "")
-        return value is None or close(value, expected)
-    return True
+    value = _result(function, case, expected)
+    return value is None or close(value, expected)
 
 
 def _is_numerical(exercise: Exercise, function: Function) -> bool:
@@ -300,11 +305,10 @@ def _is_numerical(exercise: Exercise, function: Function) -> bool:
         small = [np.float32(a) for a in case.arguments]
         if case.valid or not np.array_equal(exercise.function(*small, **case.options), expected):
             continue
-        with contextlib.suppress(Exception):
-            value, _ = _as_numbers(function(*copies(case), **case.options), expected, "")
-            if value is not None and value.shape == expected.shape:
-                error = np.abs(value - expected).max() / np.abs(expected).max()
-                inexact += bool(EXACT < error < NUMERICAL)
+        value = _result(function, case, expected)
+        if value is not None and value.shape == expected.shape:
+            error = np.abs(value - expected).max() / np.abs(expected).max()
+            inexact += bool(EXACT < error < NUMERICAL)
     return inexact >= 2
 
 
