@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from nst_numpy import images
+from nst_numpy.validation import shapes
 
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
+@shapes(first="H W 3", second="H W 3")
 def dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Optical flow from one image to another, by OpenCV's DIS (Kroeger et al. 2016, arXiv 1603.03590).
 
@@ -54,6 +56,7 @@ def dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return found
 
 
+@shapes(image="H W C", flow="H W 2")
 def warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Look up an image where a flow leads, bilinearly; beyond the edges its nearest pixels.
 
@@ -86,6 +89,7 @@ def warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
     return warped
 
 
+@shapes(forward="H W 2", backward="H W 2")
 def valid(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     """Where the frame before shows what this one does: the mask c of the temporal loss.
 
@@ -128,6 +132,7 @@ def valid(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     return found
 
 
+@shapes(backward="H W 2")
 def flicker(frame: Any, before: Any, backward: np.ndarray, where: np.ndarray) -> float:
     """How much a frame differs from the one before, moved to its place: the mean absolute difference, in 0–255.
 
@@ -162,9 +167,9 @@ def flicker(frame: Any, before: Any, backward: np.ndarray, where: np.ndarray) ->
     True
     """
     now, then = images.load(frame), images.load(before)
-    if not now.shape[:2] == then.shape[:2] == backward.shape[:2] == where.shape:
-        shapes = ", ".join(str(a.shape[:2]) for a in (now, then, backward, where))
-        raise ValueError(f"frame, before, backward and where must have one height and width, found {shapes}")
+    if not now.shape[:2] == then.shape[:2] == where.shape:
+        found = ", ".join(str(a.shape[:2]) for a in (now, then, where))
+        raise ValueError(f"frame, before and flow must have one height and width, found {found}")
     if not where.any():
         return float("nan")
     return 255 * float(np.mean(np.abs(now - warp(then, backward))[where], dtype=np.float64))
@@ -172,6 +177,8 @@ def flicker(frame: Any, before: Any, backward: np.ndarray, where: np.ndarray) ->
 
 def _targets(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where a flow leads: x and y."""
+    if not np.isfinite(flow).all():
+        raise ValueError("a flow must hold finite numbers, found NaN or infinity; where it is unknown, let it be 0")
     height, width = flow.shape[:2]
     return np.arange(width) + flow[..., 0].astype(np.float64), np.arange(height)[:, None] + flow[..., 1]
 

@@ -250,15 +250,14 @@ class _Job:
     def _shared(self) -> tuple[str, str]:
         """What all frames depend on, and what else those do that follow one."""
         settings, network = self.settings, self.network
-        arrays = [(f"style {k}", style) for k, style in enumerate(self.styles)]
-        arrays += [(f"{name} {k}", a) for name, pair in network.convolutions.items() for k, a in enumerate(pair)]
-        arrays += [("mean", np.asarray(network.mean)), ("scale", np.asarray(network.scale))]
-        if not isinstance(settings.init, str) or settings.init not in STARTS:
-            arrays.append(("init", images.load(settings.init)))
+        named = isinstance(settings.init, str) and settings.init in STARTS
+        start = None if named else images.load(settings.init)
+        arrays = [self.styles, network.convolutions, network.mean, network.scale, start]
         backend = network.backend if isinstance(network.backend, str) else type(network.backend).__name__
         of_network = [network.pooling, network.padding, backend]
         flow = getattr(self.flow, "__qualname__", type(self.flow).__name__)
-        described = {**settings.to_dict(), "weights": of_network, "convention": repr(settings.convention)}
+        convention = repr((settings.convention, settings.convention.variation(512, 512)))
+        described = {**settings.to_dict(), "weights": of_network, "convention": convention}
         shared = json.dumps([nst_numpy.__version__, described, checksum(arrays)])
         return shared, json.dumps([self.weight, self.steps, flow])
 
@@ -377,4 +376,4 @@ def _digest(source: Any) -> str:
     """SHA-256 of a file, or of an array."""
     if isinstance(source, Path):
         return hashlib.sha256(source.read_bytes()).hexdigest()
-    return checksum([("frame", source)])
+    return checksum(source)

@@ -573,6 +573,7 @@ def joint_variation_gradient(x: np.ndarray, power: float) -> np.ndarray:
     return dx
 
 
+@shapes(x="H W C", before="H W C", c="H W")
 def temporal_loss(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> float:
     """Temporal loss of a frame of a film: L_temporal = 1/D Σ_kn c_k (x_kn − ω_kn)², over all D numbers of the image.
 
@@ -602,6 +603,7 @@ def temporal_loss(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> float:
     return float(np.sum(c[..., None] * np.square(x - before), dtype=np.float64)) / x.size
 
 
+@shapes(x="H W C", before="H W C", c="H W")
 def temporal_gradient(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Gradient of the temporal loss with respect to the frame.
 

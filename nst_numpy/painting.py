@@ -186,10 +186,8 @@ class GramCache:
         parts: Sequence[np.ndarray | None] | None = None,
     ) -> list[dict[str, StyleGram]]:
         """As `conventions.convention.style_grams`."""
-        layers, masks = tuple(layers), parts or [None] * len(images)
-        pixels = [("image", image) for image in images]
-        pixels += [(f"mask {k}", mask) for k, mask in enumerate(masks) if mask is not None]
-        key = network, layers, checksum(pixels)
+        layers = tuple(layers)
+        key = network, layers, checksum([images, parts])
         found = self._found.pop(key, None) or list(style_grams(network, images, layers, parts))
         self._found[key] = found  # as the latest
         if len(self._found) > self._most:

@@ -146,8 +146,22 @@ def test_flicker():
     expected = 255 * np.mean([np.abs(now[i, j] - before[i, j + 1]) for i in (2, 3) for j in range(5)])
     assert np.isclose(flow.flicker(now, before, field, where), expected, rtol=1e-5)
     assert np.isnan(flow.flicker(now, before, field, 0 * where))
-    with pytest.raises(ValueError, match=r"one height and width, found \(6, 8\), \(5, 8\), \(6, 8\), \(6, 8\)"):
+    with pytest.raises(ValueError, match=r"one height and width, found \(6, 8\), \(5, 8\), \(6, 8\)"):
         flow.flicker(now, before[:5], field, where)
+
+
+def test_flows_that_are_none(film):
+    image, field = picture(1, 6, 8), np.zeros((6, 8, 2))
+    field[2, 3] = np.nan
+    for use in (lambda: flow.warp(image, field), lambda: flow.valid(0 * field[:, ::-1], field)):
+        with pytest.raises(ValueError, match="a flow must hold finite numbers, found NaN or infinity"):
+            use()
+    with pytest.raises(ValueError, match=r"flow must have the shape \(H, W, 2\) with H = 6, W = 8, found \(5, 8, 2\)"):
+        flow.warp(image, field[1:])
+    with pytest.raises(ValueError, match=r"must have the shape \(H, W, 2\)"):
+        painted(film, flow=lambda first, second: np.zeros(first.shape))
+    with pytest.raises(TypeError, match="must be a NumPy array, found NoneType"):
+        painted(film, flow=lambda first, second: None)
 
 
 # Frames ---------------------------------------------------------------------------------------------------------------
