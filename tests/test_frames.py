@@ -368,6 +368,7 @@ def test_another_init_style_frame_or_version(film, count, monkeypatch):
     count.clear()
     painted(film, init=picture(4, 24, 32))
     assert len(count) == 2, "it, and the one after it"
+    painted(film)
     images.save(images.to_uint8(picture(7, 30, 30)), film / "style.png")
     count.clear()
     painted(film)
