@@ -18,8 +18,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from nst_numpy.validation import check_choice, check_number
+from nst_numpy.validation import check_choice, check_number, checked, real_array, warn
 
 Value = Callable[[np.ndarray], float]
 FLOAT32_STEP, FLOAT32_RTOL = 1e-2, 3e-2  # the best that float32 can do
@@ -115,10 +116,11 @@ class GradientCheck:
         return buffer.getvalue()
 
 
+@checked()
 def gradcheck(
     function: Callable[[np.ndarray], Any],
     gradient: Callable[..., Any] | np.ndarray | None,
-    x: np.ndarray,
+    x: ArrayLike,
     *,
     mode: str = "auto",
     samples: int = 100,
@@ -183,7 +185,7 @@ def gradcheck(
     check_number("h", h, least=1e-300)
     check_number("rtol", rtol)
     check_number("seed", seed, whole=True)
-    x = np.asarray(x)
+    x = real_array("x", x)
     if x.size == 0:
         raise ValueError(f"x must not be empty, found shape {x.shape}")
     rng = np.random.default_rng(seed)
@@ -192,11 +194,9 @@ def gradcheck(
     function = _first_of(function)
     x, y, changed = _in_float64(function, x)
     if getattr(y, "dtype", np.float64) in (np.float32, np.float16):
-        warnings.warn(
+        warn(
             f"the function computes in {y.dtype}, in which differences are off by 1 % and more; "
-            "let it compute in float64 for a meaningful check",
-            RuntimeWarning,
-            stacklevel=2,
+            "let it compute in float64 for a meaningful check"
         )
         h, rtol = max(h, FLOAT32_STEP), max(rtol, FLOAT32_RTOL)
     arguments = {"x": x}

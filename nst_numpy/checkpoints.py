@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ import numpy as np
 from nst_numpy import images
 from nst_numpy.optimize import Point, State
 from nst_numpy.run import Losses, Outcome, Position
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, warn
 
 FORMAT, VERSION = "nst_numpy checkpoint", 1
 HEAD = 512  # bytes before the HDF5 data, its user block: a line with format, version, and SHA-256 of all that follows
@@ -171,10 +170,9 @@ class Checkpoint:
         except OSError as error:
             if not self._failed:
                 reason = error.strerror or error
-                warnings.warn(
+                warn(
                     f"cannot write the checkpoint {self.path}: {reason}; the file is as it was, and the run goes on",
-                    RuntimeWarning,
-                    stacklevel=2,
+                    always_go_on=True,
                 )
             self._failed = True
         self._last = time.monotonic()

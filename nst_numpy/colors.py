@@ -8,11 +8,13 @@ the luminance is transferred, and the colours of the photograph are added to the
 import numpy as np
 
 from nst_numpy.network import check_pixels
+from nst_numpy.validation import checked
 
 # Luminance Y of the YIQ space (NTSC, 1953): how bright a colour looks. The coefficients sum to 1.
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
+@checked(style="H W 3", content="h w 3", style_mask="H W", content_mask="h w")
 def match_colors(
     style: np.ndarray,
     content: np.ndarray,
@@ -56,6 +58,8 @@ def match_colors(
     """
     for image in (style, content):
         check_pixels(image)
+        if not np.isfinite(image).all():
+            raise ValueError("an image has values that are not finite (NaN or infinity)")
     of_style, of_content = (image.astype(np.float64).reshape(-1, 3) for image in (style, content))
     t_style, t_content = (None if mask is None else mask.reshape(-1) for mask in (style_mask, content_mask))
     to_white = _power(np.cov(of_style.T, bias=True, aweights=t_style), -0.5)
@@ -74,6 +78,7 @@ def _power(symmetric: np.ndarray, exponent: float) -> np.ndarray:
     return power
 
 
+@checked()
 def luminance(
     image: np.ndarray,
     like: np.ndarray | None = None,
@@ -128,6 +133,7 @@ def _moments(Y: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
     return float(mean), float(np.sqrt(np.average(np.square(Y - mean), weights=weights)))
 
 
+@checked()
 def with_luminance(content: np.ndarray, painted: np.ndarray) -> np.ndarray:
     """Combine the colours of one image with the luminance of another.
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from nst_numpy import images
-from nst_numpy.validation import shapes
+from nst_numpy.validation import checked
 
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-@shapes(first="H W 3", second="H W 3")
+@checked(first="H W 3", second="H W 3")
 def dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Optical flow from one image to another, by OpenCV's DIS (Kroeger et al. 2016, arXiv 1603.03590).
 
@@ -56,7 +56,7 @@ def dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return found
 
 
-@shapes(image="H W C", flow="H W 2")
+@checked(image="H W C", flow="H W 2")
 def warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Look up an image where a flow leads, bilinearly; beyond the edges its nearest pixels.
 
@@ -89,7 +89,7 @@ def warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
     return warped
 
 
-@shapes(forward="H W 2", backward="H W 2")
+@checked(forward="H W 2", backward="H W 2")
 def valid(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     """Where the frame before shows what this one does: the mask c of the temporal loss.
 
@@ -132,7 +132,7 @@ def valid(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     return found
 
 
-@shapes(backward="H W 2")
+@checked(backward="H W 2")
 def flicker(frame: Any, before: Any, backward: np.ndarray, where: np.ndarray) -> float:
     """How much a frame differs from the one before, moved to its place: the mean absolute difference, in 0–255.
 

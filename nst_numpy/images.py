@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from nst_numpy.signals import interrupts_wait
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked, shown
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # for reading
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # for writing
@@ -101,6 +101,7 @@ def load(
     return image
 
 
+@checked()
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Convert an image to 8 bits: values are clipped to 0–1, then rounded to 0–255.
 
@@ -123,6 +124,7 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
     return scaled.round().astype(np.uint8)
 
 
+@checked()
 def png(image: np.ndarray) -> bytes:
     """Encode an image as a PNG file in memory.
 
@@ -142,6 +144,7 @@ def png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+@checked()
 def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, inputs: Iterable[Any] = ()) -> Path:
     """Check that a file can be written to a path, before the work starts.
 
@@ -192,6 +195,7 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     return path
 
 
+@checked()
 def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "") -> None:
     """Write an image to a file, whole or not at all; the suffix names the format.
 
@@ -240,6 +244,7 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
         picture.save(part, **options)
 
 
+@checked()
 def description(path: str | os.PathLike[str]) -> str:
     """Return the text that `save` kept in a picture; empty if there is none.
 
@@ -264,6 +269,7 @@ def description(path: str | os.PathLike[str]) -> str:
         return str(picture.getexif().get(ExifTags.Base.ImageDescription, ""))
 
 
+@checked()
 def save_animation(pictures: Sequence[np.ndarray], path: str | os.PathLike[str], seconds: float) -> None:
     """Write an animation, whole or not at all. It has the size of the last picture, which stays for a second.
 
@@ -336,6 +342,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(part, target)
 
 
+@checked()
 def write_text(path: str | os.PathLike[str], text: str, encoding: str = "utf-8") -> None:
     """Write a text to a file, whole or not at all, with the line ends it has.
 
@@ -368,7 +375,7 @@ def _check_size(size: object, shape: object) -> None:
         check_number("size", size, whole=True, least=1, most=LONGEST_SIDE)
     if shape is not None:
         if not isinstance(shape, tuple | list) or len(shape) != 2:
-            raise TypeError(f"shape must be (height, width), found {shape!r}")
+            raise TypeError(f"shape must be (height, width), found {shown(shape)}")
         for name, value in (("height", shape[0]), ("width", shape[1])):
             check_number(f"the {name} in shape", value, whole=True, least=1, most=LONGEST_SIDE)
 

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nst_numpy.validation import check_array, check_choice, check_number, shapes
+from nst_numpy.validation import check_array, check_choice, check_number, checked
 
 PADDINGS = {"zero": "constant", "replicate": "edge", "circular": "wrap"}  # and what NumPy calls them
 
 
+@checked()
 def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray]:
     """Views of `x`, one for each element of a sliding window, in reading order.
 
@@ -63,7 +64,7 @@ def window_views(x: np.ndarray, window: int, stride: int) -> Iterator[np.ndarray
             yield x[i : i + rows : stride, j : j + columns : stride]
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def pad_forward(x: np.ndarray, padding: str) -> np.ndarray:
     """A copy of `x` with a border, one pixel wide on each side.
 
@@ -107,7 +108,7 @@ def pad_forward(x: np.ndarray, padding: str) -> np.ndarray:
     return np.pad(x, ((1, 1), (1, 1), (0, 0)), mode=PADDINGS[padding])  # type: ignore[call-overload]
 
 
-@shapes(dy="H+2 W+2 C")
+@checked(dy="H+2 W+2 C")
 def pad_backward(dy: np.ndarray, padding: str) -> np.ndarray:
     """Gradient of padding with respect to its input.
 
@@ -156,7 +157,7 @@ def pad_backward(dy: np.ndarray, padding: str) -> np.ndarray:
     return dy[1:-1, 1:-1]
 
 
-@shapes(x="H W C", kernel="3 3 C K", bias="K")
+@checked(x="H W C", kernel="3 3 C K", bias="K")
 def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, padding: str = "zero") -> np.ndarray:
     """Convolution with 3×3 kernels and stride 1 (VGG: arXiv 1409.1556, section 2.1).
 
@@ -201,7 +202,7 @@ def conv_forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, padding: s
     return y
 
 
-@shapes(dy="H W K", kernel="3 3 C K")
+@checked(dy="H W K", kernel="3 3 C K")
 def conv_backward_input(dy: np.ndarray, kernel: np.ndarray, padding: str = "zero") -> np.ndarray:
     """Gradient of the convolution with respect to its input.
 
@@ -243,7 +244,7 @@ def conv_backward_input(dy: np.ndarray, kernel: np.ndarray, padding: str = "zero
     return pad_backward(dx, padding)
 
 
-@shapes(dy="H W K", x="H W C")
+@checked(dy="H W K", x="H W C")
 def conv_backward_kernel(dy: np.ndarray, x: np.ndarray, padding: str = "zero") -> np.ndarray:
     """Gradient of the convolution with respect to its kernel.
 
@@ -282,7 +283,7 @@ def conv_backward_kernel(dy: np.ndarray, x: np.ndarray, padding: str = "zero") -
     return np.reshape(products, (3, 3, x.shape[-1], dy.shape[-1]))
 
 
-@shapes(dy="H W K")
+@checked(dy="H W K")
 def conv_backward_bias(dy: np.ndarray) -> np.ndarray:
     """Gradient of the convolution with respect to its bias.
 
@@ -305,7 +306,7 @@ def conv_backward_bias(dy: np.ndarray) -> np.ndarray:
     return dy.sum(axis=(0, 1))
 
 
-@shapes(x="...")
+@checked(x="...")
 def relu_forward(x: np.ndarray) -> np.ndarray:
     """Rectified linear unit, element by element: y = max(0, x).
 
@@ -326,7 +327,7 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)
 
 
-@shapes(dy="...", x="...")
+@checked(dy="...", x="...")
 def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Gradient of ReLU with respect to its input.
 
@@ -361,7 +362,7 @@ def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     return dy * (x > 0)
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def max_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Max pooling: each output is the largest element of its window, channel by channel.
 
@@ -392,7 +393,7 @@ def max_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndar
     return np.maximum.reduce(list(window_views(x, window, stride)))
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Gradient of max pooling with respect to its input.
 
@@ -434,7 +435,7 @@ def max_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: in
     return dx
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Average pooling: each output is the mean of its window, channel by channel.
 
@@ -467,7 +468,7 @@ def average_pool_forward(x: np.ndarray, window: int = 2, stride: int = 2) -> np.
     return sum(window_views(x, window, stride)) / window**2
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def average_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride: int = 2) -> np.ndarray:
     """Gradient of average pooling with respect to its input.
 

@@ -10,10 +10,10 @@ the ReLU that produced F; see `layers.relu_backward`. Arrays are float32 or floa
 
 import numpy as np
 
-from nst_numpy.validation import check_number, shapes
+from nst_numpy.validation import check_number, checked
 
 
-@shapes(a="H W N")
+@checked(a="H W N")
 def feature_matrix(a: np.ndarray) -> np.ndarray:
     """The feature matrix F of a layer's response: one row per filter, one column per position.
 
@@ -39,7 +39,7 @@ def feature_matrix(a: np.ndarray) -> np.ndarray:
     return a.reshape(-1, a.shape[-1]).T
 
 
-@shapes(F="N M", P="N M")
+@checked(F="N M", P="N M")
 def content_loss(F: np.ndarray, P: np.ndarray) -> float:
     """Content loss of a layer: L_content = ½ Σ_ij (F_ij − P_ij)² (equation 1 of the paper).
 
@@ -61,7 +61,7 @@ def content_loss(F: np.ndarray, P: np.ndarray) -> float:
     return 0.5 * float(np.sum(np.square(F - P), dtype=np.float64))
 
 
-@shapes(F="N M", P="N M")
+@checked(F="N M", P="N M")
 def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
     """Gradient of the content loss with respect to F (equation 2, first case).
 
@@ -86,7 +86,7 @@ def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
     return F - P
 
 
-@shapes(F="N M", P="N M", t="M")
+@checked(F="N M", P="N M", t="M")
 def guided_content_loss(F: np.ndarray, P: np.ndarray, t: np.ndarray) -> float:
     """Content loss of a layer where a mask says: ½ Σ_ij t_j (F_ij − P_ij)².
 
@@ -112,7 +112,7 @@ def guided_content_loss(F: np.ndarray, P: np.ndarray, t: np.ndarray) -> float:
     return 0.5 * float(np.sum(np.square(F - P) * t, dtype=np.float64))
 
 
-@shapes(F="N M", P="N M", t="M")
+@checked(F="N M", P="N M", t="M")
 def guided_content_gradient(F: np.ndarray, P: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Gradient of `guided_content_loss` with respect to F: as `content_gradient`, times t_j, which is a constant.
 
@@ -134,7 +134,7 @@ def guided_content_gradient(F: np.ndarray, P: np.ndarray, t: np.ndarray) -> np.n
     return content_gradient(F, P) * t
 
 
-@shapes(F="N M")
+@checked(F="N M")
 def gram(F: np.ndarray) -> np.ndarray:
     """Gram matrix of the features: G_ij = Σ_k F_ik F_jk, that is G = F Fᵀ (equation 3).
 
@@ -159,7 +159,7 @@ def gram(F: np.ndarray) -> np.ndarray:
     return F @ F.T
 
 
-@shapes(dG="N N", F="N M")
+@checked(dG="N N", F="N M")
 def gram_backward(dG: np.ndarray, F: np.ndarray) -> np.ndarray:
     """Gradient with respect to F of a loss whose gradient with respect to G = F Fᵀ is dG.
 
@@ -190,7 +190,7 @@ def gram_backward(dG: np.ndarray, F: np.ndarray) -> np.ndarray:
     return (dG + dG.T) @ F
 
 
-@shapes(t="...")
+@checked(t="...")
 def guidance(t: np.ndarray) -> np.ndarray:
     """A mask scaled so that its squares have the mean 1: t̂ = t/√(mean of t²). A mask of ones is its own guidance.
 
@@ -213,7 +213,7 @@ def guidance(t: np.ndarray) -> np.ndarray:
     return scaled
 
 
-@shapes(F="N M", t="M")
+@checked(F="N M", t="M")
 def guided_gram(F: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Gram matrix of a region, given by a mask: G = M Σ_k t_k² F_k F_kᵀ / Σ_k t_k², F_k the features at position k.
 
@@ -243,7 +243,7 @@ def guided_gram(F: np.ndarray, t: np.ndarray) -> np.ndarray:
     return gram(F * guidance(t))
 
 
-@shapes(dG="N N", F="N M", t="M")
+@checked(dG="N N", F="N M", t="M")
 def guided_gram_backward(dG: np.ndarray, F: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Gradient with respect to F of a loss whose gradient with respect to the `guided_gram` of F is dG.
 
@@ -277,7 +277,7 @@ def guided_gram_backward(dG: np.ndarray, F: np.ndarray, t: np.ndarray) -> np.nda
     return gram_backward(dG, F * guidance(t) ** 2)
 
 
-@shapes(F="N M", A="N N")
+@checked(F="N M", A="N N")
 def style_loss(F: np.ndarray, A: np.ndarray) -> float:
     """Style loss of a layer: E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², with G = F Fᵀ (equation 4).
 
@@ -303,7 +303,7 @@ def style_loss(F: np.ndarray, A: np.ndarray) -> float:
     return gram_loss(gram(F), A, F.shape[1])
 
 
-@shapes(F="N M", A="N N")
+@checked(F="N M", A="N N")
 def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     """Gradient of the style loss with respect to F (equation 6, first case).
 
@@ -337,7 +337,7 @@ def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     return gram_backward(dG, F)
 
 
-@shapes(G="N N", A="N N")
+@checked(G="N N", A="N N")
 def gram_loss(G: np.ndarray, A: np.ndarray, M: int) -> float:
     """Style loss as a function of the Gram matrix: E = 1/(4 N² M²) Σ_ij (G_ij − A_ij)², for M positions.
 
@@ -361,7 +361,7 @@ def gram_loss(G: np.ndarray, A: np.ndarray, M: int) -> float:
     return float(np.sum(np.square(G - A), dtype=np.float64)) / (4 * N**2 * M**2)
 
 
-@shapes(G="N N", A="N N")
+@checked(G="N N", A="N N")
 def gram_loss_gradient(G: np.ndarray, A: np.ndarray, M: int) -> np.ndarray:
     """Gradient of `gram_loss` with respect to G: each G_ij occurs in one term, so ∂E/∂G_ij = 2 (G_ij − A_ij)/(4 N² M²).
 
@@ -385,7 +385,7 @@ def gram_loss_gradient(G: np.ndarray, A: np.ndarray, M: int) -> np.ndarray:
     return (G - A) / (2 * N**2 * M**2)
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def total_variation(x: np.ndarray) -> float:
     """Total variation of an image, here the sum of squared differences between neighbours.
 
@@ -412,7 +412,7 @@ def total_variation(x: np.ndarray) -> float:
     return 0.5 * float(np.sum(np.square(down), dtype=np.float64) + np.sum(np.square(right), dtype=np.float64))
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def total_variation_gradient(x: np.ndarray) -> np.ndarray:
     """Gradient of the total variation with respect to the image.
 
@@ -447,7 +447,7 @@ def total_variation_gradient(x: np.ndarray) -> np.ndarray:
     return dx
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def absolute_variation(x: np.ndarray, axis: int) -> float:
     """Sum of the absolute differences between neighbours along an axis: Σ |d|.
 
@@ -475,7 +475,7 @@ def absolute_variation(x: np.ndarray, axis: int) -> float:
     return float(np.sum(np.abs(np.diff(x, axis=axis)), dtype=np.float64))
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def absolute_variation_gradient(x: np.ndarray, axis: int) -> np.ndarray:
     """Gradient of `absolute_variation`.
 
@@ -509,7 +509,7 @@ def absolute_variation_gradient(x: np.ndarray, axis: int) -> np.ndarray:
     return dx
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def joint_variation(x: np.ndarray, power: float) -> float:
     """Total variation with both differences of a pixel under a common power.
 
@@ -539,7 +539,7 @@ def joint_variation(x: np.ndarray, power: float) -> float:
     return float(np.sum((a**2 + b**2) ** power, dtype=np.float64))
 
 
-@shapes(x="H W C")
+@checked(x="H W C")
 def joint_variation_gradient(x: np.ndarray, power: float) -> np.ndarray:
     """Gradient of `joint_variation`.
 
@@ -573,7 +573,7 @@ def joint_variation_gradient(x: np.ndarray, power: float) -> np.ndarray:
     return dx
 
 
-@shapes(x="H W C", before="H W C", c="H W")
+@checked(x="H W C", before="H W C", c="H W")
 def temporal_loss(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> float:
     """Temporal loss of a frame of a film: L_temporal = 1/D Σ_kn c_k (x_kn − ω_kn)², over all D numbers of the image.
 
@@ -603,7 +603,7 @@ def temporal_loss(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> float:
     return float(np.sum(c[..., None] * np.square(x - before), dtype=np.float64)) / x.size
 
 
-@shapes(x="H W C", before="H W C", c="H W")
+@checked(x="H W C", before="H W C", c="H W")
 def temporal_gradient(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Gradient of the temporal loss with respect to the frame.
 

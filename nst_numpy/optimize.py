@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from nst_numpy.validation import check_choice, check_number, did_you_mean
+from nst_numpy.validation import check_choice, check_number, checked, did_you_mean, shown
 
 __all__ = ["OptimizeResult", "minimize"]
 
@@ -496,6 +496,7 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
+@checked()
 def minimize(
     fun: Callable[[np.ndarray], tuple[Any, ...]],
     x0: Any,
@@ -583,7 +584,7 @@ def minimize(
     for name, value in options.items():
         if name not in allowed:
             nearest = did_you_mean(name, [*allowed, "bounds", "maxiter", "gtol", "ftol", "callback"])
-            raise TypeError(f"{method} has no option {name!r};{nearest} it has {', '.join(allowed)}")
+            raise TypeError(f"{method} has no option {shown(name)};{nearest} it has {', '.join(allowed)}")
         if value is not None or name != "learning_rate":
             check_number(name, value, **LIMITS[name])
     options = {name: value for name, value in options.items() if value is not None}
@@ -667,8 +668,6 @@ def minimize(
 
 def _check_state(state: State, method: str, start: np.ndarray) -> None:
     """Check that a state is one of this method, for points like the start."""
-    if not isinstance(state, State):
-        raise TypeError(f"state must be the state that a callback has seen, found {type(state).__name__}")
     for what, found, expected in (
         ("method", state.method, method),
         ("shape", state.point.x.shape, start.shape),
@@ -692,7 +691,7 @@ def _real(x0: Any) -> np.ndarray:
 
 def _bounds(bounds: Any, dtype: np.dtype[Any]) -> Bounds:
     """Low and high as numbers of the type of the points."""
-    expected = f"bounds must be two numbers, the lower first, or None, found {bounds!r}"
+    expected = f"bounds must be two numbers, the lower first, or None, found {shown(bounds)}"
     try:
         low, high = bounds
     except (TypeError, ValueError) as error:

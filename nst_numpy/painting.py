@@ -2,7 +2,6 @@
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import chain
@@ -24,7 +23,7 @@ from nst_numpy.run import Losses, Outcome, Position, Stage, run
 from nst_numpy.settings import STARTS, Settings, Weights, named
 from nst_numpy.signals import interruptible
 from nst_numpy.topology import reduction
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked, warn
 
 # Of the shorter side of a style image: left out at each edge. Scans of paintings show their frame or mount there, which
 # would be painted at the edges of the picture.
@@ -36,6 +35,7 @@ Callback = Callable[[int, np.ndarray, Losses], None]
 Terms = Callable[[tuple[int, ...]], Sequence[Term]]
 
 
+@checked()
 def paint(
     content: Any,
     style: Any,
@@ -132,7 +132,7 @@ def paint(
         message = outcome.message
         if not outcome.complete:
             message += f"; this is the best picture so far, after step {outcome.steps} of {sum(steps)}"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            warn(message, always_go_on=True)  # else the picture were lost
         picture = motif.finished(_resized(outcome.x, motif.content.shape))
         used = {name: named(mask) for name, mask in given.items() if mask is not None}
         return TransferResult(
@@ -246,11 +246,9 @@ class Motif:
         system, settings = self.settings.convention, self.settings
         usual = (settings.content_weight, settings.style_weight) == (system.content_weight, system.style_weight)
         if usual and not system.normalize and self.network.name == "vgg19-mini":
-            warnings.warn(
+            warn(
                 f"the weights of {system.name} are meant for VGG-19 as published, whose responses are 30 to 340 times "
-                'those of the included network: take weights="vgg19", or other style and content weights',
-                RuntimeWarning,
-                stacklevel=5,
+                'those of the included network: take weights="vgg19", or other style and content weights'
             )
 
     def _style_size(self, size: int) -> int:
@@ -260,11 +258,9 @@ class Motif:
         size = self._style_size(self.settings.largest)
         if 2 * max(image.shape) < size:
             height, width = image.shape[:2]
-            warnings.warn(
+            warn(
                 f"the style image of {width}×{height} pixels is enlarged {size / max(height, width):.1f} times: its "
-                "strokes will be blurred; a larger image, or a smaller style_scale, gives sharper ones",
-                RuntimeWarning,
-                stacklevel=5,
+                "strokes will be blurred; a larger image, or a smaller style_scale, gives sharper ones"
             )
         return images.load(_within_frame(image), size)
 

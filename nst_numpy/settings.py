@@ -16,7 +16,7 @@ from nst_numpy.conventions import Convention
 from nst_numpy.conventions.convention import Layers
 from nst_numpy.network import VGG
 from nst_numpy.optimize import LIMITS, METHODS
-from nst_numpy.validation import check_choice, check_number
+from nst_numpy.validation import check_choice, check_number, shown
 
 STARTS = ("content", "noise", "gray", "grey", "style")
 KEEP_COLORS = ("luminance", "statistics")
@@ -219,7 +219,7 @@ def _optimizer(
     check_choice("optimizer", method, METHODS)
     known = inspect.getfullargspec(METHODS[method]).kwonlyargs
     if given is not None and not isinstance(given, Mapping):
-        raise TypeError(f"optimizer_options must be names with numbers, such as {{'memory': 20}}, found {given!r}")
+        raise TypeError(f"optimizer_options must be names with numbers, such as {{'memory': 20}}, found {shown(given)}")
     options = {**(convention.optimizer_options if method == convention.optimizer else {}), **(given or {})}
     if learning_rate is not None:
         if "learning_rate" not in known:
@@ -236,6 +236,8 @@ def _optimizer(
 def _whole_numbers(name: str, value: Any, *, least: int) -> tuple[int, ...]:
     """One whole number or several, as a tuple."""
     several = isinstance(value, Iterable) and not isinstance(value, str)
+    if isinstance(value, np.ndarray) and not value.ndim:  # it only seems iterable
+        value, several = value[()], False
     numbers = tuple(value) if several else (value,)
     if not numbers:
         raise ValueError(f"{name} must not be empty")
@@ -250,7 +252,7 @@ def _layers(name: str, value: Layers | None) -> tuple[str, ...] | dict[str, floa
     if isinstance(value, Mapping):
         return dict(value)
     if not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be names of layers, or names with weights, found {value!r}")
+        raise TypeError(f"{name} must be names of layers, or names with weights, found {shown(value)}")
     return tuple(value)
 
 

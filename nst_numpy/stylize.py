@@ -6,7 +6,7 @@ Their keywords are the fields of `Settings`, where they are described; `painting
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import getdoc, getfullargspec, signature
+from inspect import getdoc, signature
 from textwrap import indent
 from typing import Any, TypeVar
 
@@ -17,7 +17,8 @@ from nst_numpy.painting import CHECKPOINT_EVERY, Callback, paint
 from nst_numpy.result import TransferResult
 from nst_numpy.settings import Settings, Weights
 
-OTHERS = getfullargspec(paint).kwonlyargs  # what `paint` takes beside images and settings
+# What `paint` takes beside images and settings.
+OTHERS = [p.name for p in signature(paint).parameters.values() if p.kind == p.KEYWORD_ONLY]
 
 Function = TypeVar("Function", bound=Callable[..., TransferResult])
 

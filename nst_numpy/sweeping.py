@@ -29,7 +29,7 @@ from nst_numpy.network import VGG
 from nst_numpy.painting import load_network
 from nst_numpy.settings import Settings
 from nst_numpy.stylize import transfer
-from nst_numpy.validation import check_choice, check_number
+from nst_numpy.validation import check_choice, check_number, checked, shown
 
 StrPath = str | os.PathLike[str]
 SIDE = 220  # pixels of a picture in the contact sheet
@@ -64,6 +64,7 @@ class Cell:
     error: str = ""
 
 
+@checked()
 def sweep(
     content: StrPath | Sequence[StrPath],
     style: StrPath | Sequence[StrPath],
@@ -184,7 +185,7 @@ def _check_settings(grid: Mapping[str, Sequence[Any]], settings: Mapping[str, An
         if name in settings:
             raise ValueError(f"{name} is in the grid and among the settings; leave one of them out")
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise TypeError(f"the grid needs a list of values for {name}, found {values!r}")
+            raise TypeError(f"the grid needs a list of values for {name}, found {shown(values)}")
 
 
 def _files(what: str, given: StrPath | Sequence[StrPath]) -> list[Path]:

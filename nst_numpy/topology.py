@@ -6,7 +6,7 @@
 import re
 from collections.abc import Iterable
 
-from nst_numpy.validation import did_you_mean
+from nst_numpy.validation import did_you_mean, shown
 
 # Convolutions per block; a pooling layer follows each block (Simonyan and Zisserman 2015, table 1, D and E).
 TOPOLOGIES = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
@@ -97,9 +97,9 @@ def canonical(layer: str, layers: Iterable[str]) -> str:
     'conv4_2'
     """
     layers = list(layers)
-    name = layer.replace("relu", "conv") if isinstance(layer, str) else layer
+    name = layer.replace("relu", "conv") if isinstance(layer, str) else ""
     if name not in layers:
         raise ValueError(
-            f"unknown layer {layer!r};{did_you_mean(name, layers)} this network has {', '.join(map(str, layers))}"
+            f"unknown layer {shown(layer)};{did_you_mean(name, layers)} this network has {', '.join(map(str, layers))}"
         )
     return name

@@ -2,14 +2,33 @@
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
-from inspect import getfullargspec
-from typing import Any, TypeVar, cast
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial, wraps
+from inspect import signature
+from types import UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+PACKAGE = os.path.dirname(__file__)
 Function = TypeVar("Function", bound=Callable[..., Any])
+UNCHECKED = {Any, object, int, float, tuple, type}
+WORDS = {
+    type(None): "None",
+    str: "a string",
+    os.PathLike: "a path",
+    bool: "True or False",
+    np.bool_: "True or False",
+    np.ndarray: "an array",
+    Callable: "a function",
+    Iterable: "a list",
+    Sequence: "a list",
+    Mapping: "a dict",
+}
 
 
 def check_number(name: str, value: object, *, whole: bool = False, least: float = 0, most: float = math.inf) -> None:
@@ -42,7 +61,7 @@ def check_number(name: str, value: object, *, whole: bool = False, least: float 
     ValueError: size must be a whole number of at least 1, found 0
     """
     limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-    expected = f"{name} must be a {'whole ' * whole}number {limits}, found {value!r}"
+    expected = f"{name} must be a {'whole ' * whole}number {limits}, found {shown(value)}"
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(expected)
     if whole and not isinstance(value, int | np.integer):
@@ -81,9 +100,9 @@ def check_choice(what: str, value: object, choices: Iterable[str], also: str = "
     choices = list(choices)
     have = ", ".join(choices) + (f", or {also}" if also else "")
     if not isinstance(value, str):
-        raise TypeError(f"{what} must be one of {have}, found {value!r}")
+        raise TypeError(f"{what} must be one of {have}, found {shown(value)}")
     if value not in choices:
-        raise ValueError(f"unknown {what} {value!r};{did_you_mean(value, choices)} there are {have}")
+        raise ValueError(f"unknown {what} {shown(value)};{did_you_mean(value, choices)} there are {have}")
 
 
 def did_you_mean(value: object, choices: Iterable[str]) -> str:
@@ -101,50 +120,87 @@ def did_you_mean(value: object, choices: Iterable[str]) -> str:
     return f" did you mean {nearest[0]}?" if nearest else ""
 
 
-def shapes(**expected: str) -> Callable[[Function], Function]:
-    """Decorate a function so that it checks the shapes of its arrays.
+def checked(**shapes: str) -> Callable[[Function], Function]:
+    """Decorate a function so that it checks its arguments: their types, by its annotations, and the shapes of arrays.
+
+    Numbers and names are left to `check_number` and `check_choice`.
 
     Parameters
     ----------
-    **expected : str
+    **shapes : str
         For an argument, its axes: numbers, and letters that stand for the same size wherever they occur. "H+2" is two
         more than H. "..." is any shape, the same one for all arguments.
 
     Raises
     ------
     TypeError, ValueError
-        By the function, as `check_array`.
+        By the function, if an argument is of another type, or an array of another shape.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from nst_numpy.validation import shapes
-    >>> @shapes(F="N M", t="M")
-    ... def weighted(F, t):
+    >>> from nst_numpy.validation import checked
+    >>> @checked(F="N M", t="M")
+    ... def weighted(F: np.ndarray, t: np.ndarray) -> np.ndarray:
     ...     return F * t
     >>> weighted(np.ones((2, 3)), np.ones(2))
     Traceback (most recent call last):
     ValueError: t must have the shape (M,) with M = 3, found (2,)
+    >>> weighted(np.ones((2, 3)), "mask.png")
+    Traceback (most recent call last):
+    TypeError: t must be an array, found 'mask.png'
     """
 
     def decorate(function: Function) -> Function:
-        order = getfullargspec(function).args
+        names = signature(function).parameters
+        types = cache(partial(_types, function))
 
         @wraps(function)
-        def checked(*arguments: Any, **keywords: Any) -> Any:
-            given = {**dict(zip(order, arguments, strict=False)), **keywords}
+        def with_checks(*arguments: Any, **keywords: Any) -> Any:
+            given = {**dict(zip(names, arguments, strict=False)), **keywords}
             sizes: dict[str, Any] = {}
-            for name, axes in expected.items():
-                if name in given:  # else the call itself fails
+            for name, (allowed, words) in types().items():
+                if name in given and not _is(given[name], allowed):
+                    raise TypeError(f"{name} must be {words}, found {shown(given[name])}")
+            for name, axes in shapes.items():
+                if given.get(name) is not None:  # without it, the call itself fails
                     check_array(name, given[name], axes, sizes)
             return function(*arguments, **keywords)
 
-        return cast(Function, checked)
+        return cast(Function, with_checks)
 
     return decorate
 
 
-def check_array(name: str, value: object, axes: str, sizes: dict[str, Any] | None = None) -> None:
+def _types(function: Callable[..., Any]) -> dict[str, tuple[tuple[Any, ...], str]]:
+    """For each argument of which the type is checked: the types, and words for them."""
+    found = {}
+    hints = get_type_hints(function)
+    for name, parameter in signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        hint = hints.get(name, Any)
+        alternatives = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        types = tuple(get_origin(type_) or type_ for type_ in alternatives)
+        if bool in types:
+            types += (np.bool_,)
+        if set(types) & UNCHECKED or set(types) <= {str, type(None)} or not all(isinstance(t, type) for t in types):
+            continue
+        named = [t for t in types if t is not str or os.PathLike not in types]
+        words = [WORDS.get(t) or f"a{'n' * (t.__name__[0] in 'AEIO')} {t.__name__}" for t in named]
+        found[name] = types, " or ".join(dict.fromkeys(words))
+    return found
+
+
+def _is(value: object, types: tuple[Any, ...]) -> bool:
+    if isinstance(value, str) and not {str, Iterable} & set(types):  # a string is a sequence, too
+        return False
+    if isinstance(value, np.ndarray) and np.ndarray not in types and not value.ndim:  # it only seems iterable
+        return False
+    return isinstance(value, types) and not isinstance(value, np.ma.MaskedArray | np.matrix)
+
+
+def check_array(name: str, value: Any, axes: str, sizes: dict[str, Any] | None = None) -> None:
     """Check that a value is an array of numbers of a certain shape.
 
     Parameters
@@ -173,10 +229,8 @@ def check_array(name: str, value: object, axes: str, sizes: dict[str, Any] | Non
     Traceback (most recent call last):
     ValueError: image must have the shape (H, W, 3), found (4, 6)
     """
-    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray | np.matrix):
-        raise TypeError(f"{name} must be a NumPy array, found {type(value).__name__}")
-    if value.dtype.kind not in "fiuc":
-        raise TypeError(f"{name} must hold numbers, found {value.dtype}")
+    if not _is(value, (np.ndarray,)) or value.dtype.kind not in "fiucb":
+        raise TypeError(f"{name} must be an array of numbers, found {shown(value)}")
     sizes = {} if sizes is None else sizes
     if axes == "...":
         matches, words = value.shape == sizes.setdefault(axes, value.shape), f"shape {_shape(sizes[axes])}"
@@ -195,3 +249,60 @@ def check_array(name: str, value: object, axes: str, sizes: dict[str, Any] | Non
 
 def _shape(axes: Sequence[object]) -> str:
     return f"({', '.join(map(str, axes))}{',' * (len(axes) == 1)})"
+
+
+def warn(message: str, *, always_go_on: bool = False) -> None:
+    """Give a RuntimeWarning in the line that called this library.
+
+    With `always_go_on`, filters that turn warnings into errors do not stop what is going on.
+    """
+    frame, level = sys._getframe(), 1
+    while frame.f_back and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    try:
+        warnings.warn(message, RuntimeWarning, stacklevel=level)
+    except RuntimeWarning:
+        if not always_go_on:
+            raise
+
+
+def real_array(name: str, value: ArrayLike) -> np.ndarray:
+    """An array of real numbers, of what can be made one.
+
+    Raises
+    ------
+    TypeError
+        If it can't.
+
+    Examples
+    --------
+    >>> from nst_numpy.validation import real_array
+    >>> real_array("x", [1, 2])
+    array([1, 2])
+    """
+    try:
+        array = np.asarray(value)
+    except Exception:  # rows of different lengths, or an object that fails
+        array = np.array(None)
+    if array.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be an array of real numbers, found {shown(value)}")
+    return array
+
+
+def shown(value: object) -> str:
+    """A value in a message: short, and on one line; an array by its shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nst_numpy.validation import shown
+    >>> shown("a.png"), shown(np.zeros((2, 3))), shown("long" * 100)
+    ("'a.png'", 'an array of float64 (2, 3)', "'longlonglonglonglonglonglonglonglonglonglonglonglonglongl…")
+    """
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"{'a masked' if isinstance(value, np.ma.MaskedArray) else 'an'} array of {value.dtype} {value.shape}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # an object that can't show itself
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:58]}…"

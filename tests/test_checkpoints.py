@@ -146,7 +146,7 @@ def test_states_that_do_not_fit_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             minimize(valley, x0, method, state=states[0])
-    with pytest.raises(TypeError, match="state must be the state that a callback has seen, found dict"):
+    with pytest.raises(TypeError, match=r"state must be a State or None, found \{\}"):
         minimize(valley, np.ones(3), state={})
 
 

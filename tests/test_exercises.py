@@ -562,7 +562,7 @@ def test_unknown_names(call):
 def test_bad_arguments_in_python():
     with pytest.raises(ValueError, match="unknown exercise 'grams'; did you mean gram"):
         exercises.check("grams", len)
-    with pytest.raises(TypeError, match="expected a function for gram, found 3"):
+    with pytest.raises(TypeError, match="function must be a function, found 3"):
         exercises.check("gram", 3)
     with pytest.raises(ValueError, match="step must be a whole number from 1 to 3, found 4"):
         exercises.hint("gram", 4)

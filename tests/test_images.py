@@ -426,9 +426,7 @@ def test_no_description_to_read(tmp_path):
         images.description(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "image, found", [(RGB / 255, r"float64 \(20, 30, 3\)"), (RGB[..., 0], r"uint8 \(20, 30\)"), ("a", "str")]
-)
+@pytest.mark.parametrize("image, found", [(RGB / 255, r"float64 \(20, 30, 3\)"), (RGB[..., 0], r"uint8 \(20, 30\)")])
 def test_only_uint8_images_are_written(tmp_path, image, found):
     with pytest.raises(ValueError, match=rf"must be uint8 of shape \(H, W, 3\), found {found}; use images.to_uint8"):
         images.save(image, tmp_path / "a.png")

@@ -1,9 +1,18 @@
 """Wrong arguments are refused with one line that says what would be right."""
 
+import inspect
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
+from drawing import picture
 
-from nst_numpy.validation import check_choice, check_number, did_you_mean
+from nst_numpy import transfer
+from nst_numpy.validation import check_choice, check_number, checked, did_you_mean, shown, warn
 
 
 @pytest.mark.parametrize("value", [0, 1, 2.5, np.int64(3), np.float32(0.5), np.uint8(7)])
@@ -75,3 +84,81 @@ def test_the_nearest_is_named_alone():
     assert did_you_mean("conv4", iter(["conv1", "conv4_1", "conv5"])) == " did you mean conv4_1?"
     assert did_you_mean(44, ["45", "444"]) == " did you mean 444?"
     assert did_you_mean("conv4", []) == did_you_mean(None, ["max"]) == ""
+
+
+def test_types_are_checked_by_the_annotations():
+    @checked()
+    def function(
+        path: str | os.PathLike[str],
+        call: Callable[[int], int] | None = None,
+        flag: bool = False,
+        names: Iterable[str] = (),
+        order: Sequence[int] = (),
+        table: Mapping[str, int] | None = None,
+        array: np.ndarray | None = None,
+        *others: int,
+        number: float = 0,
+        **more: int,
+    ) -> int:
+        return len(others) + len(more)
+
+    assert function("a", len, np.True_, "abc", [1], {"a": 1}, np.ones(2), 1, 2, number=None, x=1) == 3
+    assert function(Path("a"), names={"a": 1}) == 0
+    for keywords, words in (
+        ({"path": 3}, "path must be a path, found 3"),
+        ({"call": "len"}, "call must be a function or None, found 'len'"),
+        ({"flag": 1}, "flag must be True or False, found 1"),
+        ({"names": 1}, "names must be a list, found 1"),
+        ({"order": "12"}, "order must be a list, found '12'"),
+        ({"table": [1]}, "table must be a dict or None, found [1]"),
+        ({"array": [1.0]}, "array must be an array or None, found [1.0]"),
+        ({"array": np.matrix("1")}, "array must be an array or None, found an array of int64 (1, 1)"),
+        ({"array": np.ma.ones(2)}, "array must be an array or None, found a masked array of float64 (2,)"),
+    ):
+        with pytest.raises(TypeError, match=f"^{re.escape(words)}$"):
+            function(**{"path": "a", **keywords})
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        function()
+    assert str(inspect.signature(function)).startswith("(path: ") and function.__name__ == "function"
+
+
+def test_shapes_are_checked_across_arguments():
+    @checked(x="H W C", dy="H+2 W 3", t="C", u="...", v="...")
+    def function(x, dy=None, t=None, u=None, v=None):
+        return True
+
+    x = np.zeros((4, 5, 2))
+    assert function(x, np.zeros((6, 5, 3)), np.zeros(2), np.zeros((1, 1)), v=np.zeros((1, 1)))
+    for keywords, words in (
+        ({"x": np.zeros((4, 5))}, "x must have the shape (H, W, C), found (4, 5)"),
+        ({"x": np.zeros((4, 0, 2))}, "x must have the shape (H, W, C), found (4, 0, 2)"),
+        ({"x": [[[1.0]]]}, "x must be an array of numbers, found [[[1.0]]]"),
+        ({"x": np.array([[["a"]]])}, "x must be an array of numbers, found an array of <U1 (1, 1, 1)"),
+        ({"dy": np.zeros((4, 5, 3))}, "dy must have the shape (H+2, W, 3) with H = 4, W = 5, found (4, 5, 3)"),
+        ({"dy": np.zeros((6, 5, 2))}, "dy must have the shape (H+2, W, 3) with H = 4, W = 5, found (6, 5, 2)"),
+        ({"t": np.zeros(3)}, "t must have the shape (C,) with C = 2, found (3,)"),
+        ({"u": x, "v": x[0]}, "v must have the shape (4, 5, 2), found (5, 2)"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=f"^{re.escape(words)}$"):
+            function(**{"x": x, **keywords})
+
+
+def test_a_value_is_shown_in_a_line():
+    class Silent:
+        def __repr__(self):
+            raise RuntimeError
+
+    assert shown(np.zeros((3, 4))) == "an array of float64 (3, 4)" and shown(np.float32(3)) == "np.float32(3.0)"
+    assert shown("x" * 99) == "'" + "x" * 57 + "…" and shown("a\nb") == r"'a\nb'" and shown(Silent()) == "a Silent"
+    assert "\n" not in shown([np.zeros((3, 3))])
+
+
+def test_a_warning_names_the_line_of_the_caller():
+    with pytest.warns(RuntimeWarning, match="enlarged") as found:
+        transfer(picture(1, 40, 40), picture(2, 12, 12), size=40, steps=0, progress=False)
+    assert found[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn("on", always_go_on=True)
+        with pytest.raises(RuntimeWarning, match="stop"):
+            warn("stop")

@@ -358,7 +358,7 @@ def test_a_random_network_is_measured_on_the_fast_backend(monkeypatch):
         assert np.allclose(bias / 2, network.convolutions[layer][1], rtol=1e-6), layer
 
 
-@pytest.mark.parametrize("wrong", [19, None, b"vgg19", ["vgg19"], np.zeros(3)])
+@pytest.mark.parametrize("wrong", [19, None, b"vgg19", ["vgg19"]])
 @pytest.mark.parametrize("function", [load_weights, weights.locate, weights.summary])
 def test_a_source_of_the_wrong_type(function, wrong):
     with pytest.raises(
@@ -371,7 +371,7 @@ def test_other_wrong_types(file, tmp_path):
     with pytest.raises(TypeError, match=r"^normalize must be True or False, found 'no'$"):
         load_weights(file, normalize="no")
     assert load_weights(file, normalize=np.False_).name == "small"
-    with pytest.raises(TypeError, match=r"^network must be a VGG, found str; load makes one of a file$"):
+    with pytest.raises(TypeError, match=r"^network must be a VGG, found 'vgg19-mini'$"):
         save_weights(tmp_path / "x.h5", "vgg19-mini", **PAPER)
     with pytest.raises(TypeError, match=r"^licence must be a string, found None$"):
         save_weights(tmp_path / "x.h5", small_vgg(), source="test", licence=None)

@@ -10,7 +10,7 @@ import numpy as np
 from nst_numpy import losses, masks
 from nst_numpy.network import VGG
 from nst_numpy.topology import FILTERS, block, canonical, layer_names
-from nst_numpy.validation import check_choice, check_number
+from nst_numpy.validation import check_choice, check_number, shown
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class Convention:
         if isinstance(layers, str):
             layers = [layers]
         if not isinstance(layers, Iterable):
-            raise TypeError(f"{kind}_layers must be names of layers, found {layers!r}")
+            raise TypeError(f"{kind}_layers must be names of layers, found {shown(layers)}")
         if not isinstance(layers, Mapping):
             listed = [canonical(layer, names) for layer in layers]
             if len(set(listed)) < len(listed):

@@ -16,9 +16,10 @@ from nst_numpy.conventions.convention import (
 from nst_numpy.conventions.systems import get
 from nst_numpy.network import VGG
 from nst_numpy.topology import reduction
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked, shown
 
 
+@checked()
 def convert(
     source: str | Convention,
     target: str | Convention,
@@ -81,7 +82,7 @@ def convert(
     """
     source, target = get(source), get(target)
     if shape is not None and (not isinstance(shape, tuple | list) or len(shape) != 2):
-        raise TypeError(f"shape must be height and width, found {shape!r}")
+        raise TypeError(f"shape must be height and width, found {shown(shape)}")
     H, W = (size, size) if shape is None else shape
     for name, value in (("height", H), ("width", W)):
         check_number(name, value, whole=True, least=1)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nst_numpy.exercises.codes import CODES
 from nst_numpy.exercises.topics import get
-from nst_numpy.validation import check_choice, check_number
+from nst_numpy.validation import check_choice, check_number, checked, shown
 
 SECONDS, MEGABYTES = 20, 4096  # for each function; address space
 
@@ -127,6 +127,7 @@ class Assignment:
                 raise ValueError(f"{name} is in the assignment {names.count(name)} times; give each exercise once")
 
 
+@checked()
 def load_assignment(path: str | os.PathLike[str]) -> Assignment:
     r"""Read an assignment from a TOML file.
 
@@ -190,4 +191,4 @@ def _check_keys(kind: type[Any], given: Mapping[str, Any], where: str) -> None:
 
 def _check_type(name: str, value: object, kind: type, words: str) -> None:
     if not isinstance(value, kind):
-        raise TypeError(f"{name} must be {words}, found {value!r}")
+        raise TypeError(f"{name} must be {words}, found {shown(value)}")

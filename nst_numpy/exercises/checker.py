@@ -21,7 +21,7 @@ from nst_numpy.exercises.codes import CODES
 from nst_numpy.exercises.diagnosis import Run, close, copies, explain, failing
 from nst_numpy.exercises.model import Case, Exercise, Function
 from nst_numpy.exercises.topics import get
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked
 
 PACKAGE = str(Path(__file__).parents[1])
 EXACT, NUMERICAL = 1e-14, 1e-5  # relative errors of a formula at numbers that need no rounding, of finite differences
@@ -99,6 +99,7 @@ class Report:
         return {**vars(self), "case": self.case and self.case.label}
 
 
+@checked()
 def check(name: str, function: Function, *, seed: int | None = None) -> Report:
     """Check a solution of an exercise, and say what is wrong with it.
 
@@ -130,8 +131,6 @@ def check(name: str, function: Function, *, seed: int | None = None) -> Report:
     (['mean-for-sum'], ['formula', 'finite differences'])
     """
     exercise = get(name)
-    if not callable(function):
-        raise TypeError(f"expected a function for {name}, found {function!r}")
     if seed is not None:
         check_number("seed", seed, whole=True)
     with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):

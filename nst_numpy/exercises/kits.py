@@ -15,12 +15,13 @@ from nst_numpy.exercises.assignment import Assignment, Question, Task
 from nst_numpy.exercises.sheets import NOTATION, UNWRITTEN, book, cell, stub
 from nst_numpy.exercises.solutions import solution
 from nst_numpy.exercises.topics import get
-from nst_numpy.validation import check_choice
+from nst_numpy.validation import check_choice, checked
 
 IMPORT = "from nst_numpy import exercises"  # in each check, whatever a student's notebook calls by these names
 KINDS = ("pytest", "nbgrader", "otter", "github")
 
 
+@checked()
 def assignment_kit(assignment: Assignment, kind: str) -> dict[str, str]:
     """The files of an assignment.
 

@@ -26,12 +26,13 @@ from nst_numpy.exercises import child
 from nst_numpy.exercises.assignment import MEGABYTES, SECONDS
 from nst_numpy.exercises.checker import Report, SubmissionFailed, check
 from nst_numpy.exercises.topics import EXERCISES, select
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked
 
 BYTES = 20 * 2**20  # of a file
 START = 60  # seconds for Python and NumPy, from a slow disk
 
 
+@checked()
 def check_file(
     path: str | os.PathLike[str],
     names: str | Iterable[str] | None = None,

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nst_numpy.checking import GradientCheck, gradcheck
 from nst_numpy.network import VGG
+from nst_numpy.validation import checked, real_array, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +47,10 @@ class LayerChecks:
     __repr__ = __str__
 
 
+@checked()
 def check_layers(
     layers: Mapping[str, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]],
-    x: np.ndarray,
+    x: ArrayLike,
     *,
     backward: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     samples: int = 30,
@@ -80,6 +83,7 @@ def check_layers(
     Examples
     --------
     >>> import numpy as np
+    from numpy.typing import ArrayLike
     >>> from nst_numpy import layers
     >>> from nst_numpy.inspection.network_checks import check_layers
     >>> relu = (layers.relu_forward, layers.relu_backward)
@@ -93,8 +97,11 @@ def check_layers(
     if not layers:
         raise ValueError("expected at least one layer to check, found none")
     check = partial(gradcheck, samples=samples, h=h, rtol=rtol, seed=seed)
-    checks, a = {}, np.asarray(x, np.float64)
-    for name, (forward, back) in layers.items():
+    checks, a = {}, real_array("x", x).astype(np.float64)
+    for name, pair in layers.items():
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"layers must have two functions, forward and backward, for {name}, found {shown(pair)}")
+        forward, back = pair
         checks[name] = check(forward, back, a)
         a = forward(a)
 
@@ -115,9 +122,10 @@ def check_layers(
     return LayerChecks(checks, check(through, backward or back_through, x))
 
 
+@checked()
 def check_network(
     network: VGG,
-    image: np.ndarray,
+    image: ArrayLike,
     layer: str,
     *,
     samples: int = 30,
@@ -150,6 +158,7 @@ def check_network(
     Examples
     --------
     >>> import numpy as np
+    from numpy.typing import ArrayLike
     >>> from nst_numpy import VGG, check_network
     >>> rng = np.random.default_rng(0)
     >>> kernel, bias = rng.standard_normal((3, 3, 3, 4)), rng.standard_normal(4)

@@ -12,11 +12,12 @@ from nst_numpy import images
 from nst_numpy.losses import feature_matrix, gram
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked
 
 Tile = tuple[str, np.ndarray, str | None]  # title, values, and the colour map, or none for RGB
 
 
+@checked()
 def losses(history: Sequence[Mapping[str, float]]) -> Figure:
     """Plot the losses over the steps, on a logarithmic scale; dotted lines mark where a new size begins.
 
@@ -52,6 +53,7 @@ def losses(history: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+@checked()
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure to a .png, .svg or .pdf file, whole or not at all.
 
@@ -73,6 +75,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         figure.savefig(part)
 
 
+@checked()
 def save_losses(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
     """Write the losses to a file, whole or not at all: to a .csv file as a table, else as a plot.
 
@@ -108,6 +111,7 @@ def save_losses(history: Sequence[Mapping[str, float]], path: str | os.PathLike[
         writer.writerows(history)
 
 
+@checked()
 def features(network: VGG, image: Any, layers: Iterable[str] | str, count: int = 16) -> Figure:
     """Plot feature maps: where in the image the filters with the largest mean response respond.
 
@@ -146,6 +150,7 @@ def features(network: VGG, image: Any, layers: Iterable[str] | str, count: int =
     return _grid("The filters that respond most", tiles)
 
 
+@checked()
 def gram_matrices(network: VGG, image: Any, layers: Iterable[str] | str) -> Figure:
     """Plot Gram matrices: the square root of each entry of G/M, with the filters sorted by G_ii, the largest first.
 
@@ -183,6 +188,7 @@ def gram_matrices(network: VGG, image: Any, layers: Iterable[str] | str) -> Figu
     return _grid("√(G/M)", tiles)
 
 
+@checked()
 def gradients(objective: Objective, x: np.ndarray) -> Figure:
     """The gradient of the loss at an image: its length at each position of every loss layer, and at each pixel.
 

@@ -10,7 +10,7 @@ import numpy as np
 from nst_numpy import images
 from nst_numpy.network import VGG
 from nst_numpy.topology import is_convolution
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Patch:
     pixels: np.ndarray
 
 
+@checked()
 def receptive_field(network: VGG, layer: str) -> tuple[int, int, int]:
     """Find the pixels that a unit of a layer depends on: `size` pixels from start + p · step on, for position p.
 
@@ -80,8 +81,9 @@ def receptive_field(network: VGG, layer: str) -> tuple[int, int, int]:
     return start, step, size
 
 
+@checked()
 def top_patches(
-    network: VGG, layer: str, over: Iterable[Any], filters: Iterable[int] | None = None, count: int = 9
+    network: VGG, layer: str, over: Any, filters: Iterable[int] | None = None, count: int = 9
 ) -> list[list[Patch]]:
     """Find the patches that excite filters of a layer most, as in Zeiler and Fergus 2014 (arXiv 1311.2901), figure 2.
 
@@ -122,7 +124,8 @@ def top_patches(
     """
     check_number("count", count, whole=True, least=1)
     name = network.canonical(layer)
-    if isinstance(over, str | os.PathLike) or hasattr(over, "__array_interface__"):
+    single = isinstance(over, str | os.PathLike) or hasattr(over, "__array_interface__")
+    if single or not isinstance(over, Iterable):
         raise TypeError("over must be a list of images, found a single one; use [image]")
     start, step, size = receptive_field(network, name)
     pictures, places, values, means = [], [], [], []

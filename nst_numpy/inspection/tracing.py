@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nst_numpy import layers
 from nst_numpy.backends import plain
@@ -21,7 +22,7 @@ from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG
 from nst_numpy.objective import ContentTerm, Objective, StyleTerm
 from nst_numpy.topology import is_convolution
-from nst_numpy.validation import check_choice
+from nst_numpy.validation import check_choice, checked, real_array, shown
 
 Function = Callable[..., Any]
 FUNCTIONS = (  # of the backward sweep
@@ -109,9 +110,10 @@ class Trace:
         return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
 
 
+@checked()
 def trace(
     objective: Objective,
-    x: np.ndarray,
+    x: ArrayLike,
     functions: Mapping[str, Function] | ModuleType | None = None,
     *,
     samples: int = 10,
@@ -177,7 +179,7 @@ def trace(
         h = 1e-5 * max(1.0, float(np.abs(at).mean()))
         return gradcheck(function, gradient, at, mode="sample", samples=samples, seed=seed, h=h, rtol=1e-5)
 
-    x = np.asarray(x, np.float64)
+    x = real_array("x", x).astype(np.float64)
     steps.append(Step("forward", "image", "x", x))
     a, inputs, total = x, [], 0.0
     before_relu: dict[str, np.ndarray] = {}
@@ -266,7 +268,7 @@ class _Own:
         for name, function in self.functions.items():
             check_choice("function", name, FUNCTIONS)
             if not callable(function):
-                raise TypeError(f"expected a function for {name}, found {function!r}")
+                raise TypeError(f"expected a function for {name}, found {shown(function)}")
 
     def __contains__(self, name: str) -> bool:
         return name in self.functions

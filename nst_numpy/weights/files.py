@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from nst_numpy import images
 from nst_numpy.network import VGG
 from nst_numpy.topology import FIRST
+from nst_numpy.validation import checked, shown
 from nst_numpy.weights import formats, registry
 from nst_numpy.weights.formats import Contents, StrPath, floating_type
 from nst_numpy.weights.normalization import (
@@ -70,7 +71,7 @@ def load(
     VGG('vgg19-mini', conv1_1 … conv5_1, max pooling, float64, plain backend)
     """
     if not isinstance(normalize, bool | np.bool_):
-        raise TypeError(f"normalize must be True or False, found {normalize!r}")
+        raise TypeError(f"normalize must be True or False, found {shown(normalize)}")
     network, contents, _ = _read(source, dtype)
     network = replace(network, pooling=pooling, padding=padding, backend=backend, threads=threads)
     if not normalize:
@@ -94,7 +95,7 @@ def locate(source: StrPath) -> Path:
     'vgg19-mini.h5'
     """
     if not isinstance(source, str | os.PathLike):
-        raise TypeError(f"weights must be a path or a name such as 'vgg19', found {source!r}")
+        raise TypeError(f"weights must be a path or a name such as 'vgg19', found {shown(source)}")
     path = Path(source)
     if isinstance(source, str) and (source in registry.REGISTRY or not (path.suffix or path.exists())):
         return registry.fetch(source)
@@ -115,6 +116,7 @@ def _read(source: StrPath, dtype: DTypeLike = np.float32) -> tuple[VGG, Contents
         raise ValueError(f"{path}: {error}") from None
 
 
+@checked()
 def save(
     path: StrPath,
     network: VGG,
@@ -156,8 +158,6 @@ def save(
     ...     weights.load(f"{folder}/copy.h5", normalize=False)
     VGG('vgg19-mini', conv1_1 … conv5_1, average pooling, float32, fast backend)
     """
-    if not isinstance(network, VGG):
-        raise TypeError(f"network must be a VGG, found {type(network).__name__}; load makes one of a file")
     contents = Contents(
         layout="",
         convolutions=network.convolutions,
@@ -203,7 +203,7 @@ def convert(source: StrPath, output: StrPath, *, over: Iterable[StrPath] = ()) -
     'nst_numpy'
     """
     if isinstance(over, str | os.PathLike):
-        raise TypeError(f"over must be a list of images, found {over!r}")
+        raise TypeError(f"over must be a list of images, found {shown(over)}")
     network, contents, path = _read(source)
     mean_responses, over = contents.mean_responses, list(over)
     images.check_output(output, formats.SUFFIXES, inputs=[path, *over])
@@ -259,6 +259,7 @@ def summary(source: StrPath) -> str:
     return "\n".join(lines)
 
 
+@checked()
 def first_filters(network: VGG) -> np.ndarray:
     """A picture of the filters of conv1_1: 24 × 24 pixels each, stretched to the full range of brightness.
 

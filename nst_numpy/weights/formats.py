@@ -22,10 +22,13 @@ from typing import Any
 
 import h5py
 import numpy as np
+
+# X
 from numpy.typing import DTypeLike
 
 from nst_numpy import images
 from nst_numpy.topology import FIRST, TOPOLOGIES, block, convolution_name, convolution_names, is_convolution
+from nst_numpy.validation import shown
 
 FORMAT, VERSION = "nst_numpy.vgg", 1
 IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])  # RGB
@@ -76,7 +79,7 @@ class Contents:
     def __post_init__(self) -> None:
         for what in ("name", "source", "licence"):
             if not isinstance(getattr(self, what), str):
-                raise TypeError(f"{what} must be a string, found {getattr(self, what)!r}")
+                raise TypeError(f"{what} must be a string, found {shown(getattr(self, what))}")
         for layer, pair in self.convolutions.items():
             for what, array in zip(("kernel", "bias"), pair, strict=True):
                 if array.dtype.kind != "f":
@@ -135,7 +138,7 @@ def floating_type(dtype: DTypeLike | None, *allowed: str) -> np.dtype:
     try:
         found = np.dtype(dtype)
     except TypeError:
-        raise TypeError(f"{expected} {dtype!r}") from None
+        raise TypeError(f"{expected} {shown(dtype)}") from None
     if dtype is None:  # NumPy's float64
         raise TypeError(f"{expected} None")
     if found not in map(np.dtype, allowed):

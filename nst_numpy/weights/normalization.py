@@ -9,7 +9,7 @@ import numpy as np
 
 from nst_numpy import images, samples
 from nst_numpy.network import VGG
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked
 from nst_numpy.weights.formats import check_mean_responses
 
 # Mean responses of published networks, "NAME/LAYER", with the SHA-256 of their conv1_1 kernel as "NAME". Measured on
@@ -36,6 +36,7 @@ def sample_images() -> list[np.ndarray]:
     return [images.load(s, 256) for s in (samples.portrait(), samples.swirling_night(256), samples.woodcut_waves(256))]
 
 
+@checked()
 def measure_mean_responses(network: VGG, over: Iterable[np.ndarray], floor: float = FLOOR) -> dict[str, np.ndarray]:
     """Mean response of every filter, over images and positions.
 
@@ -95,6 +96,7 @@ def _moments(network: VGG, over: Iterable[np.ndarray]) -> tuple[dict[str, np.nda
     return means, {layer: np.sqrt(squares[layer] / positions[layer]) for layer in sums}
 
 
+@checked()
 def estimate_mean_responses(network: VGG) -> dict[str, np.ndarray]:
     """The constants of the normalisation for a network that comes without its own.
 
@@ -138,6 +140,7 @@ def estimate_mean_responses(network: VGG) -> dict[str, np.ndarray]:
     return found | known
 
 
+@checked()
 def normalize_network(network: VGG, mean_responses: Mapping[str, np.ndarray]) -> VGG:
     """The same network with every filter's response divided by a constant of its own.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from nst_numpy.exercises.model import Exercise
 from nst_numpy.exercises.topics import content, convolution, pooling, relu, style, variation
-from nst_numpy.validation import check_choice
+from nst_numpy.validation import check_choice, shown
 
 EXERCISES = {
     exercise.name: exercise
@@ -45,7 +45,7 @@ def get(name: str) -> Exercise:
     'Gram matrix of the features: G_ij = Σ_k F_ik F_jk, that is G = F Fᵀ (equation 3).'
     """
     if not isinstance(name, str):
-        raise TypeError(f"the name of an exercise must be a string, found {name!r}")
+        raise TypeError(f"the name of an exercise must be a string, found {shown(name)}")
     check_choice("exercise", name, EXERCISES)
     return EXERCISES[name]
 
