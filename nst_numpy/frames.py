@@ -28,7 +28,7 @@ from nst_numpy.flow import Flow, dis, flicker, valid, warp
 from nst_numpy.painting import GramCache, load_network, paint
 from nst_numpy.settings import STARTS, Settings
 from nst_numpy.signals import Interrupts, interruptible
-from nst_numpy.validation import check_choice, check_number
+from nst_numpy.validation import check_choice, check_number, checked, warn
 
 StrPath = str | os.PathLike[str]
 FLOWS = ("dis", "none")
@@ -86,6 +86,7 @@ class TemporalTerm:
         return value, self.weight * losses.temporal_gradient(x, before, c)
 
 
+@checked()
 def transfer_frames(
     frames: StrPath,
     style: Any,
@@ -343,11 +344,9 @@ def _flow(flow: str | Flow | None) -> Flow | None:
         return flow
     if flow is None:
         if find_spec("cv2") is None:
-            warnings.warn(
+            warn(
                 "without OpenCV, each frame is painted on its own, and the film flickers: "
-                "pip install 'nst_numpy[video]'",
-                RuntimeWarning,
-                stacklevel=4,
+                "pip install 'nst_numpy[video]'"
             )
             return None
         return dis

@@ -160,7 +160,7 @@ def test_flows_that_are_none(film):
         flow.warp(image, field[1:])
     with pytest.raises(ValueError, match=r"must have the shape \(H, W, 2\)"):
         painted(film, flow=lambda first, second: np.zeros(first.shape))
-    with pytest.raises(TypeError, match="must be a NumPy array, found NoneType"):
+    with pytest.raises(TypeError, match="forward must be an array, found None"):
         painted(film, flow=lambda first, second: None)
 
 
