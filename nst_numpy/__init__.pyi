@@ -1,5 +1,6 @@
-from . import colors, conventions, exercises, images, layers, losses, optimize, samples, weights
+from . import colors, conventions, exercises, flow, images, layers, losses, optimize, samples, weights
 from .checking import GradientCheck, gradcheck
+from .frames import transfer_frames
 from .inspection import plots
 from .inspection.network_checks import check_layers, check_network
 from .inspection.receptive import Patch, top_patches
@@ -32,6 +33,7 @@ __all__ = [
     "colors",
     "conventions",
     "exercises",
+    "flow",
     "gradcheck",
     "images",
     "layers",
@@ -51,5 +53,6 @@ __all__ = [
     "top_patches",
     "trace",
     "transfer",
+    "transfer_frames",
     "weights",
 ]

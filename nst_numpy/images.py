@@ -10,7 +10,6 @@ import os
 import shutil
 import struct
 import tempfile
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -22,7 +21,7 @@ from numpy.typing import DTypeLike
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from nst_numpy.signals import interrupts_wait
-from nst_numpy.validation import check_number, checked, shown
+from nst_numpy.validation import check_number, checked, shown, warn
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # for reading
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # for writing
@@ -313,11 +312,9 @@ def save(image: np.ndarray, path: str | os.PathLike[str], description: str = "")
             f"found {len(description)}: {description[:60]!r}"
         )
     if image.shape[2] == 4 and path.suffix.lower() not in TRANSPARENT:
-        warnings.warn(
+        warn(
             f"{path}: {path.suffix} has no transparency, and the whole picture is shown; "
-            f"{', '.join(TRANSPARENT)} keep it",
-            RuntimeWarning,
-            stacklevel=2,
+            f"{', '.join(TRANSPARENT)} keep it"
         )
         image = image[..., :3]
     exif = Image.Exif()
@@ -676,11 +673,7 @@ def _in_srgb(picture: Image.Image, name: str) -> Image.Image:
         converted = ImageCms.profileToProfile(colors, given, ImageCms.createProfile("sRGB"), outputMode="RGB")
         assert converted is not None  # it is not in place
     except Exception as error:
-        warnings.warn(
-            f"{name}: its color profile is not used ({error}); its colors are taken as sRGB",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warn(f"{name}: its color profile is not used ({error}); its colors are taken as sRGB")
         return plain
     if plain.mode == "RGBA":
         converted.putalpha(plain.getchannel("A"))

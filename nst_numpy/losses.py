@@ -571,3 +571,61 @@ def joint_variation_gradient(x: np.ndarray, power: float) -> np.ndarray:
     dx[:-1, 1:] += c * b
     dx[:-1, :-1] -= c * a + c * b
     return dx
+
+
+@checked(x="H W C", before="H W C", c="H W")
+def temporal_loss(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> float:
+    """Temporal loss of a frame of a film: L_temporal = 1/D Σ_kn c_k (x_kn − ω_kn)², over all D numbers of the image.
+
+    Ruder, Dosovitskiy and Brox 2016 (arXiv 1604.08610, section 4.2): a frame is to look as the previous one does, once
+    that has been moved along with what it shows. D is a constant: half as many valid pixels have half the weight.
+
+    Parameters
+    ----------
+    x : ndarray, shape (H, W, C)
+        The frame.
+    before : ndarray, shape (H, W, C)
+        ω, the previous frame, warped to this one; see `flow.warp`.
+    c : ndarray, shape (H, W)
+        1 where that is known, 0 where something comes into view; see `flow.valid`.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, before = np.array([[[1.0], [2.0]]]), np.array([[[0.0], [5.0]]])
+    >>> temporal_loss(x, before, np.array([[1.0, 0.0]])), temporal_loss(x, before, np.ones((1, 2)))  # 1/2, (1 + 9)/2
+    (0.5, 5.0)
+    """
+    return float(np.sum(c[..., None] * np.square(x - before), dtype=np.float64)) / x.size
+
+
+@checked(x="H W C", before="H W C", c="H W")
+def temporal_gradient(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Gradient of the temporal loss with respect to the frame.
+
+    x_kn occurs in one term, c_k (x_kn − ω_kn)²/D. The previous frame is finished, and the flow is computed between the
+    photographs: ω and c are constants. So
+
+    ∂L_temporal/∂x_kn = 2/D c_k (x_kn − ω_kn)
+
+    Parameters
+    ----------
+    x, before : ndarray, shape (H, W, C)
+    c : ndarray, shape (H, W)
+
+    Returns
+    -------
+    ndarray, shape (H, W, C)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, before = np.array([[[1.0], [2.0]]]), np.array([[[0.0], [5.0]]])
+    >>> temporal_gradient(x, before, np.ones((1, 2)))[..., 0]
+    array([[ 1., -3.]])
+    """
+    return (2 / x.size) * c[..., None] * (x - before)

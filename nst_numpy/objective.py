@@ -23,7 +23,7 @@ import numpy as np
 from nst_numpy import conventions, images, losses, masks
 from nst_numpy.backends import Backend, plain
 from nst_numpy.conventions import Convention, TotalVariation
-from nst_numpy.conventions.convention import Layers, style_energy, style_grams
+from nst_numpy.conventions.convention import Layers, StyleGrams, style_energy, style_grams
 from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG, check_pixels
 from nst_numpy.topology import reduction
@@ -357,6 +357,8 @@ class Objective:
         content_mask: Any = None,
         tile: int | None = None,
         executor: Executor | None = None,
+        style_grams: StyleGrams = style_grams,
+        further: Sequence[Term] = (),
     ) -> "Objective":
         """Make the objective of a style transfer; this computes the targets P and A, once.
 
@@ -383,6 +385,10 @@ class Objective:
         content_layers, style_layers, content_weight, style_weight, tv_weight, style_blend, convention
             As in `Settings`. With "nst_numpy" the weights are v_l · N_l M_l and w_l, α, β, and γ times the number of
             pixels.
+        style_grams : callable
+            What computes the Gram matrices of the styles: a `painting.GramCache` computes each once for many pictures.
+        further : sequence of Term
+            Terms that are added, such as a loss of your own.
         tile, executor
             As in `tiled.TiledObjective`: given a tile, that is what this makes. Style images are swept in tiles, too.
 
@@ -434,7 +440,7 @@ class Objective:
                     weight *= len(regions) * shares[r] * (1.0 if t is None else float(np.mean(t**2)))
                 terms.append(StyleTerm(l, A[r][l], weight, network.engine, mask=t))
         variation, circular = convention.total_variation(gamma, H, W), network.padding == "circular"
-        terms.append(VariationTerm(variation, circular, rows=tile))
+        terms += [VariationTerm(variation, circular, rows=tile), *further]
         if tile is None:
             return cls(network, terms)
         from nst_numpy.tiled import TiledObjective

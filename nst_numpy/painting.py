@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import cache
 from itertools import chain
@@ -14,10 +14,11 @@ from tqdm.auto import tqdm
 import nst_numpy
 from nst_numpy import colors, images, masks, memory, records
 from nst_numpy import weights as weight_files
-from nst_numpy.checkpoints import Checkpoint, Saved
+from nst_numpy.checkpoints import Checkpoint, Saved, checksum
 from nst_numpy.conventions import Convention
+from nst_numpy.conventions.convention import StyleGram, StyleGrams, style_grams
 from nst_numpy.network import VGG
-from nst_numpy.objective import Objective
+from nst_numpy.objective import Objective, Term
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Outcome, Position, Stage, run
 from nst_numpy.settings import STARTS, Settings, Weights
@@ -33,6 +34,7 @@ CHECKPOINT_EVERY = 30.0  # seconds
 TILE = 1024  # pixels; for an executor
 
 Callback = Callable[[int, np.ndarray, Losses], None]
+Terms = Callable[[tuple[int, ...]], Sequence[Term]]
 
 
 @checked()
@@ -51,6 +53,8 @@ def paint(
     checkpoint_every: float = CHECKPOINT_EVERY,
     tile: int | None = None,
     executor: Executor | None = None,
+    terms: Terms | None = None,
+    style_grams: StyleGrams = style_grams,
 ) -> TransferResult:
     """Paint with settings given as one object; `transfer`, `texture` and `reconstruct` call it.
 
@@ -61,6 +65,11 @@ def paint(
     checkpoint, checkpoint_every, tile, executor
         As in `transfer`.
     settings : Settings
+    terms : callable, optional
+        `terms(shape)` returns further terms of the objective, for a picture of this shape (H, W, 3); see
+        `objective.Term`. A checkpoint can't keep them.
+    style_grams : callable
+        What computes the Gram matrices of the styles: a `GramCache` computes each once for many pictures.
 
     Returns
     -------
@@ -69,7 +78,7 @@ def paint(
     Raises
     ------
     FileNotFoundError, TypeError, ValueError, KeyboardInterrupt
-        As `transfer`.
+        As `transfer`; ValueError if there are a checkpoint and further terms.
 
     Examples
     --------
@@ -81,6 +90,8 @@ def paint(
     check_number("every", every, whole=True)
     if tile is not None:
         check_number("tile", tile, whole=True, least=1)
+    if terms and checkpoint is not None:
+        raise ValueError("a checkpoint cannot keep terms of your own: leave out one of them")
     with interruptible():  # so that a second Ctrl-C does not lose the picture that the first one kept
         given = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
         motif = Motif(content, style, settings, **given)
@@ -95,7 +106,7 @@ def paint(
             """Paint, from the beginning or from what is saved, to the end."""
             position = saved.at if isinstance(saved.at, Position) else None
             todo = list(zip(sizes, steps, strict=True))[position.stage if position else 0 :]
-            stages = (motif.stage(size, number, tiles[size], executor) for size, number in todo)
+            stages = (motif.stage(size, number, tiles[size], executor, terms, style_grams) for size, number in todo)
             first = next(stages)  # errors in the input are raised before the progress bar appears
             with Recorder(motif, sizes, steps, every, callback, progress, saved) as record:
 
@@ -157,6 +168,52 @@ def _within_frame(image: np.ndarray) -> np.ndarray:
 
 def _resized(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return x if x.shape == shape else images.load(x.clip(0, 1), shape=(shape[0], shape[1]))
+
+
+class GramCache:
+    """The Gram matrices of style images, computed once for all paintings that share the cache.
+
+    They are found again by all they depend on: the network, the layers, and the pixels of images and masks. The latest
+    are kept.
+
+    Parameters
+    ----------
+    most : int
+        How many sets are kept; a painting has one for each of its sizes.
+
+    Examples
+    --------
+    >>> from nst_numpy import Settings, load_weights, paint, samples
+    >>> settings = Settings(size=(48,), steps=1, weights=load_weights("vgg19-mini"))
+    >>> cache = GramCache()
+    >>> for content in (samples.portrait(), samples.swirling_night(64)):
+    ...     _ = paint(content, samples.woodcut_waves(64), settings, progress=False, style_grams=cache)
+    >>> len(cache)
+    1
+    """
+
+    def __init__(self, most: int = 16):
+        self._most, self._found = most, dict[Any, list[dict[str, StyleGram]]]()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __call__(
+        self,
+        network: VGG,
+        images: Sequence[np.ndarray],
+        layers: Iterable[str],
+        parts: Sequence[np.ndarray | None] | None = None,
+        tile: int | None = None,
+    ) -> list[dict[str, StyleGram]]:
+        """As `conventions.convention.style_grams`."""
+        layers = tuple(layers)
+        key = network, layers, tile, checksum([images, parts])
+        found = self._found.pop(key, None) or list(style_grams(network, images, layers, parts, tile))
+        self._found[key] = found  # as the latest
+        if len(self._found) > self._most:
+            del self._found[next(iter(self._found))]
+        return found
 
 
 class Motif:
@@ -289,7 +346,15 @@ class Motif:
             network, [*v, *w], (shape[0], shape[1]), settings.optimizer, settings.optimizer_options, styles
         )
 
-    def stage(self, size: int, steps: int, tile: int | None = None, executor: Executor | None = None) -> Stage:
+    def stage(
+        self,
+        size: int,
+        steps: int,
+        tile: int | None = None,
+        executor: Executor | None = None,
+        terms: Terms | None = None,
+        style_grams: StyleGrams = style_grams,
+    ) -> Stage:
         """What is minimised at one size, with the targets computed."""
         settings, content = self.settings, self.content_at(size)
         objective = Objective.from_images(
@@ -308,6 +373,8 @@ class Motif:
             content_mask=_at(self.kept, content),
             tile=tile,
             executor=executor,
+            style_grams=style_grams,
+            further=terms(content.shape) if terms else (),
         )
         return Stage(objective, content.shape, steps)
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from nst_numpy import images
 from nst_numpy.settings import Settings
+from nst_numpy.validation import warn
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +86,9 @@ class TransferResult:
         images.check_output(path, images.suffixes(bits), inputs=self.files)
         text = json.dumps(self.record)
         if len(text) > images.LONGEST_DESCRIPTION:
-            warnings.warn(
+            warn(
                 f"{path} can't be painted again from itself: what it was made from takes {len(text):,} characters, and "
-                f"there is room for {images.LONGEST_DESCRIPTION:,}",
-                RuntimeWarning,
-                stacklevel=2,
+                f"there is room for {images.LONGEST_DESCRIPTION:,}"
             )
             text = ""
         images.save(self._pixels(bits), path, description=text)

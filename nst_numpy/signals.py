@@ -26,6 +26,10 @@ class Interrupts:
         """Ignore signals from here on: there is nothing more to interrupt."""
         self.ignoring = True
 
+    def listen(self) -> None:
+        """Answer the first signal again: one piece of work is kept, and the next begins."""
+        self.ignoring = self.received is not None
+
 
 @contextmanager
 def interruptible(*others: int) -> Iterator[Interrupts]:

@@ -33,6 +33,7 @@ from nst_numpy.network import VGG, check_pixels
 from nst_numpy.objective import AdditiveTerm, ContentTerm, Objective, StyleTerm, Term
 from nst_numpy.tiles import Tile, cut
 from nst_numpy.topology import reduction
+from nst_numpy.validation import warn
 
 AHEAD = 128  # tiles handed to an executor beyond the first that is not done: enough for 64 workers
 KEPT = 2  # networks, and objectives, that a worker keeps
@@ -236,7 +237,7 @@ class TiledObjective(Objective):
         if not self._broken:
             self._broken = True
             what = f"{type(error).__name__}: {error}".splitlines()[0].strip(": ")
-            warnings.warn(f"the executor failed ({what}); the tiles are evaluated here", RuntimeWarning, stacklevel=2)
+            warn(f"the executor failed ({what}); the tiles are evaluated here")
 
 
 @dataclass

@@ -16,7 +16,7 @@ collect_ignore = ["transcriptions.py", "mutants"]  # they need PyTorch and mutmu
 def pytest_addoption(parser):
     """`--documents`: run the code in the documents (tests/test_documents.py).
 
-    `--kills`: kill a painting at 40 moments (tests/test_checkpoints.py).
+    `--kills`: kill a painting at 40 moments (tests/test_checkpoints.py), and a film (tests/test_frames.py).
     `--solutions`: check all solutions, not every fourth (tests/test_solutions.py).
     `--classrooms FOLDER`: run assignments in the real tools (tests/test_classrooms.py says what the folder holds).
     """

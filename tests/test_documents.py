@@ -27,7 +27,13 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md"), *ROOT.glob("notebooks/*.md")]
 )
-NOT_RUN = ("--weights vgg19", 'weights="vgg19"', "nst-numpy bench")  # a download; minutes
+NOT_RUN = (
+    "--weights vgg19",
+    'weights="vgg19"',
+    "nst-numpy bench",
+    "frames film.mp4",
+    "frames film/",
+)  # a download; minutes
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=[str(path.relative_to(ROOT)) for path in DOCUMENTS])
 

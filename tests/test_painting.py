@@ -67,6 +67,7 @@ def test_every_setting_arrives_at_the_objective(monkeypatch):
     )
     for (network, content, styles, keywords), size in zip(seen, (20, 40), strict=True):
         assert network is SMALL and keywords.pop("convention").name == "nst_numpy"
+        assert keywords.pop("style_grams") is painting.style_grams
         small = [keywords.pop("content_mask"), *keywords.pop("content_masks")]
         for mask, source in zip(small, [kept, *regions], strict=True):
             full = masks.scaled(masks.load(source), (40, 30))

@@ -7,6 +7,7 @@ import pytest
 from drawing import MEAN, picture, small_vgg
 
 from nst_numpy import Objective, conventions, minimize
+from nst_numpy.frames import TemporalTerm
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; .ci/run installs it (pip install '.[oracle]')")
 
@@ -125,6 +126,27 @@ def test_regions_are_those_of_autograd(term):
     difference = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
     print(f"regions, {term}: relative difference {difference:.1e}")
     assert abs(total - loss.item()) <= 1e-12 * abs(total) and difference <= 1e-10
+
+
+def test_temporal_loss_is_that_of_autograd():
+    """With content, style and total variation, down to the pixels."""
+    network = small_vgg(widths=(16, 24, 32, 40, 48))
+    content, x, style, before = picture(1, 35, 39), picture(2, 35, 39), picture(3, 50, 70), picture(4, 35, 39)
+    c = (picture(5, 35, 39)[..., 0] > 0.3).astype(float)
+    options = {"content_layers": {"conv4_2": 1.0}, "style_layers": STYLE, "content_weight": ALPHA}
+    convention = replace(conventions.get("nst_numpy"), style_term="paper")
+    f = Objective.from_images(
+        network, content, style, **options, style_weight=BETA, tv_weight=GAMMA, convention=convention
+    )
+    f = Objective(network, [*f.terms, TemporalTerm(before, c, 70.0)])
+    total, gradient, terms = f(x)
+    leaf = torch.tensor(x, requires_grad=True)
+    temporal = 70 * (torch.tensor(c)[..., None] * (leaf - torch.tensor(before)) ** 2).mean()
+    loss = torch_loss(network, torch.tensor(content), torch.tensor(style), leaf) + temporal
+    loss.backward()
+    expected = leaf.grad.numpy()
+    assert abs(total - loss.item()) <= 1e-12 * abs(total) and abs(terms["temporal"] - temporal.item()) <= 1e-12 * total
+    assert np.linalg.norm(gradient - expected) <= 1e-10 * np.linalg.norm(expected)
 
 
 def test_adam_takes_the_steps_of_torchs():

@@ -58,6 +58,7 @@ LAYER_WEIGHTS: dict[str, Callable[[int, int], float]] = {
 
 Layers = Iterable[str] | Mapping[str, float]
 StyleGram = tuple[np.ndarray, int]  # of a layer: the Gram matrix, and the number of positions
+StyleGrams = Callable[..., Iterable[dict[str, StyleGram]]]  # `style_grams`, or what remembers its results
 
 
 @dataclass(frozen=True)
