@@ -74,7 +74,7 @@ def test_every_setting_arrives_at_the_objective(monkeypatch):
             assert np.array_equal(mask, masks.scaled(full, content.shape))
         part, nothing = keywords.pop("style_masks")
         assert nothing is None and np.array_equal(part, masks.scaled(masks.load(parts[0]), (16, 20)))
-        assert keywords == given | tiling | {"tile": None if size == 20 else 24}
+        assert keywords == given | tiling | {"tile": None if size == 20 else 24, "further": ()}
         assert np.array_equal(content, images.load(images.load(CONTENT, 40), size))
         half = [images.load(images.load(source, 20), size // 2) for source in (STYLE, OTHER)]
         assert all(np.array_equal(*pair) for pair in zip(styles, half, strict=True))

@@ -83,7 +83,6 @@ def check_layers(
     Examples
     --------
     >>> import numpy as np
-    from numpy.typing import ArrayLike
     >>> from nst_numpy import layers
     >>> from nst_numpy.inspection.network_checks import check_layers
     >>> relu = (layers.relu_forward, layers.relu_backward)
@@ -158,7 +157,6 @@ def check_network(
     Examples
     --------
     >>> import numpy as np
-    from numpy.typing import ArrayLike
     >>> from nst_numpy import VGG, check_network
     >>> rng = np.random.default_rng(0)
     >>> kernel, bias = rng.standard_normal((3, 3, 3, 4)), rng.standard_normal(4)
