@@ -32,6 +32,7 @@ from nst_numpy.validation import check_choice, check_number, checked, did_you_me
 __all__ = ["OptimizeResult", "minimize"]
 
 # Values of OptimizeResult.status. 0 to 3 and 99 are those of SciPy's BFGS; 130 is the shell's for Ctrl-C.
+PIECE = 1 << 20  # elements that `dot` takes at once
 RUNNING, CONVERGED, MAXITER, NO_PROGRESS, NOT_FINITE, STOPPED, INTERRUPTED = -1, 0, 1, 2, 3, 99, 130
 
 
@@ -159,8 +160,13 @@ Trial = tuple[float, Point, float]  # of a line search: step, point there, slope
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> float:
-    """Scalar product of two arrays of one shape, in float64, summed in an order that no thread changes."""
-    return float(np.sum(np.multiply(a, b, dtype=np.float64)))
+    """Scalar product of two arrays of one shape, in float64, summed in an order that no thread changes.
+
+    Piece by piece: the products in float64 would take twice the memory of an array.
+    """
+    a, b = a.reshape(-1), b.reshape(-1)
+    pieces = (np.s_[k : k + PIECE] for k in range(0, a.size, PIECE))
+    return math.fsum(np.sum(np.multiply(a[piece], b[piece], dtype=np.float64)) for piece in pieces)
 
 
 def first_rate(learning_rate: float | None, point: Point) -> float:
@@ -640,6 +646,7 @@ def minimize(
     try:  # from the first evaluation to the return: an interrupt anywhere in between finds a best point
         if state is None:
             point = best = evaluate(start)
+            del start  # so that its memory is free
             if broken:
                 return result(
                     best, NOT_FINITE, "the value or the gradient is not finite (NaN or infinity) at the start"
