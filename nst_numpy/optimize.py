@@ -156,7 +156,7 @@ class State:
 
 Evaluate = Callable[[np.ndarray], Point]
 Steps = Iterator[tuple[Point, Any]]  # of a method: a point, and what is carried to the next iteration
-Trial = tuple[float, Point, float]  # of a line search: step, point there, slope there
+Trial = tuple[float, float, float]  # of a line search: a step, φ and its slope there
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> float:
@@ -437,21 +437,22 @@ def line_search(
     Point or None
         The point found. If no step satisfied both conditions, the best that fell enough; None if none did.
     """
-    low: Trial = (0.0, start, slope)
-    high: Trial | None = None
+    low: Trial = (0.0, start.value, slope)
+    lowest, high = start, None
     for _ in range(evaluations):
         point = evaluate(start.x + step * direction)
-        trial = (step, point, dot(point.gradient, point.inward(direction)) if point.finite else math.nan)
-        if not point.finite or point.value > start.value + c1 * step * slope or point.value >= low[1].value:
+        trial = (step, point.value, dot(point.gradient, point.inward(direction)) if point.finite else math.nan)
+        if not point.finite or point.value > start.value + c1 * step * slope or point.value >= low[1]:
             high = trial
         else:
             if abs(trial[2]) <= -c2 * slope:
                 return point
             if trial[2] * ((math.inf if high is None else high[0]) - low[0]) >= 0:
                 high = low
-            previous, low = low, trial
+            previous, low, lowest = low, trial, point
+        del point  # so that its arrays are free, unless it is the lowest
         step = between(low, high) if high is not None else beyond(previous, low)
-    return low[1] if low[0] > 0 else None
+    return lowest if low[0] > 0 else None
 
 
 def cubic_minimum(a: Trial, b: Trial) -> float:
@@ -459,10 +460,10 @@ def cubic_minimum(a: Trial, b: Trial) -> float:
 
     Nocedal and Wright 2006, equation 3.59.
     """
-    (step_a, point_a, slope_a), (step_b, point_b, slope_b) = a, b
+    (step_a, value_a, slope_a), (step_b, value_b, slope_b) = a, b
     if step_a == step_b:
         return math.nan
-    d1 = slope_a + slope_b - 3 * (point_a.value - point_b.value) / (step_a - step_b)
+    d1 = slope_a + slope_b - 3 * (value_a - value_b) / (step_a - step_b)
     square = d1 * d1 - slope_a * slope_b
     if not square > 0:
         return math.nan

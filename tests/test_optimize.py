@@ -1,10 +1,12 @@
 """The optimisers against SciPy's and against the definitions."""
 
 import dataclasses
+import gc
 import inspect
 import math
 import re
 import sys
+import weakref
 from collections import deque
 from itertools import count, pairwise
 
@@ -178,7 +180,7 @@ def cubic_trials(minimum, maximum, k):
 
     def at(t):
         value = k * (t**3 / 3 - (minimum + maximum) * t**2 / 2 + minimum * maximum * t)
-        return t, Point(np.zeros(1), value, np.zeros(1)), k * (t - minimum) * (t - maximum)
+        return t, value, k * (t - minimum) * (t - maximum)
 
     return at
 
@@ -190,20 +192,16 @@ def test_cubic_minimum(minimum, maximum, a, b):
     assert math.isclose(optimize.cubic_minimum(at(a), at(b)), minimum, rel_tol=1e-9)
 
 
-def trials(*ends):
-    return [(step, Point(np.zeros(1), value, np.zeros(1)), slope) for step, value, slope in ends]
-
-
 def test_a_cubic_without_a_minimum():
-    assert math.isnan(optimize.cubic_minimum(*trials((0.0, 0.0, -1.25), (1.0, -13 / 12, -1.25))))  # slope −1 − (t − ½)²
-    assert math.isnan(optimize.cubic_minimum(*trials((0.0, 0.0, -1.0), (1.0, -1.0, -1.0))))  # a straight line
-    assert math.isnan(optimize.cubic_minimum(*trials((0.0, 0.0, -1.0), (1.0, math.nan, math.nan))))
-    assert math.isnan(optimize.cubic_minimum(*trials((1.0, 0.0, -1.0), (1.0, 0.0, -1.0))))  # both ends are the same
-    assert math.isnan(optimize.cubic_minimum(*trials((-1.0, -1.0, 3.0), (2.0, 8.0, 12.0))))  # t³ is flat at 0
-    assert math.isnan(optimize.cubic_minimum(*trials((0.0, 0.0, 0.0), (1.0, -1.0, -2.0))))  # −t²
+    assert math.isnan(optimize.cubic_minimum((0.0, 0.0, -1.25), (1.0, -13 / 12, -1.25)))  # slope −1 − (t − ½)²
+    assert math.isnan(optimize.cubic_minimum((0.0, 0.0, -1.0), (1.0, -1.0, -1.0)))  # a straight line
+    assert math.isnan(optimize.cubic_minimum((0.0, 0.0, -1.0), (1.0, math.nan, math.nan)))
+    assert math.isnan(optimize.cubic_minimum((1.0, 0.0, -1.0), (1.0, 0.0, -1.0)))  # both ends are the same
+    assert math.isnan(optimize.cubic_minimum((-1.0, -1.0, 3.0), (2.0, 8.0, 12.0)))  # t³ is flat at 0
+    assert math.isnan(optimize.cubic_minimum((0.0, 0.0, 0.0), (1.0, -1.0, -2.0)))  # −t²
     # A parabola through both ends, t² − t, and one that turns where its slope is 0 at an end.
-    assert optimize.cubic_minimum(*trials((0.0, 0.0, -1.0), (1.0, 0.0, 1.0))) == 0.5
-    assert optimize.cubic_minimum(*trials((0.0, 0.0, -2.0), (1.0, -1.0, 0.0))) == 1.0
+    assert optimize.cubic_minimum((0.0, 0.0, -1.0), (1.0, 0.0, 1.0)) == 0.5
+    assert optimize.cubic_minimum((0.0, 0.0, -2.0), (1.0, -1.0, 0.0)) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -228,16 +226,16 @@ def test_inside_a_bracket_the_next_step_keeps_away_from_the_ends(ends, expected)
 def test_the_margin_of_a_bracket_belongs_to_it(minimum, expected, monkeypatch):
     monkeypatch.setattr(optimize, "cubic_minimum", lambda a, b: minimum)
     for ends in ((0.0, 1.0), (1.0, 0.0)):
-        assert optimize.between(*trials(*((end, 0.0, 0.0) for end in ends))) == expected
+        assert optimize.between(*((end, 0.0, 0.0) for end in ends)) == expected
 
 
 def test_a_minimum_at_the_last_step_is_not_beyond_it(monkeypatch):
     monkeypatch.setattr(optimize, "cubic_minimum", lambda a, b: 3.0)
-    assert optimize.beyond(*trials((0.0, 0.0, -1.0), (3.0, -1.0, -1.0))) == 30
+    assert optimize.beyond((0.0, 0.0, -1.0), (3.0, -1.0, -1.0)) == 30
 
 
 def test_inside_a_bracket_with_an_end_that_is_not_finite_the_next_step_is_the_middle():
-    assert optimize.between(*trials((1.0, 0.0, -1.0), (2.0, math.inf, math.nan))) == 1.5
+    assert optimize.between((1.0, 0.0, -1.0), (2.0, math.inf, math.nan)) == 1.5
 
 
 @pytest.mark.parametrize(
@@ -251,7 +249,7 @@ def test_beyond_the_last_step_the_next_is_two_to_ten_times_as_far(minimum, expec
 
 
 def test_beyond_a_straight_line():
-    assert optimize.beyond(*trials((0.0, 0.0, -1.0), (2.0, -2.0, -1.0))) == 20
+    assert optimize.beyond((0.0, 0.0, -1.0), (2.0, -2.0, -1.0)) == 20
 
 
 def along(phi, slope):
@@ -972,3 +970,21 @@ def test_a_point_cannot_be_changed():
 def test_results_compare_without_an_error():
     one, other = (minimize(quadratic, np.ones(3), maxiter=2) for _ in range(2))
     assert one == one and one != other and one != 3
+
+
+def test_a_line_search_keeps_the_arrays_of_the_lowest_trial_alone():
+    """Beside the start: high trials, and lower ones that have been improved on, are numbers."""
+    points, counts = [], []
+
+    def evaluate(x):
+        gc.collect()
+        counts.append(sum(point() is not None for point in points))
+        point = Point(x, float(np.sum((x - 3) ** 4)), 4 * (x - 3) ** 3)
+        points.append(weakref.ref(point))
+        return point
+
+    start = evaluate(np.zeros(1))
+    direction = -start.gradient
+    for step in (1e-4, 1.0):  # to expand, and to shrink
+        assert optimize.line_search(evaluate, start, direction, optimize.dot(start.gradient, direction), step, c2=1e-3)
+    assert len(counts) > 8 and max(counts) <= 2
