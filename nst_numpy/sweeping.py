@@ -26,9 +26,8 @@ import nst_numpy
 from nst_numpy import images, jobs, records
 from nst_numpy.checkpoints import checksum
 from nst_numpy.network import VGG
-from nst_numpy.painting import load_network
+from nst_numpy.painting import GramCache, load_network, paint
 from nst_numpy.settings import Settings
-from nst_numpy.stylize import transfer
 from nst_numpy.validation import check_choice, check_number, checked, shown
 
 StrPath = str | os.PathLike[str]
@@ -244,16 +243,16 @@ def _contents(given: Any, digest: Callable[..., str]) -> str:
 # Painting -------------------------------------------------------------------------------------------------------------
 
 
-_loaded: dict[str, VGG] = {}  # in each worker: a network serves many pictures
+_loaded: dict[str, tuple[VGG, GramCache]] = {}  # in each worker: a network and Gram matrices serve many pictures
 
 
-def _network(settings: Settings, threads: int | None) -> VGG:
+def _network(settings: Settings, threads: int | None) -> tuple[VGG, GramCache]:
     if isinstance(settings.weights, VGG):
-        return settings.weights
+        return settings.weights, GramCache()
     key = repr((settings.weights, settings.convention, threads))
     if key not in _loaded:
         _loaded.clear()
-        _loaded[key] = load_network(settings.weights, settings.convention, threads=threads)
+        _loaded[key] = load_network(settings.weights, settings.convention, threads=threads), GramCache()
     return _loaded[key]
 
 
@@ -261,12 +260,11 @@ def _painted(content: bytes, style: bytes, keywords: Mapping[str, Any], threads:
     """Paint one picture, in a worker; what goes wrong is in the answer."""
     try:
         settings = Settings(**keywords)
-        network = _network(settings, threads)
+        network, grams = _network(settings, threads)
         began = time.perf_counter()
         with warnings.catch_warnings(action="ignore"):
-            result = transfer(
-                io.BytesIO(content), io.BytesIO(style), progress=False, **{**keywords, "weights": network}
-            )
+            painted = replace(settings, weights=network)
+            result = paint(io.BytesIO(content), io.BytesIO(style), painted, progress=False, style_grams=grams)
         seconds = time.perf_counter() - began
         if not result.complete:
             return {"error": result.message}

@@ -110,6 +110,20 @@ def test_files_behind_settings_are_noticed(swept):
     assert [painted(), painted(convention=warmer), painted(convention=warmer)] == [1, 1, 0]
 
 
+def test_the_style_is_measured_once(swept, monkeypatch):
+    """For each size; the pictures are those of `transfer` (test_every_combination_once)."""
+    painting, measured = importlib.import_module("nst_numpy.painting"), []
+    real = painting.style_grams
+
+    def counted(network, styles, *arguments):
+        measured.append(styles[0].shape)
+        return real(network, styles, *arguments)
+
+    monkeypatch.setattr(painting, "style_grams", counted)
+    swept(style="style/a.png", size=(32, 40), grid={"seed": [1, 2], "init_noise": [0.5]})
+    assert len(swept.painted) == 4 and len(measured) == len(set(measured)) == 2
+
+
 def test_another_version_paints_again(swept, monkeypatch):
     swept()
     monkeypatch.setattr(nst_numpy, "__version__", "99")
