@@ -353,6 +353,7 @@ def lbfgs(evaluate: Evaluate, point: Point, carry: Any = None, *, memory: int = 
         # Without pairs the direction is −∇f, whose length says nothing about the right step: begin with a short one.
         step = 1.0 if pairs else 1 / max(math.sqrt(-slope), 1.0)
         found = line_search(evaluate, point, direction, slope, step) if slope < 0 else None
+        del direction  # so that its memory is free
         if found is None:
             if not pairs:
                 return
