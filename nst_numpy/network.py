@@ -18,7 +18,7 @@ from nst_numpy import backends, images
 from nst_numpy.backends import Backend
 from nst_numpy.layers import PADDINGS
 from nst_numpy.topology import TOPOLOGIES, canonical, convolution_names, is_convolution, layer_names, reduction
-from nst_numpy.validation import check_choice, check_number, checked
+from nst_numpy.validation import check_choice, check_number, checked, real_array, shown
 
 # A step of the forward sweep: convolution and pooling, "" where there is none, and the backend's cache.
 Step = tuple[str, str, Any]
@@ -80,6 +80,13 @@ class VGG:
             check_choice("backend", self.backend, backends.NAMES)
         if self.threads is not None:
             check_number("threads", self.threads, whole=True, least=1)
+        if not isinstance(self.convolutions, Mapping):
+            raise TypeError(
+                f"convolutions must be a dict of layers with (kernel, bias), found {shown(self.convolutions)}"
+            )
+        if real_array("mean", self.mean).shape != (3,) or not np.isfinite(self.mean).all():
+            raise ValueError(f"mean must be 3 finite numbers, found {shown(self.mean)}")
+        check_number("scale", self.scale)
         _layers_of(list(self.convolutions))  # raises for other names
         channels = 3
         for layer, (kernel, bias) in self.convolutions.items():
@@ -161,6 +168,7 @@ class VGG:
             lambda dy, x: run.pool_backward(dy, self.pooling, run.pool_forward(x, self.pooling)[1]),
         )
 
+    @checked()
     def forward(self, image: np.ndarray, layers: Iterable[str]) -> tuple[dict[str, np.ndarray], list[Step]]:
         """One sweep from the pixels to the deepest of `layers`.
 
@@ -277,6 +285,7 @@ class VGG:
         assert da is not None  # some layer injects
         return self.input_backward(da)
 
+    @checked()
     def features(self, image: Any, layers: Iterable[str] | str) -> dict[str, np.ndarray]:
         """The responses of some layers to an image.
 

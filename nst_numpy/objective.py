@@ -27,7 +27,7 @@ from nst_numpy.conventions.convention import Layers, StyleGrams, style_energy, s
 from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG, check_pixels
 from nst_numpy.topology import reduction
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, checked
 
 # A gradient; or a function that adds it in place to the one from above (None in the deepest layer) and returns the sum.
 # The function saves an array of the size of the response.
@@ -339,6 +339,7 @@ class Objective:
         return f"Objective({self.network!r}: {terms})"
 
     @classmethod
+    @checked()
     def from_images(
         cls,
         network: VGG,

@@ -16,7 +16,6 @@ import io
 import json
 import linecache
 import os
-import resource
 import signal
 import struct
 import subprocess
@@ -41,6 +40,11 @@ from nst_numpy import checkpoints, cli, exercises, images, masks, weights
 from nst_numpy.settings import Settings
 from nst_numpy.weights import formats
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 PACKAGE = str(Path(nst_numpy.__file__).parent)
 SECONDS, MEMORY = 30, 4 << 30
 LONGEST = 1000  # characters of a message
@@ -52,7 +56,7 @@ LONGEST = 1000  # characters of a message
 def problem(error):
     """What is wrong with an error; nothing if it was raised on purpose, and says so in one line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    if frame.filename == __file__:  # a callback's own
+    if frame.filename in (__file__, "<example>"):  # a callback's own
         return ""
     if isinstance(error, OSError) and error.errno is not None:
         return ""
@@ -417,7 +421,7 @@ def check_loaded(found):
 def image_files(rng):
     chance = rng.random()
     if chance < 0.1:
-        path = odd_path(rng)
+        path, data = odd_path(rng), b""
         what = f"{path[:40]!r}"
     else:
         name, data = ("a bomb", bomb(rng)) if chance < 0.12 else encoded(rng)
@@ -431,14 +435,12 @@ def image_files(rng):
         [
             ("load", lambda: images.load(path, 20)),
             ("load", lambda: images.load_with_opacity(path)),
-            ("file object", lambda: images.load(io.BytesIO(Path(path).read_bytes()))),
+            ("file object", lambda: images.load(io.BytesIO(data))),
             ("description", lambda: images.description(path)),
             ("mask", lambda: masks.load(path)),
             ("mask of a color", lambda: masks.load(f"{path}#ff0000")),
         ],
     )
-    if path.startswith("fifo") and use == "file object":
-        use, function = "load", lambda: images.load(path)
     return f"{use} of {what}", lambda: check_loaded(function())
 
 
@@ -634,7 +636,8 @@ def checkpoint_files(rng):
         Path("a.h5").write_bytes(mutated(rng, data))
     else:
         for _ in range(rng.integers(1, 3)):
-            name = one(rng, list(found))
+            # what an optimizer carries is taken as it is: the checksum vouches for it
+            name = one(rng, [name for name in found if "carry" not in name])
             new = [arrays(rng), np.bytes_(b"x"), np.int64(-1), np.float64(np.nan), np.bytes_(b'{"a": [1]}'), None]
             if (value := one(rng, new)) is None:
                 del found[name]

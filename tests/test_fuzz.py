@@ -1,0 +1,92 @@
+"""A sample of hostile inputs, and what many of them found; `make fuzz` tries more."""
+
+import fuzzing
+import numpy as np
+import pytest
+from drawing import picture, small_vgg
+
+from nst_numpy import VGG, Objective, cli, exercises, images, plots, samples, sweep, transfer, weights
+
+SAMPLE = {"arguments": 120, "images": 150, "weights, HDF5": 30, "checkpoints": 30, "records": 15, "TOML": 40}
+
+
+@pytest.mark.skipif(fuzzing.resource is None, reason="the operating system has no limits of memory")
+def test_a_sample_works_or_ends_in_a_clear_error():
+    inputs = [(kind, number) for kind, count in SAMPLE.items() for number in range(count)]
+    answers = list(fuzzing.tried(inputs))
+    assert len(answers) == len(inputs)
+    assert [answer for answer in answers if answer[2] == "fails"] == []
+    assert {answer[2] for answer in answers} == {"works", "error"}
+
+
+def test_what_fails_is_seen(monkeypatch):
+    for error, seen in [
+        (ZeroDivisionError("no"), "a ZeroDivisionError"),
+        (ValueError("no"), "raised in test_fuzz.py"),
+    ]:
+        try:
+            raise error
+        except Exception as caught:
+            assert fuzzing.problem(caught) == seen
+    for call, seen in [
+        (lambda: images.load("none.png"), ""),
+        (lambda: images.srgb.__wrapped__(1), "raised by"),
+    ]:
+        try:
+            call()
+        except Exception as caught:
+            assert fuzzing.problem(caught).startswith(seen)
+    assert fuzzing.unclear("two\nlines") and fuzzing.unclear("") and not fuzzing.unclear("one line")
+
+
+IMAGE = picture(1, 8, 8)
+NETWORK = small_vgg(last="conv1_1")
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: images.load(IMAGE, dtype=1e-310), TypeError, "dtype must be float32 or float64, found 1e-310"),
+        (lambda: images.load(IMAGE, dtype=np), TypeError, "dtype must be float32 or float64, found <module 'numpy'"),
+        (lambda: images.load(IMAGE, ground=IMAGE), TypeError, "ground must be a number from 0 to 1, found an array"),
+        (lambda: images.load("x" * 5000 + ".png"), ValueError, "^cannot read x{388}…: File name too long$"),
+        (lambda: images.resize(IMAGE[..., 0], "8", 8), TypeError, "height must be a whole number"),
+        (lambda: images.resize(IMAGE, 8, 8), ValueError, r"channel must have the shape \(h, w\), found \(8, 8, 3\)"),
+        (lambda: images.suffixes(np.zeros(0)), TypeError, "bits must be a whole number"),
+        (lambda: images.to_uint8(np.array(None)), TypeError, "image must be an array of numbers"),
+        (lambda: images.check_output("a\0b"), ValueError, "^cannot write a\0b: "),
+        (lambda: samples.woodcut_waves(10**30), ValueError, "size must be a whole number from 1 to 65535"),
+        (lambda: weights.convert("vgg19-mini", "a.h5", over=3), TypeError, "over must be a list of images, found 3"),
+        (lambda: VGG([1], np.zeros(3)), TypeError, r"convolutions must be a dict of layers with \(kernel, bias\)"),
+        (lambda: VGG(NETWORK.convolutions, "x"), TypeError, "mean must be an array of real numbers, found 'x'"),
+        (lambda: VGG(NETWORK.convolutions, np.zeros(4)), ValueError, "mean must be 3 finite numbers"),
+        (lambda: VGG(NETWORK.convolutions, np.zeros(3), np.nan), ValueError, "scale must be a number"),
+        (lambda: NETWORK.forward(IMAGE, None), TypeError, "layers must be a list, found None"),
+        (lambda: NETWORK.features(IMAGE, 1.5), TypeError, "layers must be .*list.*, found 1.5"),
+        (lambda: Objective.from_images("net", IMAGE, IMAGE), TypeError, "network must be a VGG, found 'net'"),
+        (lambda: transfer(IMAGE, IMAGE, style_layers=np.array(1.0)), TypeError, "style_layers must be names of layers"),
+        (lambda: plots.losses([1, 2]), TypeError, "history must be a list of dicts with the same keys"),
+        (lambda: plots.losses([{"a": 1}, {"b": 1}]), TypeError, "history must be a list of dicts with the same keys"),
+        (lambda: sweep([b"bytes"], "b.png", "out"), TypeError, "content must be paths, found b'bytes'"),
+        (lambda: exercises.check_file(__file__, seconds=1e308), ValueError, "seconds must be a number from 0 to 86400"),
+    ],
+)
+def test_wrong_arguments(call, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        call()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('content = 1\nstyle = "b.png"', "content must be an image, a folder, or a list of them, found 1"),
+        ('content = ["a.png", {}]\nstyle = "b.png"', "content must be an image"),
+        ('content = "a.png"\nstyle = "b.png"\nsettings = 1', "settings must be a table, found 1"),
+    ],
+)
+def test_wrong_sweeps(text, message, tmp_path, capsys):
+    (tmp_path / "a.toml").write_text(text)
+    assert cli.main(["sweep", str(tmp_path / "a.toml")]) == 2
+    assert message in capsys.readouterr().err
