@@ -119,7 +119,7 @@ class Checkpoint:
         frames = list(_sequence(tree.get("frames", {})))
         if finished := tree.get("finished"):
             outcome = Outcome(finished["x"], finished["steps"], finished["message"].decode(), complete=True)
-            check_array("x", outcome.x, "H W 3")
+            check_array("x", outcome.x, "...")
             check_number("steps", outcome.steps, whole=True)
             return Saved(outcome, history, frames)
         running = tree["running"]
@@ -128,8 +128,8 @@ class Checkpoint:
         best = Point(**state["best"]) if "best" in state else point
         for one in (point, best):
             sizes: dict[str, Any] = {}
-            check_array("x", one.x, "H W 3", sizes)
-            check_array("gradient", one.gradient, "H W 3", sizes)
+            check_array("x", one.x, "...", sizes)
+            check_array("gradient", one.gradient, "...", sizes)
             float(one.value)
         for count in (running["stage"], running["done"], state["nit"], state["nfev"]):
             check_number("count", count, whole=True)

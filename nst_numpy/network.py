@@ -168,7 +168,6 @@ class VGG:
             lambda dy, x: run.pool_backward(dy, self.pooling, run.pool_forward(x, self.pooling)[1]),
         )
 
-    @checked()
     def forward(self, image: np.ndarray, layers: Iterable[str]) -> tuple[dict[str, np.ndarray], list[Step]]:
         """One sweep from the pixels to the deepest of `layers`.
 
@@ -192,6 +191,8 @@ class VGG:
             If the image is not an array of floats (H, W, 3), or is too small for a layer, or there is no such layer.
         """
         check_pixels(image)
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a list of names, found {shown(layers)}")
         wanted = {self.canonical(layer) for layer in layers}
         self.check_size(image.shape, wanted)
         a = self.input_forward(image)

@@ -46,7 +46,7 @@ except ImportError:  # Windows
     resource = None
 
 PACKAGE = str(Path(nst_numpy.__file__).parent)
-SECONDS, MEMORY = 30, 4 << 30
+SECONDS, MEMORY = 30, 8 << 30  # of address space, of which each thread reserves much
 LONGEST = 1000  # characters of a message
 
 

@@ -7,7 +7,7 @@ from drawing import picture, small_vgg
 
 from nst_numpy import VGG, Objective, cli, exercises, images, plots, samples, sweep, transfer, weights
 
-SAMPLE = {"arguments": 120, "images": 150, "weights, HDF5": 30, "checkpoints": 30, "records": 15, "TOML": 40}
+SAMPLE = {"arguments": 60, "images": 100, "weights, HDF5": 15, "checkpoints": 10, "records": 4, "TOML": 10}
 
 
 @pytest.mark.skipif(fuzzing.resource is None, reason="the operating system has no limits of memory")
@@ -61,7 +61,7 @@ NETWORK = small_vgg(last="conv1_1")
         (lambda: VGG(NETWORK.convolutions, "x"), TypeError, "mean must be an array of real numbers, found 'x'"),
         (lambda: VGG(NETWORK.convolutions, np.zeros(4)), ValueError, "mean must be 3 finite numbers"),
         (lambda: VGG(NETWORK.convolutions, np.zeros(3), np.nan), ValueError, "scale must be a number"),
-        (lambda: NETWORK.forward(IMAGE, None), TypeError, "layers must be a list, found None"),
+        (lambda: NETWORK.forward(IMAGE, None), TypeError, "layers must be a list of names, found None"),
         (lambda: NETWORK.features(IMAGE, 1.5), TypeError, "layers must be .*list.*, found 1.5"),
         (lambda: Objective.from_images("net", IMAGE, IMAGE), TypeError, "network must be a VGG, found 'net'"),
         (lambda: transfer(IMAGE, IMAGE, style_layers=np.array(1.0)), TypeError, "style_layers must be names of layers"),
