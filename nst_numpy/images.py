@@ -590,9 +590,8 @@ def suffixes(bits: int = 8) -> list[str]:
     >>> images.suffixes(16)
     ['.png', '.tif', '.tiff']
     """
-    check_number("bits", bits, whole=True)
-    if bits not in (8, 16):
-        raise ValueError(f"bits must be 8 or 16, found {bits!r}")
+    if not isinstance(bits, int | np.integer) or bits not in (8, 16):
+        raise ValueError(f"bits must be 8 or 16, found {shown(bits)}")
     return list(DEEP) if bits == 16 else _writable()
 
 

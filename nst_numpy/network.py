@@ -6,6 +6,7 @@ gradient of every other loss layer as it passes it. What arrives at the bottom i
 pixels.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,8 +86,9 @@ class VGG:
                 f"convolutions must be a dict of layers with (kernel, bias), found {shown(self.convolutions)}"
             )
         if real_array("mean", self.mean).shape != (3,) or not np.isfinite(self.mean).all():
-            raise ValueError(f"mean must be 3 finite numbers, found {shown(self.mean)}")
-        check_number("scale", self.scale)
+            raise ValueError(f"mean: expected 3 finite numbers, found {self.mean}")
+        if not isinstance(self.scale, int | float | np.integer | np.floating) or not math.isfinite(self.scale):
+            raise ValueError(f"scale: expected a finite number, found {shown(self.scale)}")
         _layers_of(list(self.convolutions))  # raises for other names
         channels = 3
         for layer, (kernel, bias) in self.convolutions.items():
