@@ -5,10 +5,23 @@ import numpy as np
 import pytest
 from drawing import picture, small_vgg
 
-from nst_numpy import VGG, Objective, checkpoints, cli, exercises, images, plots, samples, sweep, transfer, weights
+from nst_numpy import (
+    VGG,
+    Objective,
+    checkpoints,
+    cli,
+    exercises,
+    images,
+    plots,
+    samples,
+    sweep,
+    trace,
+    transfer,
+    weights,
+)
 from nst_numpy.repainting import to_toml
 
-SAMPLE = {"arguments": 25, "images": 100, "weights, HDF5": 8, "checkpoints": 6, "TOML": 5}
+SAMPLE = {"arguments": 12, "images": 100, "weights, HDF5": 8, "checkpoints": 4, "TOML": 3}
 
 
 @pytest.mark.skipif(fuzzing.resource is None, reason="the operating system has no limits of memory")
@@ -47,6 +60,7 @@ def test_the_settings_of_a_picture_without_its_network():
 
 IMAGE = picture(1, 8, 8)
 NETWORK = small_vgg(last="conv1_1")
+OBJECTIVE = Objective.from_images(NETWORK, IMAGE, IMAGE, content_layers=[], style_layers=["conv1_1"])
 
 
 @pytest.mark.parametrize(
@@ -69,6 +83,7 @@ NETWORK = small_vgg(last="conv1_1")
         (lambda: VGG(NETWORK.convolutions, np.zeros(3), np.nan), ValueError, "scale: expected a finite number"),
         (lambda: NETWORK.forward(IMAGE, None), TypeError, "layers must be a list of names, found None"),
         (lambda: NETWORK.features(IMAGE, 1.5), TypeError, "layers must be .*list.*, found 1.5"),
+        (lambda: trace(OBJECTIVE, np.zeros((2, 4))), ValueError, r"an image must be an array of floats .* \(2, 4\)"),
         (lambda: Objective.from_images("net", IMAGE, IMAGE), TypeError, "network must be a VGG, found 'net'"),
         (lambda: transfer(IMAGE, IMAGE, style_layers=np.array(1.0)), TypeError, "style_layers must be names of layers"),
         (lambda: plots.losses([1, 2]), TypeError, "history must be a list of dicts with the same keys"),
