@@ -1,5 +1,7 @@
 """A sample of hostile inputs, and what many of them found; `make fuzz` tries more."""
 
+import subprocess
+
 import fuzzing
 import numpy as np
 import pytest
@@ -52,6 +54,14 @@ def test_a_sound_file_that_holds_no_checkpoint(tmp_path):
     checkpoints.write(tmp_path / "a.h5", {"settings": np.bytes_(b"1"), "x": np.zeros(3)})
     with pytest.raises(ValueError, match=r"a.h5 does not hold what a checkpoint does; delete it to begin anew$"):
         transfer(IMAGE, IMAGE, weights=NETWORK, size=(8,), steps=0, progress=False, checkpoint=tmp_path / "a.h5")
+
+
+def test_a_file_at_which_scipy_crashes(monkeypatch, tmp_path):
+    (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(128))
+    crash = "import os; os.abort()"
+    monkeypatch.setattr("subprocess.run", lambda words, run=subprocess.run, **k: run([*words[:3], crash], **k))
+    with pytest.raises(ValueError, match=r"a.mat: damaged: SciPy crashes at it$"):
+        weights.load(tmp_path / "a.mat")
 
 
 def test_the_settings_of_a_picture_without_its_network():

@@ -14,6 +14,8 @@ import io
 import math
 import os
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -315,7 +317,11 @@ def _read_matconvnet(path: Path) -> Contents:
     Kernels are (height, width, C, K), colours RGB: MatConvNet's importer reversed both (utils/import-caffe.py,
     --transpose, which is its default). Readers that exchange height and width again are mistaken.
     """
-    file = _package("scipy.io", "MatConvNet files", "scipy").loadmat(path, simplify_cells=True)
+    scipy = _package("scipy.io", "MatConvNet files", "scipy")
+    trial = [sys.executable, "-I", "-c", "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])", os.path.abspath(path)]
+    if subprocess.run(trial, capture_output=True).returncode not in (0, 1):  # at a damaged file, SciPy can crash
+        raise ValueError("damaged: SciPy crashes at it")
+    file = scipy.loadmat(path, simplify_cells=True)
     try:
         normalization = (file.get("meta") or file)["normalization"]
         mean = np.asarray(normalization["averageImage"], np.float64).reshape(-1, 3).mean(axis=0)
