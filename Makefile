@@ -1,12 +1,12 @@
 # `make demo` paints a first picture, `make test` runs the tests, `make notebooks` runs the notebooks and writes them to
 # out/notebooks, `make docs` makes the documentation, out/docs/index.html, `make figures` draws the papers' figures into
 # out/figures (SIZE and WEIGHTS can be set), `make mutants` tests the tests by mutating the modules, `make bench` measures the
-# speed against PyTorch. All make the virtual environment .venv if need be.
+# speed against PyTorch, `make fuzz` tries hostile inputs (N of them, 20000 by default). All make the virtual environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test notebooks docs figures lint format mutants bench clean
+.PHONY: demo test notebooks docs figures lint format mutants bench fuzz clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
@@ -53,6 +53,11 @@ mutants: .venv/installed-mutants
 
 bench: .venv/installed-oracle
 	$(BIN)/python benchmarks/speed.py --against torch
+
+N ?= 20000
+
+fuzz: .venv/installed-test
+	$(BIN)/python tests/fuzzing.py $(N)
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

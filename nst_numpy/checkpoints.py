@@ -23,7 +23,7 @@ import numpy as np
 from nst_numpy import images
 from nst_numpy.optimize import Point, State
 from nst_numpy.run import Losses, Outcome, Position
-from nst_numpy.validation import check_number, warn
+from nst_numpy.validation import check_array, check_number, warn
 
 FORMAT, VERSION = "nst_numpy checkpoint", 1
 HEAD = 512  # bytes before the HDF5 data, its user block: a line with format, version, and SHA-256 of all that follows
@@ -102,17 +102,38 @@ class Checkpoint:
         """
         if not self.path.exists():
             return Saved()
-        tree = _nested(read(self.path))
-        self._check(json.loads(tree["settings"]), json.loads(tree["inputs"]))
+        arrays = read(self.path)
+        try:
+            tree = _nested(arrays)
+            settings, inputs = (dict(json.loads(tree[name])) for name in ("settings", "inputs"))
+            saved = self._saved(tree)
+        except Exception:  # it is whole, but was not written by `save`
+            raise ValueError(f"{self.path} does not hold what a checkpoint does; delete it to begin anew") from None
+        self._check(settings, inputs)
+        return saved
+
+    @staticmethod
+    def _saved(tree: dict[str, Any]) -> Saved:
+        """The run in the tree of a file; some exception if it is none."""
         history = [dict(zip(tree["history"].dtype.names, row, strict=True)) for row in tree["history"].tolist()]
         frames = list(_sequence(tree.get("frames", {})))
         if finished := tree.get("finished"):
             outcome = Outcome(finished["x"], finished["steps"], finished["message"].decode(), complete=True)
+            check_array("x", outcome.x, "...")
+            check_number("steps", outcome.steps, whole=True)
             return Saved(outcome, history, frames)
         running = tree["running"]
         state = running["state"]
         point = Point(**state["point"])
         best = Point(**state["best"]) if "best" in state else point
+        for one in (point, best):
+            sizes: dict[str, Any] = {}
+            check_array("x", one.x, "...", sizes)
+            check_array("gradient", one.gradient, "...", sizes)
+            float(one.value)
+        for count in (running["stage"], running["done"], state["nit"], state["nfev"]):
+            check_number("count", count, whole=True)
+        float(state["previous"])
         carry = _sequence(state.get("carry"))
         state.update(method=state["method"].decode(), point=point, best=best, carry=carry)
         return Saved(Position(running["stage"], running["done"], State(**state)), history, frames)

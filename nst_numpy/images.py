@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from nst_numpy.signals import interrupts_wait
-from nst_numpy.validation import check_number, checked, shown, warn
+from nst_numpy.validation import check_number, checked, floating_type, shown, warn
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")  # for reading
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".gif", ".bmp", ".ppm")  # for writing
@@ -69,10 +69,10 @@ def load(
     FileNotFoundError
         If there is no such file.
     TypeError
-        If the source, the size or the shape is of another type.
+        If the source, the size, the shape or dtype is of another type.
     ValueError
-        If the file can't be read as an image, the array has the wrong shape, dtype or range of values, or the size is
-        out of range.
+        If the file can't be read as an image, the array has the wrong shape, dtype or range of values, or the size or
+        the ground is out of range.
 
     Notes
     -----
@@ -134,8 +134,8 @@ def load_with_opacity(
     (array([[1., 0.]], dtype=float32), array([[0., 1.]], dtype=float32))
     """
     _check_size(size, shape)
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, found {np.dtype(dtype)}")
+    check_number("ground", ground, most=1)
+    dtype = floating_type(dtype, "float32", "float64")
     array = _read(source)
     height, width = array.shape[:2]
     if size is not None:
@@ -149,7 +149,7 @@ def load_with_opacity(
     return image, None if opacity is None else resize(opacity, height, width).astype(dtype, copy=False)
 
 
-@checked()
+@checked(image="...")
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Convert an image to 8 bits: values are clipped to 0–1, then rounded to 0–255.
 
@@ -172,7 +172,7 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
     return scaled.round().astype(np.uint8)
 
 
-@checked()
+@checked(image="...")
 def to_uint16(image: np.ndarray) -> np.ndarray:
     """Convert an image to 16 bits: values are clipped to 0–1, then rounded to 0–65535.
 
@@ -249,8 +249,8 @@ def check_output(path: str | os.PathLike[str], suffixes: Sequence[str] = (), *, 
     """
     path = Path(path)
     allowed = suffixes or _writable()
-    target = Path(os.path.realpath(path))
     with _explain(f"cannot write {path}"):
+        target = Path(os.path.realpath(path))
         if path.suffix.lower() not in allowed:
             raise ValueError(f"the suffix must be one of {', '.join(allowed)}, found {path.suffix!r}")
         if not target.parent.is_dir():
@@ -590,8 +590,8 @@ def suffixes(bits: int = 8) -> list[str]:
     >>> images.suffixes(16)
     ['.png', '.tif', '.tiff']
     """
-    if bits not in (8, 16):
-        raise ValueError(f"bits must be 8 or 16, found {bits!r}")
+    if not isinstance(bits, int | np.integer) or bits not in (8, 16):
+        raise ValueError(f"bits must be 8 or 16, found {shown(bits)}")
     return list(DEEP) if bits == 16 else _writable()
 
 
@@ -617,6 +617,7 @@ def _open(source: str | os.PathLike[str]) -> Iterator[Image.Image]:
 @contextlib.contextmanager
 def _explain(failure: str) -> Iterator[None]:
     """Turn any exception, and Pillow's plugins raise many, into a ValueError that begins with `failure`."""
+    failure = failure if len(failure) <= 400 else f"{failure[:400]}…"  # a path can be as long as one likes
     try:
         yield
     except FileNotFoundError:
@@ -731,7 +732,7 @@ def _check_pixels(image: Any, dtype: type[np.integer[Any]]) -> None:
     )
 
 
-@checked()
+@checked(channel="h w")
 def resize(channel: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale one channel in 0–1 as `load` does.
 
@@ -747,6 +748,8 @@ def resize(channel: np.ndarray, height: int, width: int) -> np.ndarray:
     >>> images.resize(np.ones((4, 6)), 2, 3).shape
     (2, 3)
     """
+    for name, value in (("height", height), ("width", width)):
+        check_number(name, value, whole=True, least=1, most=LONGEST_SIDE)
     if channel.shape == (height, width):
         return channel
     resized = Image.fromarray(channel.astype(np.float32)).resize((width, height), Image.Resampling.LANCZOS)

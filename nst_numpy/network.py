@@ -6,6 +6,7 @@ gradient of every other loss layer as it passes it. What arrives at the bottom i
 pixels.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from nst_numpy import backends, images
 from nst_numpy.backends import Backend
 from nst_numpy.layers import PADDINGS
 from nst_numpy.topology import TOPOLOGIES, canonical, convolution_names, is_convolution, layer_names, reduction
-from nst_numpy.validation import check_choice, check_number, checked
+from nst_numpy.validation import check_choice, check_number, checked, real_array, shown
 
 # A step of the forward sweep: convolution and pooling, "" where there is none, and the backend's cache.
 Step = tuple[str, str, Any]
@@ -80,6 +81,14 @@ class VGG:
             check_choice("backend", self.backend, backends.NAMES)
         if self.threads is not None:
             check_number("threads", self.threads, whole=True, least=1)
+        if not isinstance(self.convolutions, Mapping):
+            raise TypeError(
+                f"convolutions must be a dict of layers with (kernel, bias), found {shown(self.convolutions)}"
+            )
+        if real_array("mean", self.mean).shape != (3,) or not np.isfinite(self.mean).all():
+            raise ValueError(f"mean: expected 3 finite numbers, found {self.mean}")
+        if not isinstance(self.scale, int | float | np.integer | np.floating) or not math.isfinite(self.scale):
+            raise ValueError(f"scale: expected a finite number, found {shown(self.scale)}")
         _layers_of(list(self.convolutions))  # raises for other names
         channels = 3
         for layer, (kernel, bias) in self.convolutions.items():
@@ -184,6 +193,8 @@ class VGG:
             If the image is not an array of floats (H, W, 3), or is too small for a layer, or there is no such layer.
         """
         check_pixels(image)
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a list of names, found {shown(layers)}")
         wanted = {self.canonical(layer) for layer in layers}
         self.check_size(image.shape, wanted)
         a = self.input_forward(image)
@@ -277,6 +288,7 @@ class VGG:
         assert da is not None  # some layer injects
         return self.input_backward(da)
 
+    @checked()
     def features(self, image: Any, layers: Iterable[str] | str) -> dict[str, np.ndarray]:
         """The responses of some layers to an image.
 

@@ -27,7 +27,7 @@ from nst_numpy.conventions.convention import Layers, StyleGrams, style_energy, s
 from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG, check_pixels
 from nst_numpy.topology import reduction
-from nst_numpy.validation import check_number
+from nst_numpy.validation import check_number, shown
 
 # A gradient; or a function that adds it in place to the one from above (None in the deepest layer) and returns the sum.
 # The function saves an array of the size of the response.
@@ -399,6 +399,8 @@ class Objective:
             the style images do not match their number, or a weight is negative or for a term that the convention does
             not have; if a mask has other proportions than its image, or its region is too small for a layer.
         """
+        if not isinstance(network, VGG):
+            raise TypeError(f"network must be a VGG, found {shown(network)}")
         convention = conventions.get(convention)
         v = convention.weighted_layers("content", content_layers, network)
         w = convention.weighted_layers("style", style_layers, network)

@@ -134,6 +134,9 @@ def paint(
                 checkpoint, checkpoint_every, motif.settings_with(every, tiles), motif.inputs(start)
             ) as file:
                 end = file.read()
+                at = end.at.state.point if isinstance(end.at, Position) else end.at
+                if at and (at.x.ndim != 3 or at.x.shape[2] != 3):
+                    raise ValueError(f"{file.path} holds no picture but an array {at.x.shape}; delete it to begin anew")
                 if progress and end.at:
                     where = "finished" if isinstance(end.at, Outcome) else "going on"
                     tqdm.write(f"{file.path}: {where} after step {end.at.steps} of {sum(steps)}", file=sys.stderr)

@@ -155,7 +155,7 @@ def to_toml(record: Mapping[str, Any]) -> str:
     shown = {name: record[name] for name in takes if name in record and name not in ("content", "style")}
     if "learning_rate" in (record.get("optimizer_options") or {}):
         del shown["learning_rate"]
-    if "padding" in record:
+    if {"pooling", "padding", "backend"} <= record.keys():
         convention = conventions.get(record["convention"])
         usual = {"pooling": convention.pooling, "padding": convention.padding, "backend": "fast"}
         shown |= {name: record[name] for name, value in usual.items() if record[name] != value}

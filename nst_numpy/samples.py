@@ -47,7 +47,7 @@ def swirling_night(size: int = 512, seed: int = 3) -> Image.Image:
     >>> samples.swirling_night(64).size
     (64, 64)
     """
-    check_number("size", size, whole=True, least=1)
+    check_number("size", size, whole=True, least=1, most=65_535)
     check_number("seed", seed, whole=True)
     rng = np.random.default_rng(seed)
     grid = 256
@@ -130,7 +130,7 @@ def woodcut_waves(size: int = 512, seed: int = 1) -> Image.Image:
     >>> samples.woodcut_waves(64).size
     (64, 64)
     """
-    check_number("size", size, whole=True, least=1)
+    check_number("size", size, whole=True, least=1, most=65_535)
     check_number("seed", seed, whole=True)
     rng = np.random.default_rng(seed)
     side = 2 * size

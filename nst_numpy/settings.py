@@ -251,7 +251,7 @@ def _layers(name: str, value: Layers | None) -> tuple[str, ...] | dict[str, floa
         return None if value is None else (value,)
     if isinstance(value, Mapping):
         return dict(value)
-    if not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be names of layers, or names with weights, found {shown(value)}")
     return tuple(value)
 

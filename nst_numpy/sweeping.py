@@ -191,8 +191,11 @@ def _check_settings(grid: Mapping[str, Sequence[Any]], settings: Mapping[str, An
 
 def _files(what: str, given: StrPath | Sequence[StrPath]) -> list[Path]:
     """The image files among some files and folders."""
-    found = []
-    for path in map(Path, [given] if isinstance(given, str | os.PathLike) else given):
+    given, found = [given] if isinstance(given, str | os.PathLike) else given, []
+    for path in given:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"{what} must be paths, found {shown(path)}")
+    for path in map(Path, given):
         if not path.exists():
             raise FileNotFoundError(f"there is no {what} {path}")
         inside = sorted(path.iterdir()) if path.is_dir() else [path]

@@ -12,7 +12,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 PACKAGE = os.path.dirname(__file__)
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -287,6 +287,34 @@ def real_array(name: str, value: ArrayLike) -> np.ndarray:
     if array.dtype.kind not in "fiub" or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must be an array of real numbers, found {shown(value)}")
     return array
+
+
+def floating_type(dtype: DTypeLike | None, *allowed: str) -> np.dtype:
+    """The NumPy type that is meant, if it is one of the allowed.
+
+    Raises
+    ------
+    TypeError
+
+    Examples
+    --------
+    >>> from nst_numpy.validation import floating_type
+    >>> floating_type("float64", "float32", "float64")
+    dtype('float64')
+    >>> floating_type(int, "float32", "float64")
+    Traceback (most recent call last):
+    TypeError: dtype must be float32 or float64, found int64
+    """
+    expected = f"dtype must be {', '.join(allowed[:-1])} or {allowed[-1]}, found"
+    try:
+        found = np.dtype(dtype)
+    except Exception:  # NumPy raises several
+        raise TypeError(f"{expected} {shown(dtype)}") from None
+    if dtype is None:  # NumPy's float64
+        raise TypeError(f"{expected} None")
+    if found not in map(np.dtype, allowed):
+        raise TypeError(f"{expected} {found}")
+    return found
 
 
 def shown(value: object) -> str:

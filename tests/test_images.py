@@ -151,8 +151,8 @@ def test_shape_is_height_and_width(shape):
         ({"shape": (9, 65_536)}, ValueError, "the width in shape must be a whole number from 1 to 65535, found 65536"),
         ({"shape": (9, 2.5)}, ValueError, "the width in shape must be a whole number .* found 2.5"),
         ({"size": 7, "shape": (7, 9)}, ValueError, "size and shape exclude each other"),
-        ({"dtype": int}, ValueError, "dtype must be float32 or float64, found int64"),
-        ({"dtype": np.float16}, ValueError, "dtype must be float32 or float64, found float16"),
+        ({"dtype": int}, TypeError, "dtype must be float32 or float64, found int64"),
+        ({"dtype": np.float16}, TypeError, "dtype must be float32 or float64, found float16"),
     ],
 )
 def test_wrong_arguments(arguments, error, message):

@@ -7,6 +7,7 @@ from typing import Any
 
 from nst_numpy.cli import working
 from nst_numpy.cli.arguments import read_toml
+from nst_numpy.validation import shown
 
 EXAMPLE = """example, FILE.toml:
   content = "photographs"              # files and folders, seen from the folder of this file
@@ -43,8 +44,14 @@ def _sweep(options: argparse.Namespace) -> int:
         if name not in given:
             raise ValueError(f"{options.file} needs {name}: an image, a folder, or a list of them")
         paths = [given[name]] if isinstance(given[name], str) else given[name]
+        if not (isinstance(paths, list) and all(isinstance(path, str) for path in paths)):
+            raise TypeError(
+                f"{options.file}: {name} must be an image, a folder, or a list of them, found {shown(paths)}"
+            )
         given[name] = [options.file.parent / path for path in paths]
     settings = given.pop("settings", {})
+    if not isinstance(settings, dict):
+        raise TypeError(f"{options.file}: settings must be a table, found {shown(settings)}")
     for name in settings:
         if name in signature(sweep).parameters:
             raise ValueError(f"{name} is no setting of a picture: write it above [settings]")

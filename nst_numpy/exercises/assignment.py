@@ -117,7 +117,7 @@ class Assignment:
         for name in self.imports:
             _check_type("imports", name, str, "a list of names")
         check_number("seed", self.seed, whole=True)
-        check_number("seconds", self.seconds)
+        check_number("seconds", self.seconds, most=86_400)
         check_number("megabytes", self.megabytes, whole=True, least=1)
         names = [task.name for task in self.tasks]
         if not names:

@@ -79,7 +79,7 @@ def check_file(
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     wanted = [exercise.name for exercise in select(names)]
-    check_number("seconds", seconds)
+    check_number("seconds", seconds, most=86_400)
     check_number("megabytes", megabytes, whole=True, least=1)
     with Submission({path.name: read(path)}, wanted, seconds=seconds, megabytes=megabytes) as submission:
         return [submission.check(name) for name in wanted]

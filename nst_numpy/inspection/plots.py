@@ -37,6 +37,7 @@ def losses(history: Sequence[Mapping[str, float]]) -> Figure:
     >>> [line.get_label() for line in plots.losses(history).axes[0].lines]
     ['total', 'style']
     """
+    _check_history(history)
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     for term in history[0] if history else ():
@@ -75,6 +76,11 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         figure.savefig(part)
 
 
+def _check_history(history: Sequence[Mapping[str, float]]) -> None:
+    if not all(isinstance(row, Mapping) and row.keys() == history[0].keys() for row in history):
+        raise TypeError("history must be a list of dicts with the same keys, as in TransferResult.history")
+
+
 @checked()
 def save_losses(history: Sequence[Mapping[str, float]], path: str | os.PathLike[str]) -> None:
     """Write the losses to a file, whole or not at all: to a .csv file as a table, else as a plot.
@@ -105,6 +111,7 @@ def save_losses(history: Sequence[Mapping[str, float]], path: str | os.PathLike[
     if path.suffix.lower() != ".csv":
         save(losses(history), path)
         return
+    _check_history(history)
     with images.whole_file(path) as part, open(part, "w", newline="") as file:
         writer = csv.DictWriter(file, history[0] if history else ())
         writer.writeheader()

@@ -9,7 +9,7 @@ import numpy as np
 
 from nst_numpy import images
 from nst_numpy.network import VGG, receptive_field
-from nst_numpy.validation import check_number, checked
+from nst_numpy.validation import check_number, checked, shown
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def top_patches(
     found = []
     for k in np.argsort(-np.mean(means, axis=0))[:9] if filters is None else filters:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 0 <= k <= last:
-            raise ValueError(f"{name} has no filter {k}; it has 0 to {last}")
+            raise ValueError(f"{name} has no filter {shown(k)}; it has 0 to {last}")
         patches = []
         for n in sorted(range(len(pictures)), key=lambda n: -values[n][k])[:count]:
             top, left = (start + step * int(position) for position in places[n][k])

@@ -19,7 +19,7 @@ from nst_numpy import layers
 from nst_numpy.backends import plain
 from nst_numpy.checking import GradientCheck, gradcheck
 from nst_numpy.losses import feature_matrix
-from nst_numpy.network import VGG
+from nst_numpy.network import VGG, check_pixels
 from nst_numpy.objective import ContentTerm, Objective, StyleTerm
 from nst_numpy.tiled import TiledObjective
 from nst_numpy.topology import is_convolution
@@ -183,6 +183,7 @@ def trace(
         return gradcheck(function, gradient, at, mode="sample", samples=samples, seed=seed, h=h, rtol=1e-5)
 
     x = real_array("x", x).astype(np.float64)
+    check_pixels(x)
     steps.append(Step("forward", "image", "x", x))
     a, inputs, total = x, [], 0.0
     before_relu: dict[str, np.ndarray] = {}

@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike
 from nst_numpy import images
 from nst_numpy.network import VGG
 from nst_numpy.topology import FIRST
-from nst_numpy.validation import checked, shown
+from nst_numpy.validation import checked, floating_type, shown
 from nst_numpy.weights import formats, registry
-from nst_numpy.weights.formats import Contents, StrPath, floating_type
+from nst_numpy.weights.formats import Contents, StrPath
 from nst_numpy.weights.normalization import (
     estimate_mean_responses,
     measure_mean_responses,
@@ -202,7 +202,7 @@ def convert(source: StrPath, output: StrPath, *, over: Iterable[StrPath] = ()) -
     >>> contents.layout
     'nst_numpy'
     """
-    if isinstance(over, str | os.PathLike):
+    if isinstance(over, str | os.PathLike | np.ndarray) or not isinstance(over, Iterable):
         raise TypeError(f"over must be a list of images, found {shown(over)}")
     network, contents, path = _read(source)
     mean_responses, over = contents.mean_responses, list(over)

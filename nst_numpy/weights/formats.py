@@ -14,6 +14,8 @@ import io
 import math
 import os
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,13 +24,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-
-# X
 from numpy.typing import DTypeLike
 
 from nst_numpy import images
 from nst_numpy.topology import FIRST, TOPOLOGIES, block, convolution_name, convolution_names, is_convolution
-from nst_numpy.validation import shown
+from nst_numpy.validation import floating_type, shown
 
 FORMAT, VERSION = "nst_numpy.vgg", 1
 IMAGENET_MEAN = np.array([123.68, 116.779, 103.939])  # RGB
@@ -116,34 +116,6 @@ def check_mean_responses(convolutions: Convolutions, mean_responses: Mapping[str
         if m.shape != bias.shape or wrong.size:
             found = f"shape {m.shape}" if m.shape != bias.shape else f"{wrong[0]} among them"
             raise ValueError(f"{layer}/mean_response: expected {bias.size} positive numbers, found {found}")
-
-
-def floating_type(dtype: DTypeLike | None, *allowed: str) -> np.dtype:
-    """The NumPy type that is meant, if it is one of the allowed.
-
-    Raises
-    ------
-    TypeError
-
-    Examples
-    --------
-    >>> floating_type("float64", "float32", "float64")
-    dtype('float64')
-    >>> floating_type(int, "float32", "float64")
-    Traceback (most recent call last):
-    ...
-    TypeError: dtype must be float32 or float64, found int64
-    """
-    expected = f"dtype must be {', '.join(allowed[:-1])} or {allowed[-1]}, found"
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        raise TypeError(f"{expected} {shown(dtype)}") from None
-    if dtype is None:  # NumPy's float64
-        raise TypeError(f"{expected} None")
-    if found not in map(np.dtype, allowed):
-        raise TypeError(f"{expected} {found}")
-    return found
 
 
 def read(path: StrPath) -> Contents:
@@ -345,7 +317,11 @@ def _read_matconvnet(path: Path) -> Contents:
     Kernels are (height, width, C, K), colours RGB: MatConvNet's importer reversed both (utils/import-caffe.py,
     --transpose, which is its default). Readers that exchange height and width again are mistaken.
     """
-    file = _package("scipy.io", "MatConvNet files", "scipy").loadmat(path, simplify_cells=True)
+    scipy = _package("scipy.io", "MatConvNet files", "scipy")
+    trial = [sys.executable, "-I", "-c", "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])", os.path.abspath(path)]
+    if subprocess.run(trial, capture_output=True).returncode not in (0, 1):  # at a damaged file, SciPy can crash
+        raise ValueError("damaged: SciPy crashes at it")
+    file = scipy.loadmat(path, simplify_cells=True)
     try:
         normalization = (file.get("meta") or file)["normalization"]
         mean = np.asarray(normalization["averageImage"], np.float64).reshape(-1, 3).mean(axis=0)

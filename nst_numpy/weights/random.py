@@ -9,8 +9,8 @@ from numpy.typing import DTypeLike
 from nst_numpy import layers
 from nst_numpy.network import VGG
 from nst_numpy.topology import block, convolution_names
-from nst_numpy.validation import check_number
-from nst_numpy.weights.formats import IMAGENET_MEAN, floating_type
+from nst_numpy.validation import check_number, floating_type
+from nst_numpy.weights.formats import IMAGENET_MEAN
 from nst_numpy.weights.normalization import measure_mean_responses, normalize_network, sample_images
 
 # Filters per block of the library's own networks, trained and random, and the last layer that they have.
