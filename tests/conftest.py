@@ -17,7 +17,8 @@ def pytest_addoption(parser):
     """`--documents`: run the code in the documents (tests/test_documents.py).
 
     `--kills`: kill a painting at 40 moments (tests/test_checkpoints.py), and a film (tests/test_frames.py).
-    `--faults N`: N signals at drawn moments in each part of a run, and odd environments (tests/test_faults.py).
+    `--faults N`: N signals at drawn moments in each part of a run, and odd environments (tests/test_faults.py); 50 N
+    layers by each method, and many runs (tests/test_numbers.py).
     `--solutions`: check all solutions, not every fourth (tests/test_solutions.py).
     `--classrooms FOLDER`: run assignments in the real tools (tests/test_classrooms.py says what the folder holds).
     """

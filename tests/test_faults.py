@@ -37,7 +37,7 @@ def folder(tmp_path):
 def faults(request):
     count = request.config.getoption("--faults")
     if not count:
-        pytest.skip("many faults take minutes: give --faults 60, as .ci/run does")
+        pytest.skip("many faults take minutes: give --faults 15, as .ci/run does")
     return count
 
 
