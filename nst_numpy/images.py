@@ -492,12 +492,17 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     _remove_leftovers(target.parent)
-    with interrupts_wait(), tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=target.parent) as folder:
-        part = Path(folder) / target.name
-        yield part
-        if target.exists():
-            shutil.copymode(target, part)
-        os.replace(part, target)
+    try:
+        with interrupts_wait(), tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=target.parent) as folder:
+            part = Path(folder) / target.name
+            yield part
+            if target.exists():
+                shutil.copymode(target, part)
+            os.replace(part, target)
+    except OSError as error:
+        if error.errno and (error.filename is None or ".nst_numpy_" in str(error.filename)):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None  # the file's name, not the part's
+        raise
 
 
 def _remove_leftovers(folder: Path) -> None:
