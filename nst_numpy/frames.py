@@ -24,6 +24,7 @@ from tqdm import tqdm
 import nst_numpy
 from nst_numpy import colors, films, images, jobs, losses
 from nst_numpy.checkpoints import checksum
+from nst_numpy.console import console
 from nst_numpy.flow import Flow, dis, flicker, valid, warp
 from nst_numpy.painting import GramCache, load_network, paint
 from nst_numpy.settings import STARTS, Settings
@@ -224,7 +225,7 @@ class _Job:
             shutil.rmtree(part, ignore_errors=True)
         (shared, later), costs, done = self._shared(), self._costs(), list[Frame]()
         form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-        with tqdm(total=sum(costs), disable=None if progress else True, bar_format=form) as bar:
+        with tqdm(total=sum(costs), disable=None if progress else True, bar_format=form, file=console) as bar:
             before: tuple[Any, Path] | None = None  # the frame before, and its picture
             digest = ""  # of this picture
             for path, source, cost in zip(self.paths, self.film.read(), costs, strict=True):

@@ -10,6 +10,7 @@ import os
 import shutil
 import struct
 import tempfile
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -30,6 +31,7 @@ LONGEST_DESCRIPTION = 60_000  # the EXIF data of a JPEG file are limited to 64 k
 DEEP = (".png", ".tif", ".tiff")  # with 16 bits
 TRANSPARENT = (".png", ".webp", ".tif", ".tiff", ".avif")
 ANIMATIONS, PLOTS = (".gif", ".webp", ".png"), (".png", ".svg", ".pdf")
+LEFT_BEHIND = 3600  # seconds after which nobody writes an unfinished file any more
 TABLES_AND_PLOTS = (".csv", *PLOTS)
 
 
@@ -470,7 +472,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a file whole or not at all: yield a temporary path beside it, which replaces it at the end.
 
     A symbolic link is followed, and the permissions of a file that is replaced are kept. Ctrl-C waits until the end:
-    anywhere within the removal of a folder it can turn into an error about a closed file.
+    anywhere within the removal of a folder it can turn into an error about a closed file. What programs have left that
+    were killed here while they wrote, an hour ago or earlier, is removed.
 
     Parameters
     ----------
@@ -488,12 +491,25 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     'all of it'
     """
     target = Path(os.path.realpath(path))
-    with interrupts_wait(), tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=target.parent) as folder:
-        part = Path(folder) / target.name
-        yield part
-        if target.exists():
-            shutil.copymode(target, part)
-        os.replace(part, target)
+    _remove_leftovers(target.parent)
+    try:
+        with interrupts_wait(), tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=target.parent) as folder:
+            part = Path(folder) / target.name
+            yield part
+            if target.exists():
+                shutil.copymode(target, part)
+            os.replace(part, target)
+    except OSError as error:
+        if error.errno and (error.filename is None or ".nst_numpy_" in str(error.filename)):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None  # the file's name, not the part's
+        raise
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for left in folder.glob(".nst_numpy_*"):
+        with contextlib.suppress(OSError):  # another program removes them, too
+            if time.time() - left.stat().st_mtime > LEFT_BEHIND:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @checked()

@@ -1,7 +1,6 @@
 """From images and settings to a picture: what is loaded, what is minimised at each size, and what is recorded."""
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import cache
@@ -15,6 +14,7 @@ import nst_numpy
 from nst_numpy import colors, images, masks, memory, records
 from nst_numpy import weights as weight_files
 from nst_numpy.checkpoints import Checkpoint, Saved, checksum
+from nst_numpy.console import console
 from nst_numpy.conventions import Convention
 from nst_numpy.conventions.convention import StyleGram, StyleGrams, style_grams
 from nst_numpy.network import VGG
@@ -139,7 +139,7 @@ def paint(
                     raise ValueError(f"{file.path} holds no picture but an array {at.x.shape}; delete it to begin anew")
                 if progress and end.at:
                     where = "finished" if isinstance(end.at, Outcome) else "going on"
-                    tqdm.write(f"{file.path}: {where} after step {end.at.steps} of {sum(steps)}", file=sys.stderr)
+                    tqdm.write(f"{file.path}: {where} after step {end.at.steps} of {sum(steps)}", file=console)
                 if not isinstance(end.at, Outcome):
                     end = painted(end, file.save)
                     file.save(end)
@@ -450,7 +450,7 @@ class Recorder:
         self._work = np.cumsum([0.0, *costs])
         form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         initial = self._work[max(self._last, 0)]
-        self._bar = tqdm(total=self._work[-1], initial=initial, disable=not progress, bar_format=form)
+        self._bar = tqdm(total=self._work[-1], initial=initial, disable=not progress, bar_format=form, file=console)
 
     def __enter__(self) -> "Recorder":
         return self

@@ -32,11 +32,14 @@ class Interrupts:
 
 
 @contextmanager
-def interruptible(*others: int) -> Iterator[Interrupts]:
+def interruptible(*others: int, last: bool = False) -> Iterator[Interrupts]:
     """Handle Ctrl-C, and other signals, by `Interrupts` within the block; nested blocks share the outermost's handler.
 
     Signals that are ignored, as `nohup` and shells make it for programs in the background, and signals for which the
     program has its own handler, are left alone. Outside the main thread, where Python handles no signals, all are.
+
+    With `last`, the process ends after the block: signals are ignored, so that they change neither what it says at its
+    end nor its exit code.
     """
     handlers = _handlers()
     if active := [handler for handler in handlers.values() if isinstance(handler, Interrupts)]:
@@ -44,7 +47,9 @@ def interruptible(*others: int) -> Iterator[Interrupts]:
         return
     interrupts = Interrupts()
     usual = (signal.default_int_handler, signal.SIG_DFL)
-    with _installed({n: interrupts for n in (signal.SIGINT, *others) if handlers[n] in usual}):
+    with _installed(
+        {n: interrupts for n in (signal.SIGINT, *others) if handlers[n] in usual}, signal.SIG_IGN if last else None
+    ):
         try:
             yield interrupts
         finally:
@@ -77,8 +82,8 @@ def _handlers() -> dict[int, Any]:
 
 
 @contextmanager
-def _installed(handlers: Mapping[int, Handler]) -> Iterator[None]:
-    """Have these handlers within the block, and the previous ones after it; in other threads than the main, nothing."""
+def _installed(handlers: Mapping[int, Handler], after: signal.Handlers | None = None) -> Iterator[None]:
+    """Have these handlers within the block, and after it this one or those from before; in other threads, nothing."""
     before = {}
     try:
         if threading.current_thread() is threading.main_thread():
@@ -87,4 +92,4 @@ def _installed(handlers: Mapping[int, Handler]) -> Iterator[None]:
         yield
     finally:
         for number, previous in before.items():
-            signal.signal(number, previous)
+            signal.signal(number, previous if after is None else after)

@@ -25,6 +25,7 @@ from tqdm import tqdm
 import nst_numpy
 from nst_numpy import images, jobs, records
 from nst_numpy.checkpoints import checksum
+from nst_numpy.console import console
 from nst_numpy.network import VGG
 from nst_numpy.painting import GramCache, load_network, paint
 from nst_numpy.settings import Settings
@@ -161,7 +162,8 @@ def sweep(
     }
     paths = {cell.path.stem: cell.path for cell in cells}
     used = {cell.path.stem: {"content": cell.content, "style": [cell.style]} for cell in cells}
-    with tqdm(total=len(todo), desc="painting", unit="picture", disable=None if progress else True) as bar:
+    shown = {"unit": "picture", "disable": None if progress else True, "file": console}
+    with tqdm(total=len(todo), desc="painting", **shown) as bar:
         for name, answer in jobs.answers(todo, _painted, executor, processes):
             if "image" in answer:
                 record = records.with_files(answer.pop("record"), used[name])

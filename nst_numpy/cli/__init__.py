@@ -5,6 +5,7 @@ after signals that terminate a program (143 for SIGTERM). Except after bad input
 written, if there was one.
 """
 
+import io
 import os
 import sys
 
@@ -18,22 +19,51 @@ def main(arguments: list[str] | None = None) -> int:
         from nst_numpy.signals import interruptible
 
         ending = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        with interruptible(*ending) as interrupts:
+        with interruptible(*ending, last=arguments is None) as interrupts:
+            _use_any_terminal()
             from nst_numpy.cli.parser import build
 
             options = build().parse_args(arguments)
-            return int(options.run(options))
+            code = int(options.run(options))
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a full disk can still be reported
+            return code
     except BrokenPipeError:  # the reader of the output has exited, as in `nst-numpy weights list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except (TypeError, ValueError, OSError, MemoryError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        print(f"nst-numpy: error: {text}", file=sys.stderr)
+        text = " ".join(str(error).split())
+        _say(f"error: {text or ('not enough memory' if isinstance(error, MemoryError) else type(error).__name__)}")
+        _drop_output()
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"nst-numpy: {str(interrupt) or 'interrupted before there was anything to write'}", file=sys.stderr)
+        _say(str(interrupt) or "interrupted before there was anything to write")
+        exec("")  # clears CPython's note that an exec was interrupted, by which the process would end as after SIGINT
         return 128 + ((interrupts and interrupts.received) or 2)
-    finally:
-        if interrupts is not None and interrupts.received:  # the process ends: a second Ctrl-C keeps its exit code
-            for number in (signal.SIGINT, *ending):
-                signal.signal(number, signal.SIG_IGN)
+
+
+def _use_any_terminal() -> None:
+    """Replace what the terminal's encoding lacks, and open streams that are closed, to nowhere."""
+    for number in range(3):  # else the next file opened would have this number, and get what C libraries print
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _say(text: str) -> None:
+    from nst_numpy.console import console
+
+    print(f"nst-numpy: {text}", file=console)
+
+
+def _drop_output() -> None:
+    """Forget what has not been written to standard output: at exit, it would fail once more."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -67,7 +67,9 @@ def _start(options: argparse.Namespace) -> int:
         return 0
     if options.output.exists():
         raise ValueError(f"{options.output} exists already; choose another name, so that no work is lost")
-    options.output.write_text(text, encoding="utf-8")
+    from nst_numpy.images import write_text
+
+    write_text(options.output, text)
     python = options.output.suffix != ".ipynb"
     print(f"wrote {options.output}" + f"; check it with: nst-numpy exercise check {options.output}" * python)
     return 0

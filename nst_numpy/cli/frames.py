@@ -1,7 +1,6 @@
 """frames: a film, from a folder of images or a video."""
 
 import argparse
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given
+from nst_numpy.console import console
 from nst_numpy.frames import FLOWS, NEXT_STEPS, TEMPORAL_WEIGHT, transfer_frames
 from nst_numpy.painting import load_network
 from nst_numpy.settings import Settings
@@ -80,7 +80,7 @@ def _frames(options: argparse.Namespace) -> int:
     output = options.output or Path("-".join(Path(p).stem for p in (options.frames, *options.styles)))
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"nst-numpy: warning: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *_: print(f"nst-numpy: warning: {message}", file=console)
             painted = transfer_frames(
                 options.frames, options.styles, output, again=options.again, progress=options.progress, **keywords
             )

@@ -1,7 +1,6 @@
 """transfer, texture, reconstruct and demo: the commands that paint."""
 
 import argparse
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from inspect import signature
@@ -14,6 +13,7 @@ import numpy as np
 from nst_numpy import images, samples
 from nst_numpy.cli import working
 from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, flag, given, names, read_toml
+from nst_numpy.console import console
 from nst_numpy.masks import split_color
 from nst_numpy.painting import CHECKPOINT_EVERY, load_network
 from nst_numpy.result import TransferResult
@@ -233,7 +233,7 @@ def paint_and_write(
         result.save(output, bits=options.bits)
     for warning in said:
         if str(warning.message) != result.message:  # that is printed at the end
-            print(f"nst-numpy: warning: {warning.message}", file=sys.stderr)
+            print(f"nst-numpy: warning: {warning.message}", file=console)
     files = [output]
     for path, save in ((animation, result.save_animation), (losses, result.save_losses)):
         if path:
@@ -242,7 +242,7 @@ def paint_and_write(
     on_the_way = f"; {len(written)} on the way, {written[0]} to {written[-1]}" if written else ""
     print(f"wrote {', '.join(map(str, files))}{on_the_way}")
     if not result.complete:
-        print(f"nst-numpy: {result.message}", file=sys.stderr)
+        print(f"nst-numpy: {result.message}", file=console)
         with interruptible() as interrupts:
             return 128 + interrupts.received if interrupts.received else 1
     return 0

@@ -20,6 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 import nst_numpy
+from nst_numpy.console import console
 from nst_numpy.exercises import pages
 from nst_numpy.exercises.assignment import Assignment, Task, load_assignment
 from nst_numpy.exercises.runner import BYTES, Submission, printable, read
@@ -183,7 +184,8 @@ def grade(
             answers[page] = found
     todo = [page for page, student in students.items() if student.files and page not in answers]
     jobs = {page: (students[page].files, assignment) for page in todo}
-    with tqdm(total=len(jobs), desc="grading", unit="student", disable=None if progress else True) as bar:
+    shown = {"unit": "student", "disable": None if progress else True, "file": console}
+    with tqdm(total=len(jobs), desc="grading", **shown) as bar:
         for page, answer in do(jobs, examine, executor, workers):
             answers[page] = answer
             if "reports" in answer:
