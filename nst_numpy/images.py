@@ -31,6 +31,7 @@ LONGEST_DESCRIPTION = 60_000  # the EXIF data of a JPEG file are limited to 64 k
 DEEP = (".png", ".tif", ".tiff")  # with 16 bits
 TRANSPARENT = (".png", ".webp", ".tif", ".tiff", ".avif")
 ANIMATIONS, PLOTS = (".gif", ".webp", ".png"), (".png", ".svg", ".pdf")
+UNFINISHED = ".nst_numpy_"  # how the names of folders begin in which files are written
 LEFT_BEHIND = 3600  # seconds after which nobody writes an unfinished file any more
 TABLES_AND_PLOTS = (".csv", *PLOTS)
 
@@ -491,22 +492,37 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     'all of it'
     """
     target = Path(os.path.realpath(path))
-    _remove_leftovers(target.parent)
+    remove_leftovers(target.parent)
     try:
-        with interrupts_wait(), tempfile.TemporaryDirectory(prefix=".nst_numpy_", dir=target.parent) as folder:
+        with interrupts_wait(), tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=target.parent) as folder:
             part = Path(folder) / target.name
             yield part
             if target.exists():
                 shutil.copymode(target, part)
             os.replace(part, target)
     except OSError as error:
-        if error.errno and (error.filename is None or ".nst_numpy_" in str(error.filename)):
+        if error.errno and (error.filename is None or UNFINISHED in str(error.filename)):
             raise OSError(error.errno, error.strerror, os.fspath(path)) from None  # the file's name, not the part's
         raise
 
 
-def _remove_leftovers(folder: Path) -> None:
-    for left in folder.glob(".nst_numpy_*"):
+def remove_leftovers(folder: Path) -> None:
+    """Remove what programs have left in a folder that were killed while they wrote, an hour ago or earlier.
+
+    Examples
+    --------
+    >>> import os, pathlib, tempfile
+    >>> from nst_numpy import images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     old, new = (pathlib.Path(folder, images.UNFINISHED + name) for name in ("old", "new"))
+    ...     for left in (old, new):
+    ...         left.mkdir()
+    ...     os.utime(old, (0, 0))
+    ...     images.remove_leftovers(pathlib.Path(folder))
+    ...     old.exists(), new.exists()
+    (False, True)
+    """
+    for left in folder.glob(f"{UNFINISHED}*"):
         with contextlib.suppress(OSError):  # another program removes them, too
             if time.time() - left.stat().st_mtime > LEFT_BEHIND:
                 shutil.rmtree(left, ignore_errors=True)

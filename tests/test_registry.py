@@ -1,6 +1,7 @@
 """Downloads, against a server on this machine that also fails, cuts short, corrupts, redirects, dawdles and floods."""
 
 import hashlib
+import os
 import re
 import threading
 import time
@@ -26,6 +27,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/redirects/file.h5":
             self.send_response(302)
             self.send_header("Location", "/good/file.h5")
+            self.end_headers()
+            return
+        if self.path == "/tricks/file.h5":
+            self.send_response(302)
+            self.send_header("Location", "file:///etc/hostname")
             self.end_headers()
             return
         if self.path == "/short/file.h5":
@@ -117,6 +123,7 @@ def test_hashes_published_in_part_or_not_at_all(known, digest):
         ("corrupt", r"expected md5 \w{32}, found \w{32}\);"),
         ("page", r"expected \d+ bytes, found 26\);"),
         ("floods", r"expected \d+ bytes, the server sends more\);"),
+        ("tricks", "No connection adapters were found"),
     ],
 )
 def test_failures_leave_nothing_and_say_what_to_do(known, behaviour, reason, server):
@@ -188,6 +195,34 @@ def test_the_progress_bar(known, capfd, asked):
     registry.fetch("vgg19", **asked)
     said = capfd.readouterr()
     assert ("100%" in said.err) == asked.get("progress", True) and "Traceback" not in said.err + said.out
+
+
+def test_what_a_killed_download_left_is_removed(known, monkeypatch):
+    """An hour later: until then, it may still be going on."""
+    path, seen = known("good"), []
+    of_now, of_old = (path.parent / f".nst_numpy_{name}" for name in ("now", "old"))
+    for left in (of_now, of_old):
+        left.mkdir(parents=True)
+        (left / "tmp123").touch()
+    os.utime(of_old, (0, 0))
+    real = pooch.retrieve
+    monkeypatch.setattr(pooch, "retrieve", lambda *a, **k: seen.append(a[3]) or real(*a, **k))
+    assert registry.fetch("vgg19", progress=False) == path
+    assert {p.name for p in path.parent.iterdir()} == {"file.h5", ".nst_numpy_now"}
+    assert re.search(r"cache/\.nst_numpy_\w+$", seen[0]), "a download that is killed leaves its file there"
+
+
+def test_several_downloads_into_one_cache(known):
+    """All get the whole file."""
+    path, found = known("good"), []
+    together = [
+        threading.Thread(target=lambda: found.append(registry.fetch("vgg19", progress=False))) for _ in range(3)
+    ]
+    for one in together:
+        one.start()
+    for one in together:
+        one.join()
+    assert found == [path] * 3 and path.read_bytes() == WEIGHTS and list(path.parent.iterdir()) == [path]
 
 
 def test_an_interrupted_download_leaves_nothing(known, monkeypatch):

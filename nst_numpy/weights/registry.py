@@ -6,11 +6,13 @@
 import hashlib
 import io
 import os
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nst_numpy import images
 from nst_numpy.validation import check_choice
 
 CACHE_VARIABLE = "NST_NUMPY_CACHE"
@@ -236,7 +238,10 @@ def fetch(name: str, progress: bool = True) -> Path:
             raise OSError(wrong)
 
     try:
-        pooch.retrieve(known.url, None, path.name, path.parent, downloader=download)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images.remove_leftovers(path.parent)
+        with tempfile.TemporaryDirectory(prefix=images.UNFINISHED, dir=path.parent) as folder:
+            os.replace(pooch.retrieve(known.url, None, path.name, folder, downloader=download), path)
     except (OSError, ValueError) as error:
         digest = f", check that its {known.hash.replace(':', ' begins with ')}" if known.hash else ""
         raise OSError(
