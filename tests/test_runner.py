@@ -504,7 +504,7 @@ def test_bad_arguments_of_check_file(tmp_path):
         ({"path": tmp_path / "nowhere.py"}, "there is no file"),
         ({"path": large}, "large.py has 10000 MB; at most 20 MB are read"),
         ({"names": ["x"]}, "unknown exercise 'x'"),
-        ({"seconds": -1}, "seconds must be a number of at least 0, found -1"),
+        ({"seconds": -1}, "seconds must be a number from 0 to 86400, found -1"),
         ({"megabytes": 0.5}, "megabytes must be a whole number of at least 1, found 0.5"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):

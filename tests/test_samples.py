@@ -24,7 +24,7 @@ def test_paintings(paint):
 
 @pytest.mark.parametrize("paint", [samples.swirling_night, samples.woodcut_waves])
 def test_bad_sizes(paint):
-    with pytest.raises(ValueError, match="size must be a whole number of at least 1, found 0"):
+    with pytest.raises(ValueError, match="size must be a whole number from 1 to 65535, found 0"):
         paint(0)
     with pytest.raises(TypeError, match="size must be a whole number of at least 1, found '64'"):
         paint("64")
