@@ -26,7 +26,7 @@ def test_paintings(paint):
 def test_bad_sizes(paint):
     with pytest.raises(ValueError, match="size must be a whole number from 1 to 65535, found 0"):
         paint(0)
-    with pytest.raises(TypeError, match="size must be a whole number of at least 1, found '64'"):
+    with pytest.raises(TypeError, match="size must be a whole number from 1 to 65535, found '64'"):
         paint("64")
     with pytest.raises(ValueError, match="seed must be a whole number of at least 0, found -1"):
         paint(16, seed=-1)
