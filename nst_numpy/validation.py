@@ -232,19 +232,29 @@ def check_array(name: str, value: Any, axes: str, sizes: dict[str, Any] | None =
     if not _is(value, (np.ndarray,)) or value.dtype.kind not in "fiucb":
         raise TypeError(f"{name} must be an array of numbers, found {shown(value)}")
     sizes = {} if sizes is None else sizes
+    before = dict(sizes)
     if axes == "...":
-        matches, words = value.shape == sizes.setdefault(axes, value.shape), f"shape {_shape(sizes[axes])}"
+        matches = value.size > 0 and value.shape == sizes.setdefault(axes, value.shape)
     else:
-        wanted = axes.split()
-        known = [f"{axis} = {sizes[axis]}" for axis in dict.fromkeys(a.split("+")[0] for a in wanted) if axis in sizes]
-        words = f"shape {_shape(wanted)}" + (f" with {', '.join(known)}" if known else "")
+        wanted = _axes(axes)
         matches = len(wanted) == value.ndim
-        for axis, size in zip(wanted, value.shape, strict=False):
-            letter, _, more = axis.partition("+")
-            size -= int(more or 0)
-            matches &= size == (int(axis) if axis.isdigit() else sizes.setdefault(letter, size)) and size > 0
-    if not matches or not value.size:
-        raise ValueError(f"{name} must have the {words}, found {_shape(value.shape)}")
+        for (letter, number, more), size in zip(wanted, value.shape, strict=False):
+            expected = sizes.setdefault(letter, size - more) if number is None else number
+            matches = matches and expected + more == size > more
+    if not matches:
+        if axes == "...":
+            words = _shape(before[axes]) if axes in before else "of an array that is not empty"
+        else:
+            known = [f"{letter} = {before[letter]}" for letter, _, _ in _axes(axes) if letter in before]
+            words = _shape(axes.split()) + (f" with {', '.join(dict.fromkeys(known))}" if known else "")
+        raise ValueError(f"{name} must have the shape {words}, found {_shape(value.shape)}")
+
+
+@cache
+def _axes(axes: str) -> tuple[tuple[str, int | None, int], ...]:
+    """Each axis as a letter, or a number, and what is added to it."""
+    parts = (axis.partition("+") for axis in axes.split())
+    return tuple((letter, int(letter) if letter.isdigit() else None, int(more or 0)) for letter, _, more in parts)
 
 
 def _shape(axes: Sequence[object]) -> str:
