@@ -23,7 +23,7 @@ from nst_numpy import (
 )
 from nst_numpy.repainting import to_toml
 
-SAMPLE = {"arguments": 12, "images": 100, "weights, HDF5": 8, "checkpoints": 4, "TOML": 3}
+SAMPLE = {"arguments": 6, "images": 60, "weights, HDF5": 4, "checkpoints": 3, "TOML": 3}
 
 
 @pytest.mark.skipif(fuzzing.resource is None, reason="the operating system has no limits of memory")

@@ -17,7 +17,7 @@ from nst_numpy import conventions, images, records, sweep, transfer
 from nst_numpy.cli import main
 from nst_numpy.weights import save_weights
 
-QUICK = {"size": (32,), "steps": 1}
+QUICK = {"size": (32,), "steps": 1, "weights": small_vgg()}
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_the_style_is_measured_once(swept, monkeypatch):
         return real(network, styles, *arguments)
 
     monkeypatch.setattr(painting, "style_grams", counted)
-    swept(style="style/a.png", size=(32, 40), grid={"seed": [1, 2], "init_noise": [0.5]})
+    swept(style="style/a.png", size=(32, 40), weights="vgg19-mini", grid={"seed": [1, 2], "init_noise": [0.5]})
     assert len(swept.painted) == 4 and len(measured) == len(set(measured)) == 2
 
 
