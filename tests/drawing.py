@@ -2,6 +2,7 @@
 
 import numpy as np
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from nst_numpy import VGG, gradcheck
 from nst_numpy.topology import layer_names
@@ -77,3 +78,9 @@ def complex_step(function, x):
         z[index] += 1e-30j
         gradient[index] = function(z).imag / 1e-30
     return gradient
+
+
+def blas_threads():
+    """Of all BLAS libraries but OpenCV's, which can have been loaded by another test after the first limit."""
+    libraries = [library for library in threadpool_info() if "opencv" not in library["filepath"]]
+    return [library["num_threads"] for library in libraries if library["user_api"] == "blas"]

@@ -12,10 +12,9 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from drawing import like, maps, picture, small_vgg
+from drawing import blas_threads, like, maps, picture, small_vgg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
 from training import FastTraining, PlainTraining
 
 import nst_numpy
@@ -438,7 +437,7 @@ def test_blas_has_one_thread_while_the_backend_works():
 
         @property
         def T(self):
-            seen.extend(info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas")
+            seen.extend(blas_threads())
             return super().T
 
     with mock.patch.object(np, "ascontiguousarray", lambda a: a.view(Watched)):

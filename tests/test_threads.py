@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from threadpoolctl import threadpool_info
+from drawing import blas_threads
 
 from nst_numpy.backends import fast, threads
 from nst_numpy.backends.threads import Workers, available_cores, one_blas_thread
@@ -185,10 +185,6 @@ def test_a_fork_of_a_live_team_gets_threads_of_its_own():
 
 
 # BLAS -----------------------------------------------------------------------------------------------------------------
-
-
-def blas_threads():
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
 
 def test_blas_has_one_thread_in_sessions_and_then_what_it_had():
