@@ -8,8 +8,8 @@ one, whole.
 import hashlib
 import io
 import json
+import math
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,8 +81,7 @@ class Checkpoint:
         self._pending: Saved | None = None
         self._last, self._failed = time.monotonic(), False
         target = Path(os.path.realpath(self.path))
-        for part in target.parent.glob(f".nst_numpy_*/{target.name}"):  # of a run that was killed as it wrote
-            shutil.rmtree(part.parent, ignore_errors=True)
+        images.remove_leftovers(target.parent, target.name, age=-math.inf)
 
     def __enter__(self) -> "Checkpoint":
         return self

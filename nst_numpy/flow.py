@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from nst_numpy import images
+from nst_numpy.colors import LUMINANCE
 from nst_numpy.validation import checked
 
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @checked(first="H W 3", second="H W 3")
@@ -51,8 +50,9 @@ def dis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         raise ValueError("optical flow needs OpenCV: pip install 'nst_numpy[video]'") from None
     if min(first.shape[:2]) < 12:
         return np.zeros((*first.shape[:2], 2), np.float32)
-    gray = [images.to_uint8(image @ LUMA) for image in (first, second)]
-    found: np.ndarray = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*gray, None)
+    gray = [images.to_uint8(image @ LUMINANCE.astype(np.float32)) for image in (first, second)]
+    estimator: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # its stub wants the flow it returns
+    found: np.ndarray = estimator.calc(*gray, None)
     return found
 
 

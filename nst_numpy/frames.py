@@ -7,8 +7,8 @@ its place by the optical flow between the photographs, and has one more term, th
 import hashlib
 import itertools
 import json
+import math
 import os
-import shutil
 import time
 import warnings
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import nst_numpy
-from nst_numpy import colors, films, images, jobs, losses
+from nst_numpy import colors, films, images, jobs, losses, records
 from nst_numpy.checkpoints import checksum
 from nst_numpy.console import console
 from nst_numpy.flow import Flow, dis, flicker, valid, warp
@@ -221,8 +221,8 @@ class _Job:
     def run(self, again: bool, progress: bool, interrupts: Interrupts) -> list[Frame]:
         """Paint what is not there yet, one frame after the other."""
         (self.folder / "results").mkdir(parents=True, exist_ok=True)
-        for part in self.folder.glob("**/.nst_numpy_*"):  # of a run that was killed as it wrote
-            shutil.rmtree(part, ignore_errors=True)
+        for folder in (self.folder, self.folder / "results"):
+            images.remove_leftovers(folder, age=-math.inf)
         (shared, later), costs, done = self._shared(), self._costs(), list[Frame]()
         form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         with tqdm(total=sum(costs), disable=None if progress else True, bar_format=form, file=console) as bar:
@@ -255,11 +255,9 @@ class _Job:
         named = isinstance(settings.init, str) and settings.init in STARTS
         start = None if named else images.load(settings.init)
         arrays = [self.styles, network.convolutions, network.mean, network.scale, start]
-        backend = network.backend if isinstance(network.backend, str) else type(network.backend).__name__
-        of_network = [network.pooling, network.padding, backend]
+        of_network = [network.pooling, network.padding, network.backend_name]
         flow = getattr(self.flow, "__qualname__", type(self.flow).__name__)
-        convention = repr((settings.convention, settings.convention.variation(512, 512)))
-        described = {**settings.to_dict(), "weights": of_network, "convention": convention}
+        described = {**settings.to_dict(), "weights": of_network, "convention": settings.convention.described()}
         shared = json.dumps([nst_numpy.__version__, described, checksum(arrays)])
         return shared, json.dumps([self.weight, self.steps, flow])
 
@@ -374,6 +372,4 @@ def _outputs(frames: Path, output: Path) -> tuple[Path, Path | None]:
 
 def _digest(source: Any) -> str:
     """SHA-256 of a file, or of an array."""
-    if isinstance(source, Path):
-        return hashlib.sha256(source.read_bytes()).hexdigest()
-    return checksum(source)
+    return records.digest(source) if isinstance(source, Path) else checksum(source)

@@ -506,8 +506,16 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what programs have left in a folder that were killed while they wrote, an hour ago or earlier.
+def remove_leftovers(folder: Path, file: str = "", age: float = LEFT_BEHIND) -> None:
+    """Remove what programs have left in a folder that were killed while they wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    file : str
+        Remove what is left of the file of this name only; by default of all.
+    age : float
+        What is younger, in seconds, is taken as still being written. The only one who writes there gives −∞.
 
     Examples
     --------
@@ -524,7 +532,7 @@ def remove_leftovers(folder: Path) -> None:
     """
     for left in folder.glob(f"{UNFINISHED}*"):
         with contextlib.suppress(OSError):  # another program removes them, too
-            if time.time() - left.stat().st_mtime > LEFT_BEHIND:
+            if (not file or (left / file).exists()) and time.time() - left.stat().st_mtime > age:
                 shutil.rmtree(left, ignore_errors=True)
 
 

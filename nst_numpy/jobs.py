@@ -7,12 +7,12 @@ which ends every worker takes no other with it. What is done is remembered in fi
 import concurrent.futures
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from nst_numpy.backends.threads import available_cores
 from nst_numpy.images import write_text
 
 Answer = dict[str, Any]
@@ -68,7 +68,7 @@ def _round(
     """Each job's name and answer, or the error of the executor."""
     with contextlib.ExitStack() as stack:
         if executor is None:
-            executor = ProcessPoolExecutor(min(workers or processors(), len(jobs) or 1))
+            executor = ProcessPoolExecutor(min(workers or available_cores(), len(jobs) or 1))
             stack.callback(executor.shutdown, cancel_futures=True)
         futures: dict[Future[Answer], str] = {}
         for name, arguments in jobs.items():
@@ -81,17 +81,6 @@ def _round(
                 yield futures[future], future.result(), ""
             except Exception as error:  # the function raises none: the pool's own
                 yield futures[future], {}, type(error).__name__
-
-
-def processors() -> int:
-    """How many processors this process may use.
-
-    Examples
-    --------
-    >>> processors() >= 1
-    True
-    """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def remember(path: Path, key: str, answer: Answer) -> None:

@@ -41,10 +41,24 @@ def split_color(source: Any) -> tuple[Any, str | None]:
     text = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
     if "#" not in Path(text).name or Path(text).exists():
         return source, None
-    file, _, color = text.rpartition("#")
-    if not re.fullmatch("[0-9a-fA-F]{6}", color):
+    file, color = split_name(text)
+    if not color:
         raise ValueError(f"a color must be six hexadecimal digits, as in mask.png#ff0000, found {text}")
-    return file, color
+    return file, color[1:]
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split the name of a mask into the file and the color with its #; anything else has no color.
+
+    Examples
+    --------
+    >>> from nst_numpy import masks
+    >>> masks.split_name("regions.png#00ff00"), masks.split_name("sky.png")
+    (('regions.png', '#00ff00'), ('sky.png', ''))
+    """
+    found = re.fullmatch(r"(.*?)(#[0-9a-fA-F]{6})?", name, re.DOTALL)
+    assert found
+    return found[1], found[2] or ""
 
 
 def load(source: Any) -> np.ndarray:

@@ -117,10 +117,14 @@ class VGG:
 
     def __repr__(self) -> str:
         names = list(self.convolutions)
-        runs = self.backend if isinstance(self.backend, str) else type(self.backend).__name__
         padding = "" if self.padding == "zero" else f"{self.padding} padding, "
         of_layers = f"{names[0]} … {names[-1]}, {self.pooling} pooling, {padding}"
-        return f"VGG({self.name!r}, {of_layers}{self.dtype}, {runs} backend)"
+        return f"VGG({self.name!r}, {of_layers}{self.dtype}, {self.backend_name} backend)"
+
+    @property
+    def backend_name(self) -> str:
+        """The backend's name; of one that is not the library's, its class."""
+        return self.backend if isinstance(self.backend, str) else type(self.backend).__name__
 
     @property
     def dtype(self) -> np.dtype:

@@ -34,6 +34,13 @@ from nst_numpy.validation import check_number, shown
 Gradient = np.ndarray | Callable[[np.ndarray | None], np.ndarray]
 
 
+def added(gradient: Gradient, da: np.ndarray | None) -> np.ndarray:
+    """The sum of a gradient and the one from above, which is changed; a copy if there is none."""
+    if callable(gradient):
+        return gradient(da)
+    return gradient.copy() if da is None else np.add(da, gradient, out=da)
+
+
 class Term(Protocol):
     """One term of an objective: a function of one array, with its gradient.
 
@@ -504,10 +511,7 @@ class Objective:
 
         def inject(l: str, da: np.ndarray | None) -> np.ndarray:
             for gradient in gradients.pop(l):
-                if callable(gradient):
-                    da = gradient(da)
-                else:
-                    da = gradient.copy() if da is None else np.add(da, gradient, out=da)
+                da = added(gradient, da)
             assert da is not None
             if found is not None:
                 found[l] = da.copy()
@@ -531,7 +535,7 @@ class Objective:
             if term.layer is None:
                 value, gradient = term(x)
                 sums[term.name] = sums.get(term.name, 0.0) + value
-                dx = gradient(dx) if callable(gradient) else np.add(dx, gradient, out=dx)
+                dx = added(gradient, dx)
         sums["total"] = sum(sums.values())  # "total" itself is still 0
         return sums["total"], dx, {**sums, **of_layers}
 

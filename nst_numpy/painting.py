@@ -306,7 +306,7 @@ class Motif:
         described = self.settings.to_dict() | {
             "pooling": network.pooling,
             "padding": network.padding,
-            "backend": network.backend if isinstance(network.backend, str) else type(network.backend).__name__,
+            "backend": network.backend_name,
             "dtype": str(network.dtype),
             "init": init if isinstance(init, str) and init in STARTS else "an image",
             "every": every,
@@ -327,7 +327,7 @@ class Motif:
         found["mask of a region"] = [self._in_regions, *self.regions]
         found["content mask"] = self.kept
         found["network"] = [network.convolutions, network.mean, network.scale]
-        found["convention"] = repr((settings.convention, settings.convention.variation(512, 512)))
+        found["convention"] = settings.convention.described()
         return found | {"start image": start}
 
     def content_at(self, size: int) -> np.ndarray:

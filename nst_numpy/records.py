@@ -7,7 +7,6 @@ down from the current folder: no picture tells where on a disk its author works.
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import nst_numpy
 from nst_numpy import images
 from nst_numpy.checkpoints import checksum
+from nst_numpy.masks import split_name
 from nst_numpy.network import VGG
 from nst_numpy.settings import STARTS, Settings, named
 
@@ -57,7 +57,7 @@ def record(settings: Settings, network: VGG, inputs: Mapping[str, Any]) -> dict[
         **shown,
         "pooling": network.pooling,
         "padding": network.padding,
-        "backend": network.backend if isinstance(network.backend, str) else type(network.backend).__name__,
+        "backend": network.backend_name,
         "sha256": {
             **{name: _digest(value) for name, value in {**given, "init": settings.init}.items()},
             "network": network_checksum(network),
@@ -162,25 +162,12 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def split_mask(name: str) -> tuple[str, str]:
-    """Split the name of a mask into the file and the color with its #; anything else has no color.
-
-    Examples
-    --------
-    >>> split_mask("regions.png#00ff00"), split_mask("sky.png")
-    (('regions.png', '#00ff00'), ('sky.png', ''))
-    """
-    found = re.fullmatch(r"(.*?)(#[0-9a-fA-F]{6})?", name, re.DOTALL)
-    assert found
-    return found[1], found[2] or ""
-
-
 def _file(value: Any) -> str | None:
     """The path of an input; None if it is no file."""
     if not isinstance(value, str | os.PathLike) or value in STARTS:
         return None
     path = os.fspath(value)
-    return path if os.path.exists(path) else split_mask(path)[0]
+    return path if os.path.exists(path) else split_name(path)[0]
 
 
 def name_of(value: Any) -> Any:

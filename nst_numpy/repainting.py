@@ -11,6 +11,7 @@ from typing import Any
 
 import nst_numpy
 from nst_numpy import conventions, records
+from nst_numpy.masks import split_name
 from nst_numpy.network import VGG
 from nst_numpy.painting import CHECKPOINT_EVERY, Callback, load_network, paint
 from nst_numpy.result import TransferResult
@@ -183,7 +184,7 @@ def _find(what: str, value: Any, digest: Any, picture: Path) -> Any:
     if digest is None:
         why = "was no file" if value.startswith("an image (") else "has no checksum"
         raise ValueError(f"{picture}: its {what}, {value}, {why}; give {option}")
-    name, color = records.split_mask(value) if what in records.MASKS else (value, "")
+    name, color = split_name(value) if what in records.MASKS else (value, "")
     there = [path for path in _candidates(name, picture) if path.is_file()]
     for path in there:
         if records.digest(path) == digest:
@@ -212,7 +213,7 @@ def named_files(picture: str | os.PathLike[str]) -> list[Path]:
     found = records.read(picture)
     values = [found[name] for name in records.INPUTS if name in found]
     names = [name for value in values for name in (value if isinstance(value, list) else [value]) if name]
-    paths = [path for name in names for path in _candidates(records.split_mask(name)[0], Path(picture))]
+    paths = [path for name in names for path in _candidates(split_name(name)[0], Path(picture))]
     return [path for path in paths if path.is_file()]
 
 

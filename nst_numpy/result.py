@@ -21,7 +21,7 @@ class TransferResult:
     Attributes
     ----------
     pixels : ndarray of float32, shape (H, W, 3)
-        The best picture found, in 0–1. These are 12 bytes for each pixel; while it was painted, L-BFGS held about 22
+        The best picture found, in 0–1. These are 12 bytes for each pixel; while it was painted, L-BFGS held about 30
         arrays of this size.
     image : ndarray of uint8, shape (H, W, 3)
         The same with 8 bits.

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 import nst_numpy
 from nst_numpy import images, jobs, records
+from nst_numpy.backends.threads import available_cores
 from nst_numpy.checkpoints import checksum
 from nst_numpy.console import console
 from nst_numpy.network import VGG
@@ -153,8 +154,8 @@ def sweep(
         name = cell.path.stem
         if not again and cell.path.exists() and (answer := jobs.recalled(kept[name], keys[name])):
             found[name] = answer
-    processes = workers or max(1, jobs.processors() // 2)
-    threads = None if executor else max(1, jobs.processors() // processes)
+    processes = workers or max(1, available_cores() // 2)
+    threads = None if executor else max(1, available_cores() // processes)
     todo: dict[str, tuple[Any, ...]] = {
         cell.path.stem: (data[cell.content], data[cell.style], {**settings, **cell.values}, threads)
         for cell in cells
@@ -230,8 +231,7 @@ def _key(cell: Cell, settings: Mapping[str, Any], data: Mapping[Path, bytes], di
     """A hash of all that a picture depends on."""
     inputs = [hashlib.sha256(data[path]).hexdigest() for path in (cell.content, cell.style)]
     chosen = Settings(**{**settings, **cell.values})
-    convention = repr((chosen.convention, chosen.convention.variation(512, 512)))
-    contents = [_contents(chosen.weights, digest), _contents(chosen.init, digest), convention]
+    contents = [_contents(chosen.weights, digest), _contents(chosen.init, digest), chosen.convention.described()]
     everything = [nst_numpy.__version__, *inputs, chosen.to_json(), *contents]
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()
 

@@ -30,7 +30,7 @@ import numpy as np
 
 from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG, check_pixels
-from nst_numpy.objective import AdditiveTerm, ContentTerm, Objective, StyleTerm, Term
+from nst_numpy.objective import AdditiveTerm, ContentTerm, Objective, StyleTerm, Term, added
 from nst_numpy.tiles import Tile, cut
 from nst_numpy.topology import reduction
 from nst_numpy.validation import warn
@@ -282,11 +282,7 @@ class _Bench:
             del a
             of_core: np.ndarray | None = None
             for term, dS in by_layer.pop(layer):
-                gradient = term.backward(dS, core)
-                if callable(gradient):
-                    of_core = gradient(of_core)
-                else:
-                    of_core = gradient.copy() if of_core is None else np.add(of_core, gradient, out=of_core)
+                of_core = added(term.backward(dS, core), of_core)
             da[inside] += of_core
             return da
 

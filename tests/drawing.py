@@ -1,9 +1,16 @@
 """What the tests draw: arrays of odd shapes and layouts, small networks, small images; and two checks of gradients."""
 
+import contextlib
+import inspect
+import shutil
+import subprocess
+
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
+import nst_numpy
 from nst_numpy import VGG, gradcheck
 from nst_numpy.topology import layer_names
 
@@ -84,3 +91,29 @@ def blas_threads():
     """Of all BLAS libraries but OpenCV's, which can have been loaded by another test after the first limit."""
     libraries = [library for library in threadpool_info() if "opencv" not in library["filepath"]]
     return [library["num_threads"] for library in libraries if library["user_api"] == "blas"]
+
+
+def public_functions():
+    """The public functions by their names."""
+    for name in nst_numpy.__all__:
+        thing = getattr(nst_numpy, name)
+        if inspect.ismodule(thing):
+            for inner in getattr(thing, "__all__", [n for n in vars(thing) if not n.startswith("_")]):
+                inside = getattr(thing, inner)
+                if inspect.isfunction(inside) and inside.__module__.startswith(thing.__name__):
+                    yield f"{name}.{inner}", inside
+        elif inspect.isfunction(thing):
+            yield name, thing
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    """A disk of this size, such as "200k", in a new folder."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root on Linux")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)

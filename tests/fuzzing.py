@@ -32,7 +32,7 @@ from unittest import mock
 
 import h5py
 import numpy as np
-from drawing import MEAN, picture, small_vgg
+from drawing import MEAN, picture, public_functions, small_vgg
 from PIL import Image
 
 import nst_numpy
@@ -221,24 +221,11 @@ def values(rng):
     ]  # fmt: skip
 
 
-def functions():
-    """The public functions by their names, but for those whose arguments are as another's, and which are slow."""
-    for name in nst_numpy.__all__:
-        thing = getattr(nst_numpy, name)
-        if inspect.ismodule(thing):
-            for inner in getattr(thing, "__all__", [n for n in vars(thing) if not n.startswith("_")]):
-                inside = getattr(thing, inner)
-                if inspect.isfunction(inside) and inside.__module__.startswith(thing.__name__):
-                    yield f"{name}.{inner}", inside
-        elif inspect.isfunction(thing):
-            yield name, thing
-
-
 @cache
 def targets():
     """What is called: functions, and classes and methods, each with what makes its arguments."""
     network, image = small_vgg(dtype=np.float32), picture(1, 32, 32)
-    made = {name: (function, partial(first_call, name, function)) for name, function in functions()}
+    made = {name: (function, partial(first_call, name, function)) for name, function in public_functions()}
     sizes = {"size": (16,), "steps": 0, "weights": network}
     result = nst_numpy.transfer(image, picture(2), progress=False, **sizes)
     point = {"content": image, "style": picture(2), "progress": False, "weights": network, "size": 16, "steps": 1}

@@ -17,7 +17,7 @@ import weakref
 import h5py
 import numpy as np
 import pytest
-from drawing import picture, small_vgg
+from drawing import picture, small_disk, small_vgg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -617,14 +617,8 @@ def test_wherever_the_disk_is_full(tmp_path):
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A disk of 200 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root on Linux")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with small_disk(tmp_path / "disk", "200k") as disk:
+        yield disk
 
 
 def test_a_disk_that_fills_up_on_the_way(tiny_disk):

@@ -4,7 +4,6 @@ import collections
 import io
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import small_vgg
+from drawing import small_disk, small_vgg
 from PIL import Image
 
 from nst_numpy import images, save_weights, transfer
@@ -235,14 +234,8 @@ QUICK = ["--weights", "small.h5", "--size", "40", "--steps", "2", "--quiet"]
 
 @pytest.fixture
 def disk(folder):
-    """A disk of 16 kB."""
-    disk = folder / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", disk]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root on Linux")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with small_disk(folder / "disk", "16k") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize(

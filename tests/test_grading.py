@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nst_numpy import exercises, jobs
+from nst_numpy.backends.threads import available_cores
 from nst_numpy.cli import main
 from nst_numpy.exercises import grading
 from nst_numpy.exercises.assignment import Assignment, Question, Task
@@ -259,11 +260,11 @@ def test_a_name_that_is_nearly_right_is_a_remark(graded, tmp_path):
 
 def test_as_many_workers_as_processors(monkeypatch):
     if hasattr(os, "sched_getaffinity"):
-        assert jobs.processors() == len(os.sched_getaffinity(0))
+        assert available_cores() == len(os.sched_getaffinity(0))
         monkeypatch.delattr(os, "sched_getaffinity")
     for count, expected in ((6, 6), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
-        assert jobs.processors() == expected
+        assert available_cores() == expected
 
 
 def test_defaults():
@@ -464,7 +465,7 @@ def test_how_many_workers(graded, monkeypatch):
             super().__init__(workers)
 
     monkeypatch.setattr(jobs, "ProcessPoolExecutor", Pool)
-    monkeypatch.setattr(jobs, "processors", lambda: 3)
+    monkeypatch.setattr(jobs, "available_cores", lambda: 3)
     files = {f"s{k}.py": GRAM for k in range(5)}
     graded(files, executor=None)
     graded(executor=None, again=True, workers=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import picture, small_vgg
+from drawing import picture, public_functions, small_vgg
 
 import nst_numpy
 
@@ -49,19 +49,7 @@ def test_it_works_without_docstrings():
     assert out.startswith("\nusage:") and "--style-weight" in out
 
 
-def public_functions():
-    for name in nst_numpy.__all__:
-        thing = getattr(nst_numpy, name)
-        if inspect.ismodule(thing):
-            for inner in getattr(thing, "__all__", [n for n in vars(thing) if not n.startswith("_")]):
-                inside = getattr(thing, inner)
-                if inspect.isfunction(inside) and inside.__module__.startswith(thing.__name__):
-                    yield f"{name}.{inner}", inside
-        elif inspect.isfunction(thing):
-            yield name, thing
-
-
-@pytest.mark.parametrize("name, function", public_functions(), ids=[name for name, _ in public_functions()])
+@pytest.mark.parametrize("name, function", list(public_functions()), ids=[name for name, _ in public_functions()])
 def test_every_public_function_has_types_a_description_and_an_example(name, function):
     parameters = inspect.signature(function).parameters.values()
     assert all(p.annotation is not inspect.Parameter.empty for p in parameters), "annotations"

@@ -10,6 +10,7 @@ from typing import Any
 
 from nst_numpy.layers import PADDINGS
 from nst_numpy.optimize import METHODS
+from nst_numpy.painting import load_network
 from nst_numpy.settings import KEEP_COLORS, Settings
 from nst_numpy.stylize import parameters_of
 from nst_numpy.validation import check_choice
@@ -131,6 +132,15 @@ def add_network(command: argparse.ArgumentParser) -> None:
     """Add the options of the network."""
     for name, (words, keywords) in NETWORK.items():
         command.add_argument(flag(name), default=argparse.SUPPRESS, help=words, **keywords)
+
+
+def own_network(options: argparse.Namespace) -> dict[str, Any]:
+    """The network as the argument `weights`, if any of its own options were given."""
+    runs = given(options, NETWORK)
+    if not runs:
+        return {}
+    settings = Settings(**given(options, ["convention", "weights"]))
+    return {"weights": load_network(settings.weights, settings.convention, **runs)}
 
 
 def read_toml(file: Path, known: Iterable[str]) -> dict[str, Any]:

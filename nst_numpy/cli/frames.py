@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, given
+from nst_numpy.cli import working
+from nst_numpy.cli.arguments import SETTINGS, add_network, add_settings, given, own_network
+from nst_numpy.cli.painting import blended
 from nst_numpy.console import console
 from nst_numpy.frames import FLOWS, NEXT_STEPS, TEMPORAL_WEIGHT, transfer_frames
-from nst_numpy.painting import load_network
-from nst_numpy.settings import Settings
 from nst_numpy.stylize import transfer
 
 OWN = ("temporal_weight", "next_steps", "flow", "fps")
@@ -70,22 +70,14 @@ def add(commands: Any) -> None:
 
 
 def _frames(options: argparse.Namespace) -> int:
-    if len(options.styles) > 1 and not hasattr(options, "style_blend"):
-        equal = ",".join("1" * len(options.styles))
-        raise ValueError(f"{len(options.styles)} style images: give their weights, such as --style-blend {equal}")
-    keywords = given(options, [*SETTINGS, *OWN])
-    if runs := given(options, NETWORK):
-        settings = Settings(**given(options, ["convention", "weights"]))
-        keywords["weights"] = load_network(settings.weights, settings.convention, **runs)
+    styles = blended(options)
+    keywords = given(options, [*SETTINGS, *OWN]) | own_network(options)
     output = options.output or Path("-".join(Path(p).stem for p in (options.frames, *options.styles)))
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"nst-numpy: warning: {message}", file=console)
-            painted = transfer_frames(
-                options.frames, options.styles, output, again=options.again, progress=options.progress, **keywords
-            )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("interrupted; the same command goes on where it stopped") from None
+    with working.goes_on(), warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"nst-numpy: warning: {message}", file=console)
+        painted = transfer_frames(
+            options.frames, styles, output, again=options.again, progress=options.progress, **keywords
+        )
     changes = [frame.flicker for frame in painted if frame.flicker is not None]
     measured = f"; flicker {np.nanmean(changes):.1f} of 255" if changes else ""
     print(f"wrote {len(painted)} frames to {output}{measured}")

@@ -12,10 +12,20 @@ import numpy as np
 
 from nst_numpy import images, samples
 from nst_numpy.cli import working
-from nst_numpy.cli.arguments import NETWORK, SETTINGS, add_network, add_settings, flag, given, names, read_toml
+from nst_numpy.cli.arguments import (
+    NETWORK,
+    SETTINGS,
+    add_network,
+    add_settings,
+    flag,
+    given,
+    names,
+    own_network,
+    read_toml,
+)
 from nst_numpy.console import console
 from nst_numpy.masks import split_color
-from nst_numpy.painting import CHECKPOINT_EVERY, load_network
+from nst_numpy.painting import CHECKPOINT_EVERY
 from nst_numpy.result import TransferResult
 from nst_numpy.settings import STARTS, Settings
 from nst_numpy.signals import interruptible
@@ -157,19 +167,19 @@ def _from_folder(name: str, value: Any, folder: Path) -> Any:
 
 
 def _transfer(options: argparse.Namespace) -> int:
-    styles = list(options.styles) if hasattr(options, "content_masks") else _blended(options)
+    styles = list(options.styles) if hasattr(options, "content_masks") else blended(options)
     return paint_and_write(options, transfer, [options.content, styles], [options.content, *options.styles])
 
 
 def _texture(options: argparse.Namespace) -> int:
-    return paint_and_write(options, texture, [_blended(options)], [*options.styles, "texture"])
+    return paint_and_write(options, texture, [blended(options)], [*options.styles, "texture"])
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
     return paint_and_write(options, reconstruct, [options.content, options.layer], [options.content, *options.layer])
 
 
-def _blended(options: argparse.Namespace) -> list[str]:
+def blended(options: argparse.Namespace) -> list[str]:
     """The style images; several only if `--style-blend` is given, so that `transfer *.jpg` is an error."""
     if len(options.styles) > 1 and not hasattr(options, "style_blend"):
         equal = ",".join("1" * len(options.styles))
@@ -206,9 +216,7 @@ def paint_and_write(
         images.check_output(animation, images.ANIMATIONS, inputs=[*read, output])
     if losses:
         images.check_output(losses, images.TABLES_AND_PLOTS, inputs=[*read, output, animation])
-    if runs := given(options, NETWORK):
-        settings = Settings(**given(options, ["convention", "weights"]))
-        keywords["weights"] = load_network(settings.weights, settings.convention, **runs)
+    keywords |= own_network(options)
     written: list[Path] = []
 
     def write(step: int, image: np.ndarray, losses: dict[str, float]) -> None:

@@ -49,7 +49,7 @@ def keywords(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         If there are workers and a scheduler, or Dask is not installed.
     """
     given = {"again": options.again, "workers": options.workers}
-    try:
+    with goes_on():
         if options.scheduler is None:
             yield given
             return
@@ -57,5 +57,12 @@ def keywords(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             raise ValueError("--workers is for this machine, a Dask cluster has its own: leave it out with --scheduler")
         with executor(options.scheduler) as cluster:
             yield given | {"executor": cluster}
+
+
+@contextlib.contextmanager
+def goes_on() -> Iterator[None]:
+    """Let Ctrl-C say that nothing is lost."""
+    try:
+        yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command goes on where it stopped") from None

@@ -215,6 +215,10 @@ class Convention:
             lines["variation"] += " (for 512 × 512 pixels, times pixel scale)"
         return "\n".join(f"{name.replace('_', ' ')}: {line}" for name, line in lines.items())
 
+    def described(self) -> str:
+        """All of its numbers as text, the same for equal conventions only."""
+        return repr((self, self.variation(512, 512)))
+
     def content_factor(self, N: int, M: int) -> float:
         """The factor of L_content of a layer with N filters and M positions, for α = v = 1."""
         return CONTENT_TERMS[self.content_term].factor(N, M)
