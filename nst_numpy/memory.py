@@ -14,7 +14,7 @@ TILES = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 128)  # that are trie
 # L-BFGS pairs, and everything else (content, start, the point, its trial and their gradients, sums in float64).
 # benchmarks/tiles.py measures them.
 VECTORS = {"lbfgs": 1, "adam": 3, "momentum": 1, "gradient_descent": 0}
-OTHERS = 10
+OTHERS = 9
 BASE = 100 << 20  # the compiled kernels, and what their threads work in
 
 

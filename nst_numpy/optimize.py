@@ -523,7 +523,8 @@ def minimize(
     Parameters
     ----------
     fun : callable
-        `fun(x)` returns (value, gradient), or (value, gradient, info); info is passed through untouched.
+        `fun(x)` returns (value, gradient), or (value, gradient, info); info is passed through untouched. It can't
+        change x, which is read-only. The gradient is copied: its array may be used again.
     x0 : array_like of real numbers, any shape
         Where to start; not changed. All points are float32 if x0 is, else float64.
     method : {"lbfgs", "adam", "momentum", "gradient_descent"}
@@ -609,9 +610,10 @@ def minimize(
         nonlocal nfev, broken
         if box is not None:
             x = np.clip(x, *box)
+        seen = np.asarray(x).view()
+        seen.flags.writeable = False
         with np.errstate(over="ignore", invalid="ignore"):
-            # Copies: neither x nor the gradient changes when fun uses them again.
-            point = _point(x, fun(np.array(x)), box)
+            point = _point(x, fun(seen), box)
         nfev += 1
         broken |= not point.finite
         return point

@@ -668,18 +668,29 @@ def test_the_value_may_be_an_array_of_one_number():
     assert minimize(lambda x: (x * x, 2 * x), [3.0]).success
 
 
-def test_a_function_may_use_its_arrays_again():
+def test_a_function_may_use_its_gradient_again():
     gradient = np.empty(4)
 
     def fun(x):
-        gradient[:] = rosenbrock(x)[1]
-        value = rosenbrock(x)[0]
-        x[:] = math.nan
+        value, gradient[:] = rosenbrock(x)
         return value, gradient
 
     expected = minimize(rosenbrock, np.full(4, -1.0))
     result = minimize(fun, np.full(4, -1.0))
     assert result.x.tolist() == expected.x.tolist() and result.nfev == expected.nfev
+
+
+@pytest.mark.parametrize("method", optimize.METHODS)
+@pytest.mark.parametrize("bounds", [None, (-2, 2)])
+def test_a_function_can_not_change_a_point(method, bounds):
+    def fun(x):
+        with pytest.raises(ValueError, match="read-only"):
+            x[:] = math.nan
+        return rosenbrock(x)
+
+    result = minimize(fun, np.full(4, -1.0), method, bounds=bounds, maxiter=5)
+    result.x[:] = 0  # the caller's own
+    assert math.isfinite(result.fun)
 
 
 # Options --------------------------------------------------------------------------------------------------------------
