@@ -51,7 +51,7 @@ def paint(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
-    tile: int | None = None,
+    tile: int | Sequence[int | None] | None = None,
     executor: Executor | None = None,
     terms: Terms | None = None,
     style_grams: StyleGrams = style_grams,
@@ -63,7 +63,7 @@ def paint(
     content, style, content_masks, style_masks, content_mask, every, callback, progress
         As in `transfer`.
     checkpoint, checkpoint_every, tile, executor
-        As in `transfer`.
+        As in `transfer`; `tile` can also be a list, one for each size.
     settings : Settings
     terms : callable, optional
         `terms(shape)` returns further terms of the objective, for a picture of this shape (H, W, 3); see
@@ -88,8 +88,9 @@ def paint(
     True
     """
     check_number("every", every, whole=True)
-    if tile is not None:
-        check_number("tile", tile, whole=True, least=1)
+    for one in [tile] if isinstance(tile, int | None) else tile:
+        if one is not None:
+            check_number("tile", one, whole=True, least=1)
     if terms and checkpoint is not None:
         raise ValueError("a checkpoint cannot keep terms of your own: leave out one of them")
     with interruptible():  # so that a second Ctrl-C does not lose the picture that the first one kept
@@ -97,16 +98,22 @@ def paint(
         motif = Motif(content, style, settings, **given)
         sizes = settings.sizes(*motif.content.shape[:2])
         steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
-        tiles = {size: motif.tile_at(size, tile, executor) for size in sizes}  # refuses what does not fit the memory
+        asked = [tile] * len(sizes) if isinstance(tile, int | None) else tile
+        if len(asked) != len(sizes):
+            raise ValueError(f"one tile for each of the {len(sizes)} sizes was expected, found {len(asked)}")
+        # Refuses what does not fit the memory.
+        tiles = [motif.tile_at(size, one, executor) for size, one in zip(sizes, asked, strict=True)]
         start = motif.start(motif.content_at(sizes[0]).shape)
         inputs = motif.sources | given
         record = records.record(settings, motif.network, inputs)  # now: a file can change before the end
+        if any(tiles):
+            record["tile"] = tiles
 
         def painted(saved: Saved, save: Callable[[Saved], None] | None = None) -> Saved:
             """Paint, from the beginning or from what is saved, to the end."""
             position = saved.at if isinstance(saved.at, Position) else None
-            todo = list(zip(sizes, steps, strict=True))[position.stage if position else 0 :]
-            stages = (motif.stage(size, number, tiles[size], executor, terms, style_grams) for size, number in todo)
+            todo = list(zip(sizes, steps, tiles, strict=True))[position.stage if position else 0 :]
+            stages = (motif.stage(*one, executor, terms, style_grams) for one in todo)
             first = next(stages)  # errors in the input are raised before the progress bar appears
             with Recorder(motif, sizes, steps, every, callback, progress, saved) as record:
 
@@ -131,7 +138,10 @@ def paint(
             end = painted(Saved())
         else:
             with Checkpoint(
-                checkpoint, checkpoint_every, motif.settings_with(every, tiles), motif.inputs(start)
+                checkpoint,
+                checkpoint_every,
+                motif.settings_with(every, dict(zip(sizes, tiles, strict=True))),
+                motif.inputs(start),
             ) as file:
                 end = file.read()
                 at = end.at.state.point if isinstance(end.at, Position) else end.at

@@ -115,10 +115,12 @@ def read(picture: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _sound(found: Mapping[str, Any]) -> bool:
-    """Whether inputs are names, also after someone has edited them."""
+    """Whether inputs are names and tiles are numbers, also after someone has edited them."""
     given = {name: found[name] for name in INPUTS if name in found}
     names = [v for value in given.values() for v in (value if isinstance(value, list) else [value])]
     right = all(name is None or isinstance(name, str) for name in names)
+    tiles = found.get("tile", [])
+    right &= isinstance(tiles, list) and all(tile is None or (type(tile) is int and tile > 0) for tile in tiles)
     return right and isinstance(found.get("style", []), list) and isinstance(found.get("sha256", {}), dict)
 
 

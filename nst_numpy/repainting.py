@@ -45,8 +45,8 @@ def again(
 ) -> TransferResult:
     """Paint a picture once more, from the settings and the names of files that it holds.
 
-    Without changes it is the same picture, bit for bit, where the version of the library and the tiles are the same.
-    Its files are looked for beside the picture and in the current folder, by their names and their checksums.
+    Without changes it is the same picture, bit for bit, where the version of the library is the same. Its files are
+    looked for beside the picture and in the current folder, by their names and their checksums.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def again(
         As in `transfer`: other images than those it was painted from, or the same, if they are elsewhere or were no
         files. Those given are taken as they are, whatever their checksum.
     every, callback, progress, checkpoint, checkpoint_every, tile, executor
-        As in `transfer`.
+        As in `transfer`. By default in the picture's tiles, unless its size changes.
     **changes
         Settings of `transfer` that are to differ, and `pooling`, `padding`, `backend` and `threads` of the network. The
         convention can't differ: the picture has the numbers that belong to its own.
@@ -122,7 +122,7 @@ def again(
         progress=progress,
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
-        tile=tile,
+        tile=found.get("tile") if tile is None and "size" not in changes else tile,
         executor=executor,
         **given,
     )
@@ -153,7 +153,7 @@ def to_toml(record: Mapping[str, Any]) -> str:
     elif "style" not in record:
         function, words = reconstruct, [*words, ",".join(record["content_layers"])]
     takes = signature(function).parameters
-    shown = {name: record[name] for name in takes if name in record and name not in ("content", "style")}
+    shown = {name: record[name] for name in takes if name in record and name not in ("content", "style", "tile")}
     if "learning_rate" in (record.get("optimizer_options") or {}):
         del shown["learning_rate"]
     if {"pooling", "padding", "backend"} <= record.keys():

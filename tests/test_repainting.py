@@ -12,7 +12,7 @@ from drawing import small_vgg
 from PIL import Image
 
 import nst_numpy
-from nst_numpy import images, records, save_weights
+from nst_numpy import images, memory, records, save_weights
 from nst_numpy.cli import main
 from nst_numpy.repainting import again, to_toml
 
@@ -136,6 +136,30 @@ def test_changes(folder):
     assert np.array_equal(again("a.png", progress=False, padding="circular", threads=1).image, expected.image)
     found = again("a.png", progress=False, weights=network(padding="replicate"), padding="circular", threads=1)
     assert np.array_equal(found.image, expected.image)
+
+
+@pytest.mark.parametrize("chosen", [None, 1])
+def test_in_the_same_tiles(folder, monkeypatch, chosen):
+    """Whatever the memory is now, they round as they did."""
+    given = {"weights": "small.h5", "content_layers": "conv2_1", "style_layers": "conv1_1", **QUICK}
+    monkeypatch.setattr(memory, "choose", lambda network, layers, shape, *_: 16 if max(shape) > 20 else chosen)
+    first = nst_numpy.transfer("photos/me.png", "style.jpg", **given)
+    assert first.record["tile"] == [chosen, 16]
+    first.save("first.png")
+    monkeypatch.setattr(memory, "choose", lambda *_: None)
+    assert np.array_equal(again("first.png", progress=False).pixels, first.pixels)
+    whole = nst_numpy.transfer("photos/me.png", "style.jpg", **given)
+    assert "tile" not in whole.record and not np.array_equal(whole.pixels, first.pixels)
+    assert again("first.png", progress=False, tile=8).record["tile"] == [8, 8]
+    assert "tile" not in again("first.png", progress=False, size=24).record
+    assert "tile" not in to_toml(records.read("first.png"))
+
+
+@pytest.mark.parametrize("tiles", [[8], [8, 8, 8], [], [8, 0], [8, True], [8, 8.0]])
+def test_a_list_of_tiles_fits_the_sizes(folder, tiles):
+    settings = nst_numpy.Settings(weights="small.h5", size=(20, 32), steps=0)
+    with pytest.raises((TypeError, ValueError), match="tile"):
+        nst_numpy.paint("photos/me.png", "style.jpg", settings, tile=tiles, progress=False)
 
 
 def test_the_network_with_a_convention(folder):
