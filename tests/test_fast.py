@@ -15,6 +15,7 @@ import pytest
 from drawing import blas_threads, like, maps, picture, small_vgg
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 from training import FastTraining, PlainTraining
 
 import nst_numpy
@@ -440,7 +441,7 @@ def test_blas_has_one_thread_while_the_backend_works():
             seen.extend(blas_threads())
             return super().T
 
-    with mock.patch.object(np, "ascontiguousarray", lambda a: a.view(Watched)):
+    with mock.patch.object(np, "ascontiguousarray", lambda a: a.view(Watched)), threadpool_limits(2):
         Fast(1, np.float64).gram(like(0, (4, 4, 3)))
     assert set(seen) == {1}
 

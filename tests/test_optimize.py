@@ -1,7 +1,6 @@
 """The optimisers against SciPy's and against the definitions."""
 
 import dataclasses
-import gc
 import inspect
 import math
 import re
@@ -988,7 +987,6 @@ def test_a_line_search_keeps_the_arrays_of_the_lowest_trial_alone():
     points, counts = [], []
 
     def evaluate(x):
-        gc.collect()
         counts.append(sum(point() is not None for point in points))
         point = Point(x, float(np.sum((x - 3) ** 4)), 4 * (x - 3) ** 3)
         points.append(weakref.ref(point))

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from drawing import blas_threads
+from threadpoolctl import threadpool_limits
 
 from nst_numpy.backends import fast, threads
 from nst_numpy.backends.threads import Workers, available_cores, one_blas_thread
@@ -188,14 +189,16 @@ def test_a_fork_of_a_live_team_gets_threads_of_its_own():
 
 
 def test_blas_has_one_thread_in_sessions_and_then_what_it_had():
-    before = blas_threads()
-    with one_blas_thread():
+    with threadpool_limits(2):
+        before = blas_threads()
+        assert set(before) == {2}
         with one_blas_thread():
+            with one_blas_thread():
+                assert set(blas_threads()) == {1}
             assert set(blas_threads()) == {1}
-        assert set(blas_threads()) == {1}
-    with pytest.raises(ZeroDivisionError), one_blas_thread():
-        raise ZeroDivisionError
-    assert blas_threads() == before
+        with pytest.raises(ZeroDivisionError), one_blas_thread():
+            raise ZeroDivisionError
+        assert blas_threads() == before
 
 
 class Library:
