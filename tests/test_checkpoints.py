@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import gc
 import itertools
 import os
 import re
@@ -219,7 +218,6 @@ def test_what_is_gone_on_from_is_freed():
     alive, old = [], weakref.ref(position.state.carry[2])
 
     def record(*_):
-        gc.collect()
         alive.append(old() is not None)
 
     run.run(stages(30), None, None, record, "momentum", position=position)
