@@ -65,7 +65,7 @@ def content_loss(F: np.ndarray, P: np.ndarray) -> float:
 def content_gradient(F: np.ndarray, P: np.ndarray) -> np.ndarray:
     """Gradient of the content loss with respect to F (equation 2, first case).
 
-    In ½ Σ_kl (F_kl − P_kl)² only the term with (k, l) = (i, j) contains F_ij; its derivative is ½ · 2 (F_ij − P_ij):
+    In ½ Σ_kq (F_kq − P_kq)² only the term with (k, q) = (i, j) contains F_ij; its derivative is ½ · 2 (F_ij − P_ij):
 
     ∂L_content/∂F_ij = F_ij − P_ij
 
@@ -163,10 +163,10 @@ def gram(F: np.ndarray) -> np.ndarray:
 def gram_backward(dG: np.ndarray, F: np.ndarray) -> np.ndarray:
     """Gradient with respect to F of a loss whose gradient with respect to G = F Fᵀ is dG.
 
-    G_kl = Σ_m F_km F_lm contains F_ij where k = i (factor F_lj) and where l = i (factor F_kj); for k = l = i both
+    G_km = Σ_q F_kq F_mq contains F_ij where k = i (factor F_mj) and where m = i (factor F_kj); for k = m = i both
     apply:
 
-    dF_ij = Σ_l dG_il F_lj + Σ_k dG_ki F_kj = ((dG + dGᵀ) F)_ij
+    dF_ij = Σ_m dG_im F_mj + Σ_k dG_ki F_kj = ((dG + dGᵀ) F)_ij
 
     Both terms of the product rule are needed. For a symmetric dG they are equal, and the sum is 2 dG F.
 
@@ -312,7 +312,7 @@ def style_gradient(F: np.ndarray, A: np.ndarray) -> np.ndarray:
 
     ∂E/∂F_ij = 1/(N² M²) ((G − A) F)_ij
 
-    The paper writes ((Fᵀ (G − A))ᵀ)_ij: the same, since G − A is symmetric. (For an A that is not, the code, which
+    The paper writes (Fᵀ (G − A))_ji: the same, since G − A is symmetric. (For an A that is not, the code, which
     computes both terms of the product rule, still returns the derivative of `style_loss`.)
 
     Parameters
