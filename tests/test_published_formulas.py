@@ -225,6 +225,19 @@ def test_22_another_normaliser_that_is_the_same():
     assert np.isclose(np.sum(D**2) / (2 * H * W * N) ** 2, losses.style_loss(F, A), rtol=1e-12)
 
 
+def test_23_E_for_two_errors():
+    permuted = P[:, ::-1]
+    assert losses.content_loss(permuted, P) > 1 and losses.style_loss(permuted, losses.gram(P)) < 1e-20
+
+
+def test_24_a_cost_grows_with_the_difference():
+    steps = np.linspace(0, 1, 5)
+    content = [losses.content_loss(P + t * (F - P), P) for t in steps]
+    style = [losses.style_loss(np.sqrt(1 + t) * F, losses.gram(F)) for t in steps]
+    for cost in (content, style):
+        assert cost[0] < 1e-20 and (np.diff(cost) > 0).all()
+
+
 def test_every_row_of_the_page_has_its_test():
     page = (Path(__file__).parents[1] / "docs/published-formulas.md").read_text()
     rows = {int(n) for n in re.findall(r"^\| (\d+) \|", page, flags=re.MULTILINE)}
