@@ -25,7 +25,13 @@ from nst_numpy.cli import parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md"), *ROOT.glob("notebooks/*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/questions/*.md"),
+        *ROOT.glob("weights/*.md"),
+        *ROOT.glob("notebooks/*.md"),
+    ]
 )
 NOT_RUN = (
     "--weights vgg19",
