@@ -53,7 +53,7 @@ class OptimizeResult:
         Iterations and evaluations of the function so far.
     status : int
         Why it stopped: 0 converged (`gtol` or `ftol`), 1 `maxiter` reached, 2 no further step lowers the value, 3 the
-        value or the gradient is not finite, 99 the callback raised StopIteration, 130 interrupted from the keyboard. As
+        value or the gradient is not finite, 99 the callback raised StopIteration, 130 interrupted. As
         constants: CONVERGED, MAXITER, NO_PROGRESS, NOT_FINITE, STOPPED, INTERRUPTED. In the callback −1, RUNNING.
     success : bool
         Whether it converged: status 0.
@@ -674,7 +674,7 @@ def minimize(
     except KeyboardInterrupt:
         if best is None:
             raise
-        return result(best, INTERRUPTED, "interrupted from the keyboard")
+        return result(best, INTERRUPTED, "interrupted")
 
 
 def _check_state(state: State, method: str, start: np.ndarray) -> None:

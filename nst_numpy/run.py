@@ -178,4 +178,4 @@ def run(
                 x, done = best[1], done + best[2]
             elif x is start:
                 raise
-            return Outcome(x, done, "interrupted from the keyboard", complete=False)
+            return Outcome(x, done, "interrupted", complete=False)

@@ -364,7 +364,7 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path):
                 raise KeyboardInterrupt
 
         for where in ({}, {"checkpoint": path}):
-            with pytest.warns(RuntimeWarning, match="interrupted from the keyboard; this is the best picture"):
+            with pytest.warns(RuntimeWarning, match="interrupted; this is the best picture"):
                 results.append(transfer(CONTENT, STYLE, **keywords, **where, callback=callback))
         assert equal(*results)
         callback = lambda step, *_, seen=seen: seen.append(step)  # noqa: E731

@@ -145,7 +145,7 @@ def test_an_interrupted_run_is_reported_where_it_was_called():
         warnings.simplefilter("always")
         transfer(CONTENT, STYLE, weights=SMALL, size=40, steps=2, callback=interrupt, progress=False)
     assert [(w.category, w.filename) for w in said] == [(RuntimeWarning, __file__)]
-    assert "interrupted from the keyboard; this is the best picture so far, after step 0 of 2" in str(said[0].message)
+    assert "interrupted; this is the best picture so far, after step 0 of 2" in str(said[0].message)
 
 
 # Colours --------------------------------------------------------------------------------------------------------------
