@@ -59,11 +59,11 @@ class Checkpoint:
         Ending in .h5 or .hdf5.
     every : float
         Seconds from one checkpoint to the next; 0 writes one after every step.
-    settings : mapping of str to anything that JSON has
-        The run goes on only with the same.
-    inputs : mapping of str to ndarray or list of ndarray
-        Images and weights, by what they are called in messages. The run goes on only with the same, too; the file has
-        their checksums.
+
+    Attributes
+    ----------
+    settings : dict of str to anything that JSON has
+        Of the run; once it has been read, of that in the file.
 
     Raises
     ------
@@ -71,13 +71,12 @@ class Checkpoint:
         If the interval is not such a number, or there can be no such file.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], every: float, settings: Mapping[str, Any], inputs: Mapping[str, Any]
-    ):
+    def __init__(self, path: str | os.PathLike[str], every: float):
         check_number("checkpoint_every", every)
         self.path = images.check_output(path, SUFFIXES)
-        self._every, self._settings = every, json.loads(json.dumps(settings))
-        self._inputs = {name: checksum(value) for name, value in inputs.items()}
+        self._every = every
+        self.settings: dict[str, Any] = {}
+        self._inputs: dict[str, str] = {}
         self._pending: Saved | None = None
         self._last, self._failed = time.monotonic(), False
         target = Path(os.path.realpath(self.path))
@@ -92,24 +91,22 @@ class Checkpoint:
         self._write()
 
     def read(self) -> Saved:
-        """What the file holds of this run; nothing if there is no file.
+        """What the file holds of a run; nothing if there is no file. `check` tells whether it is this run.
 
         Raises
         ------
         ValueError
-            If the file is damaged or no checkpoint, or the checkpoint is one of other settings or inputs.
+            If the file is damaged or no checkpoint.
         """
         if not self.path.exists():
             return Saved()
         arrays = read(self.path)
         try:
             tree = _nested(arrays)
-            settings, inputs = (dict(json.loads(tree[name])) for name in ("settings", "inputs"))
-            saved = self._saved(tree)
+            self.settings, self._inputs = (dict(json.loads(tree[name])) for name in ("settings", "inputs"))
+            return self._saved(tree)
         except Exception:  # it is whole, but was not written by `save`
             raise ValueError(f"{self.path} does not hold what a checkpoint does; delete it to begin anew") from None
-        self._check(settings, inputs)
-        return saved
 
     @staticmethod
     def _saved(tree: dict[str, Any]) -> Saved:
@@ -148,15 +145,34 @@ class Checkpoint:
         if isinstance(saved.at, Outcome) or time.monotonic() - self._last >= self._every:
             self._write()
 
-    def _check(self, settings: dict[str, Any], inputs: dict[str, str]) -> None:
-        """Check that the run in the file is this one."""
+    def check(self, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """Check that the run that has been read, if any, is this one, and keep what this one is.
+
+        Parameters
+        ----------
+        settings : mapping of str to anything that JSON has
+            The run goes on only with the same.
+        inputs : mapping of str to ndarray or list of ndarray
+            Images and weights, by what they are called in messages. The run goes on only with the same, too; the file
+            has their checksums.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint is one of other settings or inputs.
+        """
+        before, self.settings = self.settings, json.loads(json.dumps(settings))
+        inputs_before, self._inputs = self._inputs, {name: checksum(value) for name, value in inputs.items()}
+        if not before:
+            return
         found = [
-            f"{name} {_shown(settings.get(name))}, now it is {_shown(self._settings.get(name))}"
-            for name in {**settings, **self._settings}
-            if json.dumps(settings.get(name)) != json.dumps(self._settings.get(name))  # the order of layers counts
+            f"{name} {_shown(before.get(name))}, now it is {_shown(self.settings.get(name))}"
+            for name in {**before, **self.settings}
+            if json.dumps(before.get(name)) != json.dumps(self.settings.get(name))  # the order of layers counts
         ]
         # One is enough: if the content is another image, the style image with its colors is one, too.
-        other = [name for name in {**inputs, **self._inputs} if inputs.get(name) != self._inputs.get(name)][:1]
+        both = {**inputs_before, **self._inputs}
+        other = [name for name in both if inputs_before.get(name) != self._inputs.get(name)][:1]
         if found or other:
             what = " and with ".join(found or [f"another {other[0]}"])
             raise ValueError(
@@ -170,7 +186,7 @@ class Checkpoint:
             return
         saved, self._pending = self._pending, None
         tree: dict[str, Any] = {
-            "settings": _text(json.dumps(self._settings)),
+            "settings": _text(json.dumps(self.settings)),
             "inputs": _text(json.dumps(self._inputs)),
             "history": _table(saved.history),
             "frames": saved.frames,

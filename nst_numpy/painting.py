@@ -51,7 +51,7 @@ def paint(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = CHECKPOINT_EVERY,
-    tile: int | Sequence[int | None] | None = None,
+    tile: int | list[int | None] | None = None,
     executor: Executor | None = None,
     terms: Terms | None = None,
     style_grams: StyleGrams = style_grams,
@@ -88,7 +88,7 @@ def paint(
     True
     """
     check_number("every", every, whole=True)
-    for one in [tile] if isinstance(tile, int | None) else tile:
+    for one in tile if isinstance(tile, list) else [tile]:
         if one is not None:
             check_number("tile", one, whole=True, least=1)
     if terms and checkpoint is not None:
@@ -98,11 +98,15 @@ def paint(
         motif = Motif(content, style, settings, **given)
         sizes = settings.sizes(*motif.content.shape[:2])
         steps = settings.steps * (len(sizes) if len(settings.steps) == 1 else 1)
-        asked = [tile] * len(sizes) if isinstance(tile, int | None) else tile
+        file = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every)
+        end = file.read() if file else Saved()
+        asked = tile if isinstance(tile, list) else [tile] * len(sizes)
         if len(asked) != len(sizes):
             raise ValueError(f"one tile for each of the {len(sizes)} sizes was expected, found {len(asked)}")
-        # Refuses what does not fit the memory.
-        tiles = [motif.tile_at(size, one, executor) for size, one in zip(sizes, asked, strict=True)]
+        if file and file.settings and tile is None and executor is None:  # those of the run, whatever the memory is now
+            tiles = [file.settings.get(f"tile at size {size}") for size in sizes]
+        else:  # refuses what does not fit the memory
+            tiles = [motif.tile_at(size, one, executor) for size, one in zip(sizes, asked, strict=True)]
         start = motif.start(motif.content_at(sizes[0]).shape)
         inputs = motif.sources | given
         record = records.record(settings, motif.network, inputs)  # now: a file can change before the end
@@ -134,16 +138,11 @@ def paint(
                 )
             return Saved(outcome, record.history, record.frames)
 
-        if checkpoint is None:
-            end = painted(Saved())
+        if file is None:
+            end = painted(end)
         else:
-            with Checkpoint(
-                checkpoint,
-                checkpoint_every,
-                motif.settings_with(every, dict(zip(sizes, tiles, strict=True))),
-                motif.inputs(start),
-            ) as file:
-                end = file.read()
+            with file:
+                file.check(motif.settings_with(every, dict(zip(sizes, tiles, strict=True))), motif.inputs(start))
                 at = end.at.state.point if isinstance(end.at, Position) else end.at
                 if at and (at.x.ndim != 3 or at.x.shape[2] != 3):
                     raise ValueError(f"{file.path} holds no picture but an array {at.x.shape}; delete it to begin anew")

@@ -92,7 +92,7 @@ def test_every_method_goes_on_from_every_iteration(method, single, bounds, tmp_p
     keywords = {"method": method, "single": single, "bounds": bounds, "maxiter": 25, "gtol": 0, "ftol": 0}
     whole, seen, states = minimized(valley, **keywords)
     assert len(states) > 20 or method == "lbfgs"
-    file = Checkpoint(tmp_path / "run.h5", 0, {}, {})
+    file = Checkpoint(tmp_path / "run.h5", 0)
     for k, state in enumerate(states):
         file.save(Saved(Position(0, 0, state), [{"total": 0.0}]))
         for same in (state, file.read().at.state):  # from memory, and from the file
@@ -561,7 +561,7 @@ def test_killed_at_every_line_of_writing(tmp_path):
             break
     assert os.WEXITSTATUS(status) == 0
     assert found == sorted(found) and found.count(0) > 50 and found.count(1) > 2  # once the new one is there, it stays
-    Checkpoint(path, 0, {}, {})
+    Checkpoint(path, 0)
     left = [file for file in tmp_path.rglob("*") if file.is_file() and file != path]
     assert left == []  # what was being written is removed when the next run begins
 
