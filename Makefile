@@ -1,12 +1,13 @@
 # `make demo` paints a first picture, `make test` runs the tests, `make notebooks` runs the notebooks and writes them to
 # out/notebooks, `make docs` makes the documentation, out/docs/index.html, `make figures` draws the papers' figures into
-# out/figures (SIZE and WEIGHTS can be set), `make mutants` tests the tests by mutating the modules, `make bench` measures the
-# speed against PyTorch, `make fuzz` tries hostile inputs (N of them, 20000 by default). All make the virtual environment .venv if need be.
+# out/figures (SIZE and WEIGHTS can be set), `make mutants` tests the tests by mutating the modules, `make coverage` says
+# which lines and branches the tests do not reach, `make bench` measures the speed against PyTorch, `make fuzz` tries
+# hostile inputs (N of them, 20000 by default). All make the virtual environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test notebooks docs figures lint format mutants bench fuzz clean
+.PHONY: demo test notebooks docs figures lint format mutants coverage bench fuzz clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
@@ -51,6 +52,15 @@ format: .venv/installed-test
 mutants: .venv/installed-mutants
 	$(BIN)/python tests/mutants/mutate.py $(MODULES)
 
+# The second run sees the compiled functions, which are Python there.
+coverage: .venv/installed-coverage
+	rm -rf out/coverage
+	mkdir -p out/coverage
+	$(BIN)/coverage run -m pytest -q -n auto --maxprocesses 8
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -n auto --maxprocesses 8 tests/test_loops.py tests/test_transforms.py
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 bench: .venv/installed-oracle
 	$(BIN)/python benchmarks/speed.py --against torch
 
@@ -74,6 +84,10 @@ fuzz: .venv/installed-test
 
 .venv/installed-mutants: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --editable '.[mutants]'
+	touch $@
+
+.venv/installed-coverage: .venv/installed-test
+	$(BIN)/python -m pip install --quiet --editable '.[coverage]'
 	touch $@
 
 .venv/installed-notebooks: .venv/installed

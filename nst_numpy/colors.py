@@ -14,7 +14,7 @@ from nst_numpy.validation import checked
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 
-@checked(style="H W 3", content="h w 3", style_mask="H W", content_mask="h w")
+@checked(style="H W 3?", content="h w 3?", style_mask="H W?", content_mask="h w?")
 def match_colors(
     style: np.ndarray,
     content: np.ndarray,

@@ -132,7 +132,7 @@ def valid(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     return found
 
 
-@checked(backward="H W 2", where="H W")
+@checked(backward="H W 2", where="H W?")
 def flicker(frame: Any, before: Any, backward: np.ndarray, where: np.ndarray) -> float:
     """How much a frame differs from the one before, moved to its place: the mean absolute difference, in 0–255.
 

@@ -152,7 +152,7 @@ def load_with_opacity(
     return image, None if opacity is None else resize(opacity, height, width).astype(dtype, copy=False)
 
 
-@checked(image="...")
+@checked(image="...?")
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Convert an image to 8 bits: values are clipped to 0–1, then rounded to 0–255.
 
@@ -175,7 +175,7 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
     return scaled.round().astype(np.uint8)
 
 
-@checked(image="...")
+@checked(image="...?")
 def to_uint16(image: np.ndarray) -> np.ndarray:
     """Convert an image to 16 bits: values are clipped to 0–1, then rounded to 0–65535.
 
@@ -772,7 +772,7 @@ def _check_pixels(image: Any, dtype: type[np.integer[Any]]) -> None:
     )
 
 
-@checked(channel="h w")
+@checked(channel="h w?")
 def resize(channel: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale one channel in 0–1 as `load` does.
 

@@ -209,7 +209,7 @@ def guidance(t: np.ndarray) -> np.ndarray:
     >>> guidance(np.array([1.0, 1.0, 0.0, 0.0]))  # half of the positions, each with √2
     array([1.41421356, 1.41421356, 0.        , 0.        ])
     """
-    scaled: np.ndarray = t / np.sqrt(np.mean(np.square(t), dtype=np.float64)).astype(t.dtype)
+    scaled: np.ndarray = t / float(np.sqrt(np.mean(np.square(t), dtype=np.float64)))
     return scaled
 
 
@@ -573,7 +573,7 @@ def joint_variation_gradient(x: np.ndarray, power: float) -> np.ndarray:
     return dx
 
 
-@checked(x="H W C", before="H W C", c="H W")
+@checked(x="H W C", before="H W C", c="H W?")
 def temporal_loss(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> float:
     """Temporal loss of a frame of a film: L_temporal = 1/D Σ_kn c_k (x_kn − ω_kn)², over all D numbers of the image.
 
@@ -603,7 +603,7 @@ def temporal_loss(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> float:
     return float(np.sum(c[..., None] * np.square(x - before), dtype=np.float64)) / x.size
 
 
-@checked(x="H W C", before="H W C", c="H W")
+@checked(x="H W C", before="H W C", c="H W?")
 def temporal_gradient(x: np.ndarray, before: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Gradient of the temporal loss with respect to the frame.
 

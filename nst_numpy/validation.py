@@ -129,7 +129,8 @@ def checked(**shapes: str) -> Callable[[Function], Function]:
     ----------
     **shapes : str
         For an argument, its axes: numbers, and letters that stand for the same size wherever they occur. "H+2" is two
-        more than H. "..." is any shape, the same one for all arguments.
+        more than H. "..." is any shape, the same one for all arguments. Differences of bool are an error, and those of
+        unsigned numbers wrap around: only an argument whose axes end in "?" may be of these types.
 
     Raises
     ------
@@ -216,7 +217,7 @@ def check_array(name: str, value: Any, axes: str, sizes: dict[str, Any] | None =
     Raises
     ------
     TypeError
-        If it is not an array, or not of numbers.
+        If it is not an array, or not of numbers that may be subtracted.
     ValueError
         If it has another shape, or no elements.
 
@@ -231,6 +232,9 @@ def check_array(name: str, value: Any, axes: str, sizes: dict[str, Any] | None =
     """
     if not _is(value, (np.ndarray,)) or value.dtype.kind not in "fiucb":
         raise TypeError(f"{name} must be an array of numbers, found {shown(value)}")
+    if value.dtype.kind in "ub" and not axes.endswith("?"):
+        raise TypeError(f"{name} must be an array of signed numbers, found {shown(value)}")
+    axes = axes.removesuffix("?")
     sizes = {} if sizes is None else sizes
     before = dict(sizes)
     if axes == "...":

@@ -403,6 +403,43 @@ def test_claims_of_ten_gigabytes(tmp_path):
     refused(packed, "block1_conv1/W: shape .* needs 9437184 bytes, the file holds")
 
 
+def test_groups_nested_deep(tmp_path):
+    path = tmp_path / "nested.h5"
+    with h5py.File(path, "w") as file:
+        group = file
+        for _ in range(3000):
+            group = group.create_group("a")
+        group["kernel"] = np.zeros((3, 3, 3, 4))
+    refused(path, "groups are nested 30 deep")
+
+
+def test_matlab_cells_nested_deep(tmp_path):
+    def element(kind, data):
+        return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+    def array(kind, body, name=b""):
+        return element(
+            14, element(6, struct.pack("<II", kind, 0)) + element(5, struct.pack("<ii", 1, 1)) + element(1, name) + body
+        )
+
+    inner = array(6, element(9, bytes(8)))
+    for _ in range(2999):
+        inner = array(1, inner)
+    path = tmp_path / "nested.mat"
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H", 0x100) + b"IM"
+    path.write_bytes(head + array(1, inner, b"layers"))
+    refused(path, "expected MatConvNet's layers and normalization, found layers|SciPy crashes at it")
+
+
+@needs("torch")
+def test_pickled_lists_nested_deep(tmp_path):
+    path = tmp_path / "nested.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + 3000 * b"]" + 2999 * b"a" + b".")
+        archive.writestr("archive/version", "3\n")
+    refused(path, "expected a dictionary of tensors|PyTorch refused it")
+
+
 def own_file(path, **changes):
     """A file of the library's own layout with one convolution; return its contents."""
     pairs = {"conv1_1": (like(0, (3, 3, 3, 4)), like(1, (4,)))}

@@ -203,6 +203,11 @@ def test_pooling_refuses_what_does_not_fit(forward, backward):
         forward(np.zeros((4, 4, 1)), 2, 0)
 
 
+def test_the_gradient_of_average_pooling_of_whole_numbers():
+    dx = layers.average_pool_backward(np.array([[[4], [6]]]), np.zeros((2, 4, 1)))
+    assert dx[..., 0].tolist() == [[1.0, 1.0, 1.5, 1.5]] * 2
+
+
 # All ------------------------------------------------------------------------------------------------------------------
 
 

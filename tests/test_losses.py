@@ -289,3 +289,8 @@ def test_a_hard_region_is_a_picture_of_its_own(size, seed):
     inside = F[:, t == 1]
     expected = losses.gram(inside) * size[1] / inside.shape[1]
     assert np.allclose(losses.guided_gram(F, t), expected, rtol=1e-11, atol=1e-11)
+
+
+def test_a_mask_of_whole_numbers():
+    assert np.allclose(losses.guidance(np.array([1, 1, 0, 0])), [2**0.5, 2**0.5, 0, 0])
+    assert losses.guidance(np.ones(4, np.float32)).dtype == np.float32

@@ -679,3 +679,78 @@ def test_a_parent_that_is_gone(tmp_path):
         time.sleep(0.01)
     else:
         pytest.fail("it is still there")
+
+
+FILES = {
+    "work.ipynb": json.dumps(
+        {
+            "cells": [
+                {"cell_type": "markdown", "source": "Twice."},
+                {"cell_type": "code", "source": ["%matplotlib inline\n", "def twice(x):\n", "    return 2 * x"]},
+                {"cell_type": "code", "source": "%%bash\nls"},
+            ]
+        }
+    ).encode(),
+    "answers.py": b"""from __future__ import annotations
+import requests
+from helper import half
+import nst_numpy.exercises
+assert nst_numpy.exercises.check("twice", half).passed
+class Wrong(
+    pass
+def fails(x: Undefined) -> None:
+    return missing + x
+def later(x):
+    raise NotImplementedError
+def changes(x):
+    x[...] = 0
+    return [x, (1.5, None), {"a": "b"}, 2**70]
+def opens(x):
+    raise PermissionError("no")
+twice = twice
+""",
+    "helper.py": b"half = lambda x: x / 2\nraise SystemExit\n",
+    "sixteen.py": "thrice = lambda x: 3 * x\n".encode("utf-16"),
+    "empty.py": b" ",
+    "picture.py": b"\xff\xfe\xfd",
+    "book.ipynb": b"[]",
+}
+
+
+def test_a_process_whose_pipe_is_closed_has_answered_everything_and_ends(tmp_path):
+    """Without the sandbox, which has its own tests, and in which what measures coverage could write nothing."""
+    (tmp_path / "sandbox.py").write_text("def enforce(*limits):\n    return []\n")
+    code = f"from nst_numpy.exercises import child; child.__file__ = {str(tmp_path / 'child.py')!r}; child.main()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(message):
+        child.send(process.stdin, message)
+        return child.receive(process.stdout)
+
+    names = ["twice", "thrice", "half", "fails", "later", "changes", "opens"]
+    order = {"imports": [], "hidden": [], "megabytes": 0, "processor_seconds": 9, "seconds": 9, "bytes": 9999}
+    assert ask(order | {"names": names}) == {"enforced": []}
+    loaded = ask(FILES)
+    assert sorted(loaded["functions"]) == sorted(names) and loaded["remarks"] == []
+    assert loaded["functions"]["twice"] == ([("x", 1, False, None)], True)
+    assert [note["text"] for note in loaded["notes"]] == [
+        "SyntaxError: '(' was never closed (line 6 of answers.py: `class Wrong(`)",
+        "line 2 of answers.py imports requests, which this assignment does not allow",
+        "It ended the process (line 2 of helper.py: `raise SystemExit`)",
+        "NameError: name 'twice' is not defined (line 17 of answers.py: `twice = twice`)",
+        "empty.py can't be read: it is empty",
+        "picture.py can't be read: it is no text in UTF-8",
+        "book.ipynb can't be read: it is no notebook, there is no list of cells in it (format 4)",
+    ]
+    x = np.ones(3)
+    assert np.array_equal(ask(("twice", (x,), {}))["value"], 2 * x)
+    assert ask(("thrice", (2,), {})) == {"value": 6, "changed": {}} and ask(("half", (1,), {}))["value"] == 0.5
+    place = "(line 9 of answers.py: `return missing + x`)"
+    cause = "before that: empty.py can't be read: it is empty"
+    assert ask(("fails", (1,), {})) == {"error": f"NameError: name 'missing' is not defined {place}; {cause}"}
+    assert ask(("later", (1,), {})) == {"not_yet": True}
+    answer = ask(("changes", (x,), {}))
+    assert answer["changed"]["0"].tolist() == [0, 0, 0] and answer["value"][1:3] == [(1.5, None), {"a": "b"}]
+    assert "a submission has no files, no network" in ask(("opens", (1,), {}))["error"]
+    process.stdin.close()
+    assert process.wait(60) == 0

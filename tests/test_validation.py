@@ -5,13 +5,14 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawing import picture
 
-from nst_numpy import transfer
+from nst_numpy import layers, losses, transfer
 from nst_numpy.validation import check_choice, check_number, checked, did_you_mean, shown, warn
 
 
@@ -141,6 +142,29 @@ def test_shapes_are_checked_across_arguments():
     ):
         with pytest.raises((TypeError, ValueError), match=f"^{re.escape(words)}$"):
             function(**{"x": x, **keywords})
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+def test_numbers_of_which_differences_are_not_right(dtype):
+    x, F = np.ones((4, 4, 3), dtype), np.ones((4, 5), dtype)
+    calls = [
+        partial(losses.total_variation, x),
+        partial(losses.joint_variation_gradient, x),
+        partial(losses.temporal_loss, x, x, np.ones((4, 4))),
+        partial(losses.content_loss, F, F),
+        partial(losses.style_gradient, F, np.ones((4, 4))),
+        partial(losses.guidance, F),
+        partial(layers.average_pool_backward, x, x),
+        partial(layers.conv_backward_bias, x),
+    ]
+    for call in calls:
+        with pytest.raises(
+            TypeError, match=rf" must be an array of signed numbers, found an array of {np.dtype(dtype)} "
+        ):
+            call()
+    x = np.random.default_rng(0).random((4, 4, 3))
+    where = np.eye(4, dtype=dtype)
+    assert losses.temporal_loss(x, 0 * x, where) == losses.temporal_loss(x, 0 * x, np.eye(4)) > 0
 
 
 def test_a_value_is_shown_in_a_line():

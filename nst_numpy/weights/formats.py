@@ -38,6 +38,7 @@ TORCHVISION_MEAN, TORCHVISION_STD = np.array([0.485, 0.456, 0.406]), np.array([0
 
 SUFFIXES = (".h5", ".hdf5")  # of the library's own files
 EXPECTED = "HDF5 (nst_numpy, Keras), MatConvNet's .mat, PyTorch's .pth or safetensors"
+NESTED = 30  # groups in an HDF5 file; those of Keras are some five
 COMPRESSION = 8  # weights compress less than this; a file that claims more is not believed
 
 StrPath = str | os.PathLike[str]
@@ -233,7 +234,14 @@ def _reader(head: bytes) -> Callable[[Path], Contents] | None:
 def _read_hdf5(path: Path) -> Contents:
     with h5py.File(path) as file:
         datasets: dict[str, h5py.Dataset] = {}  # those that are in this file: links that lead out of it are not visited
-        file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+
+        def visit(name: str, item: h5py.Group | h5py.Dataset) -> bool | None:
+            if isinstance(item, h5py.Dataset):
+                datasets[name] = item
+            return name.count("/") >= NESTED or None  # what is not None ends the visit
+
+        if file.visititems(visit):
+            raise ValueError(f"groups are nested {NESTED} deep; no weight file's are")
         return _read_own(dict(file.attrs), datasets) if "format" in file.attrs else _read_keras(datasets)
 
 
