@@ -498,7 +498,7 @@ def average_pool_backward(dy: np.ndarray, x: np.ndarray, window: int = 2, stride
            [1., 1., 2., 2., 0.]])
     """
     _check_output(dy, x, window, stride)
-    dx = np.zeros(x.shape, (dy / 1).dtype)
+    dx = np.zeros(x.shape, np.result_type(dy, 1.0))
     for dx_o in window_views(dx, window, stride):
         dx_o += dy / window**2
     return dx
