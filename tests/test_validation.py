@@ -112,7 +112,7 @@ def test_types_are_checked_by_the_annotations():
         ({"order": "12"}, "order must be a list, found '12'"),
         ({"table": [1]}, "table must be a dict or None, found [1]"),
         ({"array": [1.0]}, "array must be an array or None, found [1.0]"),
-        ({"array": np.ones((1, 1), int).view(np.matrix)}, "array must be an array or None, found an array of int64 (1, 1)"),
+        ({"array": np.eye(1).view(np.matrix)}, "array must be an array or None, found an array of float64 (1, 1)"),
         ({"array": np.ma.ones(2)}, "array must be an array or None, found a masked array of float64 (2,)"),
     ):
         with pytest.raises(TypeError, match=f"^{re.escape(words)}$"):
