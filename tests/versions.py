@@ -23,15 +23,16 @@ RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
 
 
 def uv(*arguments):
-    command = [sys.executable, "-m", "uv", "--quiet", "--no-python-downloads", *map(str, arguments)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    command = [sys.executable, "-m", "uv", "--no-python-downloads", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else sys.exit(done.stderr)
 
 
 def pythons(wanted):
     """The path of each Python that the library takes, or that is asked for, by its version."""
     found = {}
     for python in json.loads(uv("python", "list", "--only-installed", "--output-format", "json", wanted)):
-        major, minor, patch = python["version_parts"].values()
+        major, minor, patch = (python["version_parts"][part] for part in ("major", "minor", "patch"))
         if python["implementation"] == "cpython" and python["variant"] == "default":
             found[major, minor] = max(found.get((major, minor), (0, "")), (patch, python["path"]))
     return {f"{major}.{minor}.{patch}": path for (major, minor), (patch, path) in sorted(found.items())}
