@@ -40,7 +40,7 @@ def pythons(wanted):
 
 def environment(folder, python, resolution):
     """Make an environment with the library, its test tools, and such versions; the versions by name."""
-    pinned = folder.with_suffix(".txt")
+    pinned = folder.with_name(f"{folder.name}.txt")
     uv("venv", "--clear", "--python", python, folder)
     compiled = ("pip", "compile", "--only-binary", ":all:", "--no-annotate", "--no-header", "--resolution", resolution)
     versions = uv(*compiled, "--python", folder, ROOT / "pyproject.toml")
@@ -65,7 +65,7 @@ def main():
             print(f"== Python {version}, {name} versions", flush=True)
             folder = FOLDER / f"{version}-{name}"
             versions = environment(folder, python, resolution)
-            report, start = folder.with_suffix(".xml"), time.monotonic()
+            report, start = folder.with_name(f"{folder.name}.xml"), time.monotonic()
             report.unlink(missing_ok=True)
             run = ["-m", "pytest", "-q", "-n", "auto", "--maxprocesses", "8", f"--junitxml={report}", *options.tests]
             code = subprocess.run([folder / "bin" / "python", *run], cwd=ROOT).returncode
