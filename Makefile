@@ -2,12 +2,13 @@
 # out/notebooks, `make docs` makes the documentation, out/docs/index.html, `make figures` draws the papers' figures into
 # out/figures (SIZE and WEIGHTS can be set), `make mutants` tests the tests by mutating the modules, `make coverage` says
 # which lines and branches the tests do not reach, `make bench` measures the speed against PyTorch, `make fuzz` tries
-# hostile inputs (N of them, 20000 by default). All make the virtual environment .venv if need be.
+# hostile inputs (N of them, 20000 by default), `make versions` runs the tests with the lowest and the newest dependencies on
+# each Python that is found. All make the virtual environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test notebooks docs figures lint format mutants coverage bench fuzz clean
+.PHONY: demo test notebooks docs figures lint format mutants coverage bench fuzz versions clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
@@ -69,6 +70,10 @@ N ?= 20000
 fuzz: .venv/installed-test
 	$(BIN)/python tests/fuzzing.py $(N)
 
+# It takes the time of `make test` for each of them, twice. TESTS="tests/test_layers.py …" for some tests, ON=3.12 for one Python.
+versions: .venv/installed-versions
+	$(BIN)/python tests/versions.py $(addprefix --python=,$(ON)) $(TESTS)
+
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
@@ -88,6 +93,10 @@ fuzz: .venv/installed-test
 
 .venv/installed-coverage: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --editable '.[coverage]'
+	touch $@
+
+.venv/installed-versions: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[versions]'
 	touch $@
 
 .venv/installed-notebooks: .venv/installed

@@ -453,7 +453,8 @@ def save_animation(pictures: Sequence[np.ndarray], path: str | os.PathLike[str],
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     frames = [np.full((8, 8, 3), value, np.uint8) for value in (0, 99, 255)]
     ...     images.save_animation(frames, f"{folder}/brighter.gif", seconds=2)
-    ...     Image.open(f"{folder}/brighter.gif").n_frames
+    ...     with Image.open(f"{folder}/brighter.gif") as animation:
+    ...         animation.n_frames
     3
     """
     path = check_output(path, ANIMATIONS)

@@ -16,6 +16,11 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 collect_ignore = ["transcriptions.py", "mutants"]  # they need PyTorch and mutmut, and have no tests of their own
 
 
+def pytest_configure(config):
+    if os.environ.get("CI"):  # elsewhere a new version of some library may warn
+        config.getini("filterwarnings").insert(0, "error")
+
+
 def pytest_addoption(parser):
     """`--documents`: run the code in the documents (tests/test_documents.py).
 

@@ -8,6 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from PIL import Image
 from threadpoolctl import threadpool_info
 
 import nst_numpy
@@ -15,6 +16,12 @@ from nst_numpy import VGG, gradcheck
 from nst_numpy.topology import layer_names
 
 MEAN = np.array([120.0, 115.0, 100.0])
+
+
+def size_of(path) -> tuple[int, int]:
+    """Width and height of an image file."""
+    with Image.open(path) as picture:
+        return picture.size
 
 
 def spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import picture, small_vgg
+from drawing import picture, size_of, small_vgg
 from PIL import Image
 
 from nst_numpy import images, save_weights
@@ -110,7 +110,7 @@ def test_pictures(program, tmp_path, capsys):
     assert lines[0] == f"| photograph | painting | {' | '.join(f'mini: {name}' for name in measures)} |"
     figures = np.array([[float(cell) for cell in line.split("|")[3:-1]] for line in lines[2:]])
     assert figures.shape == (3, 6) and np.allclose(figures[2], figures[:2].mean(axis=0), atol=1e-4)
-    assert (figures[:, 0] < 0.9).all() and Image.open(tmp_path / "out/sheet.jpg").size == (4 * 256, 2 * 192)
+    assert (figures[:, 0] < 0.9).all() and size_of(tmp_path / "out/sheet.jpg") == (4 * 256, 2 * 192)
     assert "| **mean** |" in capsys.readouterr().out
     half = np.zeros((40, 60, 3))
     half[2:-2, 2:-2] = 0.5

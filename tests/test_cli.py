@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from drawing import small_vgg
+from drawing import size_of, small_vgg
 from PIL import Image
 
 import nst_numpy
@@ -44,7 +44,7 @@ TRANSFER = ["transfer", "content.png", "style.jpg", "-o", "out.png", *QUICK]
 def test_transfer(folder, capsys):
     assert main(TRANSFER) == 0
     assert capsys.readouterr().out == "wrote out.png\n"
-    assert Image.open("out.png").size == (40, 32)
+    assert size_of("out.png") == (40, 32)
 
 
 def test_options_reach_the_library(folder, monkeypatch):
@@ -152,11 +152,12 @@ def test_pictures_on_the_way_animation_and_losses(folder, capsys):
     said = capsys.readouterr().out
     assert said == "wrote out.png, way.gif, losses.csv; 2 on the way, out_0000.png to out_0002.png\n"
     assert {path.name for path in folder.glob("out*")} == {"out.png", "out_0000.png", "out_0002.png"}
-    assert Image.open("way.gif").n_frames == 3  # steps 0 and 2, and the result
+    with Image.open("way.gif") as animation:
+        assert animation.n_frames == 3  # steps 0 and 2, and the result
     assert main(["transfer", "content.png", "style.jpg", "-o", "b.png", *QUICK, "--size", "20,40", "--every", "1"]) == 0
     on_the_way = sorted(folder.glob("b_*"))
     assert [path.name for path in on_the_way] == [f"b_{step:04}.png" for step in range(7)]
-    assert {Image.open(path).size for path in on_the_way} == {(40, 32)}
+    assert {size_of(path) for path in on_the_way} == {(40, 32)}
     assert len((folder / "losses.csv").read_text().splitlines()) == 5
 
 
@@ -288,7 +289,7 @@ def test_demo_makes_its_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("nst_numpy.cli.painting.transfer", lambda *images, **_: nst_numpy.transfer(*images, **quick))
     assert main(["demo"]) == 0
     assert capsys.readouterr().out == "wrote out/demo.png\n"
-    assert Image.open("out/demo.png").size == (27, 32)
+    assert size_of("out/demo.png") == (27, 32)
 
 
 def test_version(capsys):
@@ -388,7 +389,7 @@ def test_ctrl_c_writes_the_best_picture_and_exits_130(folder, times):
     assert process.returncode == 130 and out == b"wrote out.png\n"
     assert b"interrupted; this is the best picture so far, after step" in error
     assert b"Traceback" not in error
-    assert Image.open("out.png").size == (64, 51)
+    assert size_of("out.png") == (64, 51)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="completion is tried in bash, which is not installed")
@@ -435,7 +436,7 @@ def test_weights_show(folder, capsys):
     shape, norm, lowest, highest = re.match(r"conv1_1 +(\S+) +(\S+) +(\S+) +…\s*(\S+)", first).groups()
     assert shape == "3×3×3×4" and np.isclose(float(norm), np.sqrt((kernel**2).sum()), rtol=1e-3)
     assert np.allclose([float(lowest), float(highest)], [bias.min(), bias.max()], rtol=1e-2)
-    assert Image.open("filters.png").size == (56, 56)  # 2 × 2 filters, 24 pixels and a border each
+    assert size_of("filters.png") == (56, 56)  # 2 × 2 filters, 24 pixels and a border each
 
 
 def test_weights_verify(folder, capsys, monkeypatch):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import small_disk, small_vgg
+from drawing import size_of, small_disk, small_vgg
 from PIL import Image
 
 from nst_numpy import images, save_weights, transfer
@@ -211,7 +211,7 @@ def in_shell(folder, command, expected):
     error = [line for line in re.split(r"[\r\n]+", found.stderr.decode()) if line.strip() and "%|" not in line]
     if expected == WRITTEN:
         assert found.returncode == 0 and error == [], found
-        assert Image.open(folder / "out.png").size == (32, 26)
+        assert size_of(folder / "out.png") == (32, 26)
     else:
         assert found.returncode == 2 and len(error) == 1 and error[0].startswith("nst-numpy: error: "), found
         assert (folder / "out.png").read_bytes() == b"older"

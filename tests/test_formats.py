@@ -762,7 +762,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path, container):
     path, marker = tmp_path / "evil.pth", tmp_path / "it ran"
     state = {"conv1_1.weight": torch.zeros(4, 3, 3, 3), "extra": Evil(marker)}
     if container == "plain pickle":
-        path.write_bytes(pickle.dumps(state))
+        path.write_bytes(pickle.dumps(state, protocol=2))  # as PyTorch does
     else:
         torch.save(state, path, _use_new_zipfile_serialization=container == "zip")
     refused(path, "damaged, or not only weights: PyTorch refused it, and nothing in it was run")

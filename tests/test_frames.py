@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import assert_gradient, complex_step, like, picture, small_vgg
+from drawing import assert_gradient, complex_step, like, picture, size_of, small_vgg
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -235,7 +235,7 @@ def test_after_a_cut_a_frame_is_a_first_one(film, count):
 def test_several_sizes_are_for_the_first_frame(film, count):
     painted(film, size=(16, 32), steps=(2, 1), next_steps=2)
     assert count == [(2, 1), (2,), (2,), (2,)]
-    assert Image.open(film / "out/frame_11.png").size == (32, 24)
+    assert size_of(film / "out/frame_11.png") == (32, 24)
 
 
 def test_noise_is_for_the_first_frame(film):

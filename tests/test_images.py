@@ -406,10 +406,12 @@ def test_a_description_is_kept(tmp_path, suffix):
     text = '{"size": 512, "style": "a \\u00e9"}'
     images.save(RGB, path, text)
     assert images.description(path) == images.description(str(path)) == text
-    assert Image.open(path).getexif()[0x0131] == f"nst_numpy {__version__}"
+    with Image.open(path) as picture:
+        assert picture.getexif()[0x0131] == f"nst_numpy {__version__}"
     assert images.load(path).shape == (20, 30, 3)
     images.save(RGB, path)
-    assert images.description(path) == "" and 0x0131 not in Image.open(path).getexif()
+    with Image.open(path) as picture:
+        assert images.description(path) == "" and 0x0131 not in picture.getexif()
 
 
 def test_a_long_description_fits(tmp_path):

@@ -519,7 +519,8 @@ def test_stops_at_gtol_ftol_and_maxiter():
 
 def test_stops_when_no_step_helps():
     def fun(x):  # no float32 is 1/3
-        return 1 + 0.5 * np.sum((x - 1 / 3) ** 2), x - 1 / 3
+        d = x.astype(float) - 1 / 3
+        return 1 + 0.5 * np.sum(d**2), d
 
     for method in ("lbfgs", "momentum"):
         result = minimize(fun, np.ones(5, np.float32), method, gtol=0, ftol=0, maxiter=10_000)

@@ -4,9 +4,8 @@ import csv
 
 import numpy as np
 import pytest
-from drawing import picture, small_vgg
+from drawing import picture, size_of, small_vgg
 from matplotlib.figure import Figure
-from PIL import Image
 
 from nst_numpy import Objective, losses
 from nst_numpy.inspection import plots
@@ -150,7 +149,7 @@ def test_losses_as_a_plot(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(plots, "losses", lambda history: drawn.append(history) or Figure(figsize=(2, 1), dpi=50))
     plots.save_losses(HISTORY, tmp_path / "losses.png")
-    assert drawn == [HISTORY] and Image.open(tmp_path / "losses.png").size == (100, 50)
+    assert drawn == [HISTORY] and size_of(tmp_path / "losses.png") == (100, 50)
 
 
 @pytest.mark.parametrize("suffix, beginning", [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawing import small_vgg
+from drawing import size_of, small_vgg
 from PIL import Image
 
 import nst_numpy
@@ -397,7 +397,7 @@ def test_again(folder, capsys):
     assert main(["again", "a.tif", "-o", "c.png", "--quiet", "--every", "1", *options]) == 0
     found = again("a.tif", style_weight=7.0, style=["other.png", "style.jpg"], content="start.png", pooling="max")
     assert np.array_equal(np.asarray(Image.open("c.png")), found.image)
-    assert {Image.open(path).size for path in folder.glob("c_*.png")} == {(32, 32)}
+    assert {size_of(path) for path in folder.glob("c_*.png")} == {(32, 32)}
 
 
 @pytest.mark.parametrize(

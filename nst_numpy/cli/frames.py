@@ -74,6 +74,7 @@ def _frames(options: argparse.Namespace) -> int:
     keywords = given(options, [*SETTINGS, *OWN]) | own_network(options)
     output = options.output or Path("-".join(Path(p).stem for p in (options.frames, *options.styles)))
     with working.goes_on(), warnings.catch_warnings():
+        warnings.simplefilter("default", RuntimeWarning)
         warnings.showwarning = lambda message, *_: print(f"nst-numpy: warning: {message}", file=console)
         painted = transfer_frames(
             options.frames, styles, output, again=options.again, progress=options.progress, **keywords

@@ -378,7 +378,7 @@ def _powers(factors: np.ndarray, sizes: Sequence[Mapping[str, float]]) -> dict[s
     if not (np.all(factors > 0) or np.all(factors < 0)):
         return None
     logs = np.array([[1.0, *(math.log(s[name]) for name in names)] for s in sizes])
-    solution, _, rank, _ = np.linalg.lstsq(logs, np.log(np.abs(factors)))
+    solution, _, rank, _ = np.linalg.lstsq(logs, np.log(np.abs(factors)), rcond=None)
     exponents = np.round(2 * solution[1:]) / 2
     constant = factors / np.exp(logs[:, 1:] @ exponents)
     if rank < len(names) + 1 or not np.allclose(constant, constant[0], rtol=1e-4):
