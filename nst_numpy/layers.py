@@ -327,7 +327,7 @@ def relu_forward(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0)
 
 
-@checked(dy="...", x="...")
+@checked(dy="...", x="...?")
 def relu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Gradient of ReLU with respect to its input.
 

@@ -823,6 +823,7 @@ def tried(inputs):
                 yield *inputs[done], *json.loads(line)
                 done += 1
             code = process.wait()
+            process.stdout.close()
         if done < len(inputs):
             how = "no answer in time" if code == -signal.SIGALRM else f"the process ended with {code}"
             yield *inputs[done], "fails", how

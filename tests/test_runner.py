@@ -754,3 +754,4 @@ def test_a_process_whose_pipe_is_closed_has_answered_everything_and_ends(tmp_pat
     assert "a submission has no files, no network" in ask(("opens", (1,), {}))["error"]
     process.stdin.close()
     assert process.wait(60) == 0
+    process.stdout.close()
