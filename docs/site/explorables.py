@@ -21,10 +21,10 @@ from nst_numpy.exercises.topics import get
 
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-Cell = dict[
-    str, Any
-]  # what is shown when it is selected: "says", "marks": {cell: note}, "put": {cell or picture: value}
-State = dict[str, Any]  # one choice of the lists: "put", "cells"
+# What is shown when a cell is selected: "says", "marks": {cell: note}, "put": {picture: its name}
+Cell = dict[str, Any]
+# One choice from the lists: "put": {cell: number}, "cells", and perhaps "wrong", a list of cells
+State = dict[str, Any]
 
 
 def explorable(name: str, page: str) -> str:
@@ -33,7 +33,7 @@ def explorable(name: str, page: str) -> str:
     return which_is_right(page) if name == "which-is-right" else made[name]()
 
 
-# Parts of a figure -----------------------------------------------------------------------------------------------------
+# Parts of a figure ----------------------------------------------------------------------------------------------------
 
 
 def figure(name: str, body: list[str], states: dict[str, State], first: str, understood: str, **more: Any) -> str:
@@ -53,11 +53,20 @@ def figure(name: str, body: list[str], states: dict[str, State], first: str, und
     )
 
 
+def alike(names: Iterable[str], says: str, marks: dict[str, str]) -> dict[str, Cell]:
+    """Cells that say the same and mark each other."""
+    names = tuple(names)
+    return {name: {"says": says, "marks": marks | dict.fromkeys(names, "")} for name in names}
+
+
 def shared(cells: dict[str, Cell]) -> dict[str, Cell | str]:
     """The cells, where those that show the same as an earlier one have its name instead."""
     names: dict[str, str] = {}
     earlier = {name: names.setdefault(json.dumps(cell), name) for name, cell in cells.items()}
     return {name: cells[name] if first == name else first for name, first in earlier.items()}
+
+
+BREAK = ("", "", range(0), range(0))  # between panels: the next begins a line, if the page is wide
 
 
 def board(panels: Iterable[tuple[str, str, range, range]], states: dict[str, State], first: str) -> list[str]:
@@ -67,6 +76,9 @@ def board(panels: Iterable[tuple[str, str, range, range]], states: dict[str, Sta
     put = state["put"] | chosen.get("put", {})
     lines = ['<div class="board">']
     for name, title, rows, columns in panels:
+        if not name:
+            lines.append('<span class="break"></span>')
+            continue
         lines.append(f'<div class="panel panel-{name}"><div class="title">{title}</div>')
         lines.append(f'<table role="grid" aria-label="{re.sub("<.*?>", "", title)}">')
         for r in rows:
@@ -80,7 +92,8 @@ def board(panels: Iterable[tuple[str, str, range, range]], states: dict[str, Sta
                 inside = f"<b>{put[cell]}</b><small>{chosen['marks'].get(cell, '')}</small>"
                 if cell in state["cells"]:
                     tab = 0 if cell == first else -1
-                    text = f'<button type="button" class="{look}" data-cell="{cell}" tabindex="{tab}">{where}{inside}</button>'
+                    inside = f'tabindex="{tab}">{where}{inside}'
+                    text = f'<button type="button" class="{look}" data-cell="{cell}" {inside}</button>'
                 else:
                     text = f'<span class="{look}" data-cell="{cell}">{inside}</span>'
                 lines.append(f'<td role="gridcell">{text}</td>')
@@ -110,8 +123,8 @@ def shown(name: str, a: np.ndarray, shift: int = 0) -> dict[str, str]:
 
 
 def number(value: float) -> str:
-    """A number as it is printed: with a real minus, and two decimals if it has any."""
-    return f"{value:.2f}".rstrip("0").rstrip(".").replace("-", "−")
+    """A number as it is printed: with a real minus, and two decimals at most."""
+    return f"{value:z.2f}".rstrip("0").rstrip(".").replace("-", "−")
 
 
 def factor(value: float) -> str:
@@ -131,7 +144,7 @@ def around(r: int, c: int) -> Iterator[tuple[int, int, int, int]]:
     return ((i, j, r + i - 1, c + j - 1) for i, j in product(range(3), repeat=2))
 
 
-# The figures -----------------------------------------------------------------------------------------------------------
+# The figures ----------------------------------------------------------------------------------------------------------
 
 
 def convolution() -> str:
@@ -152,12 +165,11 @@ def convolution() -> str:
         marks |= {at("κ", i, j): "" for i, j, *_ in outputs}
         missing = "" if len(outputs) == 9 else f" ({COUNTS[9 - len(outputs)]} of the nine would be outside)"
         says = (
-            f"x at {place(r, c)} contributes to {COUNTS[len(outputs)]} outputs{missing}, to each with another element of "
-            f"the kernel. Beside y and dy they stand in the order of the flipped kernel. "
-            f"dx = Σ dy·κ = {total((dy[p, q], kernel[i, j]) for i, j, p, q in outputs)} = {number(dx[r, c])}"
+            f"x at {place(r, c)} contributes to {COUNTS[len(outputs)]} outputs{missing}, to each with another element "
+            "of the kernel. Under the numbers of y and dy these have the order of the flipped kernel. dx = Σ dy·κ = "
+            f"{total((dy[p, q], kernel[i, j]) for i, j, p, q in outputs)} = {number(dx[r, c])}"
         )
-        pair = at("x", r, c), at("dx", r, c)
-        cells |= dict.fromkeys(pair, {"says": says, "marks": marks | dict.fromkeys(pair, "")})
+        cells |= alike((at("x", r, c), at("dx", r, c)), says, marks)
         inputs = list(around(r, c))
         zeros = sum(not (0 <= p < H and 0 <= q < W) for *_, p, q in inputs)
         padding = f" ({COUNTS[zeros]} of them zeros outside the image)" if zeros else ""
@@ -168,12 +180,11 @@ def convolution() -> str:
             f"y = Σ x·κ = {terms} = {number(y[r, c])}",
             "marks": {at("x", *p): note for p, note in gathered.items()},
         }
-        inside = {p: note for p, note in gathered.items() if at("dx", *p) in put}
         dropped = f" {COUNTS[zeros].capitalize()} would land outside the image: dropped." if zeros else ""
         cells[at("dy", r, c)] = {
-            "says": f"dy at {place(r, c)} is {number(dy[r, c])}. It is scattered to the places that y gathered from, times the "
-            f"same elements of the kernel, and added there.{dropped}",
-            "marks": {at("dx", *p): note for p, note in inside.items()},
+            "says": f"dy at {place(r, c)} is {number(dy[r, c])}. It is scattered to the places that y gathered from, "
+            f"times the same elements of the kernel, and added there.{dropped}",
+            "marks": {at("dx", *p): note for p, note in gathered.items() if at("dx", *p) in put},
         }
     states = {"": {"put": put, "cells": cells}}
     sides = range(H), range(W)
@@ -181,6 +192,7 @@ def convolution() -> str:
         ("x", "<i>x</i>, zeros outside", range(-1, H + 1), range(-1, W + 1)),
         ("κ", "kernel <i>κ</i>", range(3), range(3)),
         ("y", "<i>y</i>", *sides),
+        BREAK,
         ("dy", "<i>dy</i>", *sides),
         ("dx", "<i>dx</i>", *sides),
     ]
@@ -190,8 +202,8 @@ def convolution() -> str:
         board(panels, states, first),
         states,
         first,
-        "Point at a pixel of x, or at an output y. One understands why the kernel is flipped on the way back: nobody flips it; "
-        "the output above a pixel sees this pixel below itself.",
+        "Point at a pixel of x, or at an output y. One understands why the kernel is flipped on the way back: an "
+        "output above the pixel sees the pixel below itself, with a lower element of the kernel.",
     )
 
 
@@ -219,8 +231,7 @@ def relu() -> str:
                 says += f"Without the mask dx = dy = {number(dx[r, c])}" + (
                     f", and should be {number(right[r, c])}." if dx[r, c] != right[r, c] else "."
                 )
-            marks = {at(other, r, c): "" for other in ("x", "y", "mask", "dy", "dx")}
-            cells |= dict.fromkeys(marks, {"says": says, "marks": marks})
+            cells |= alike((at(other, r, c) for other in ("x", "y", "mask", "dy", "dx")), says, {})
         states[name] = {"put": put, "cells": cells, "wrong": [at("dx", *p) for p in np.argwhere(dx != right).tolist()]}
     sides = range(x.shape[0]), range(x.shape[1])
     titles = {"x": "<i>x</i>", "y": "<i>y</i> = max(0, <i>x</i>)", "dy": "<i>dy</i>", "mask": "mask", "dx": "<i>dx</i>"}
@@ -233,15 +244,14 @@ def relu() -> str:
         ],
         states,
         first,
-        "Switch the mask off, and see which elements become wrong. One understands that the mask comes from x, the input, and "
-        "has nothing to do with the sign of dy.",
+        "Switch the mask off, and see which elements become wrong. One understands that the mask comes from x, the "
+        "input, and has nothing to do with the sign of dy.",
     )
 
 
 def pooling() -> str:
-    x = np.array([[1, 3, 0, 2, 6], [3, 2, 1, 1, 0], [0, 1, 4, 2, 1], [2, 0, 3, 3, 2], [4, 1, 0, 1, 4]], float)[
-        ..., None
-    ]
+    rows = [[1, 3, 0, 2, 6], [3, 2, 1, 1, 0], [0, 1, 4, 2, 1], [2, 0, 3, 3, 2], [4, 1, 0, 1, 4]]
+    x = np.array(rows, float)[..., None]
     dy = np.array([[36, 72], [-36, 108]], float)[..., None]
     states: dict[str, State] = {}
     for kind, window in product(("maximum", "average"), (2, 3)):
@@ -251,7 +261,8 @@ def pooling() -> str:
             forward, backward = layers.average_pool_forward, layers.average_pool_backward
         y, dx = forward(x, window), backward(dy, x, window)
         # The share of each element in an output is what it gets when this output alone has a gradient, of 1.
-        shares = {p: backward(one.reshape(dy.shape), x, window)[..., 0] for p, one in zip(np.ndindex(2, 2), np.eye(4))}
+        units = dict(zip(np.ndindex(2, 2), np.eye(4).reshape(4, 2, 2, 1), strict=True))
+        shares = {p: backward(one, x, window)[..., 0] for p, one in units.items()}
         cells: dict[str, Cell] = {}
         windows = {p: [(2 * p[0] + i, 2 * p[1] + j) for i, j in np.ndindex(window, window)] for p in shares}
         part = f"1/{window**2}"
@@ -260,18 +271,14 @@ def pooling() -> str:
             notes = {q: ("×1" if shares[p][q] == 1 else f"×{part}" if shares[p][q] else "") for q in members}
             if kind == "maximum":
                 ties = values.count(max(values))
-                tie = (
-                    f" It is there {COUNTS[ties]} times; the first in reading order gets all of dy." if ties > 1 else ""
-                )
+                tie = f" It is there {COUNTS[ties]} times; the first in reading order counts." if ties > 1 else ""
                 says = f"y at {place(*p)} is the largest of {', '.join(map(number, values))}: {number(y[p][0])}.{tie}"
             else:
                 says = f"y at {place(*p)} = ({' + '.join(map(number, values))}) / {window**2} = {number(y[p][0])}."
-            says += f" dy = {number(dy[p][0])}" + (
-                " goes there whole." if kind == "maximum" else f": each gets {part} of it."
-            )
-            marks = {at("x", *q): note for q, note in notes.items()} | {at("dx", *q): note for q, note in notes.items()}
-            pair = at("y", *p), at("dy", *p)
-            cells |= dict.fromkeys(pair, {"says": says, "marks": marks | dict.fromkeys(pair, "")})
+            goes = " goes there whole." if kind == "maximum" else f": each gets {part} of it."
+            says += f" dy = {number(dy[p][0])}{goes}"
+            marks = {at(name, *q): note for name in ("x", "dx") for q, note in notes.items()}
+            cells |= alike((at("y", *p), at("dy", *p)), says, marks)
         for q in np.ndindex(x.shape[:2]):
             inside = [p for p, members in windows.items() if q in members]
             got = [p for p in inside if shares[p][q]]
@@ -281,8 +288,7 @@ def pooling() -> str:
             terms = " + ".join(factor(dy[p][0]) + (f"/{window**2}" if kind == "average" else "") for p in got)
             says += f". dx = {f'{terms} = ' if got else ''}{number(dx[q][0])}"
             marks = {at(name, *p): "✓" if p in got else "" for name in ("y", "dy") for p in inside}
-            pair = at("x", *q), at("dx", *q)
-            cells |= dict.fromkeys(pair, {"says": says, "marks": marks | dict.fromkeys(pair, "")})
+            cells |= alike((at("x", *q), at("dx", *q)), says, marks)
         arrays = {"x": x, "y": y, "dy": dy, "dx": dx}
         put = {cell: text for name, a in arrays.items() for cell, text in shown(name, a[..., 0]).items()}
         states[f"{kind} {window}"] = {"put": put, "cells": cells}
@@ -299,8 +305,8 @@ def pooling() -> str:
         ],
         states,
         first,
-        "Choose overlapping windows, and point at the 4 in the middle. One understands that the average shares a gradient out, "
-        "the maximum sends it to one place, and where windows overlap, the gradients add.",
+        "Choose overlapping windows, and point at the 4 in the middle. One understands that the average shares a "
+        "gradient out, the maximum sends it to one place, and where windows overlap, the gradients add.",
     )
 
 
@@ -340,18 +346,22 @@ def gram() -> str:
             cells[at("G", k, m)] = {"says": says, "marks": {at("G", m, k): ""} if k != m else {}, "put": put}
         changed = [at("G", *p) for p in np.argwhere(found != G).tolist()]
         states[name] = {"put": shown("G", found), "cells": cells, "wrong": changed}
-    first = at("G", 0, 2)
+    first = at("G", 1, 2)
     start = states["kept"]["cells"][first]["put"]
-    image = {
-        cell: f'<img data-cell="{cell}" src="{pictures[start[cell]]}" alt="" width="108" height="128">'
-        for cell in start
-    }
+    about = {"first": "map of filter k", "second": "map of filter m", "product": "product of both maps"}
+    about |= {"under": "both maps, one over the other", "over": ""}
+    image = {cell: f'<img data-cell="{cell}" src="{pictures[start[cell]]}" alt="{alt}">' for cell, alt in about.items()}
     boxes = {
-        "F<sub>k</sub>": image["first"],
-        "F<sub>m</sub>": image["second"],
+        "<i>F<sub>k</sub></i>": image["first"],
+        "<i>F<sub>m</sub></i>": image["second"],
         "both": image["under"] + image["over"],
-        "F<sub>k</sub> · F<sub>m</sub>": image["product"],
+        "<i>F<sub>k</sub></i> · <i>F<sub>m</sub></i>": image["product"],
     }
+    maps = [
+        f'<div class="panel"><div class="title">{t}</div><div class="map">{i}</div></div>' for t, i in boxes.items()
+    ]
+    positions = {"kept": "as they are", "alike": "shuffled", "each": "each map by itself"}
+    sides = range(count), range(count)
     names = {str(k): str(k + 1) for k in range(count)}
     return figure(
         "gram",
@@ -359,40 +369,33 @@ def gram() -> str:
             controls(
                 choice("1", "Filter <i>k</i>:", names),
                 choice("2", "Filter <i>m</i>:", names),
-                choice(
-                    "positions",
-                    "Positions:",
-                    {"kept": "as they are", "alike": "shuffled", "each": "each map by itself"},
-                ),
+                choice("positions", "Positions:", positions),
             ),
             '<div class="board">',
-            *(
-                f'<div class="panel"><div class="title">{t}</div><div class="map">{i}</div></div>'
-                for t, i in boxes.items()
-            ),
+            *maps,
             "</div>",
-            *board([("G", "<i>G</i><sub>km</sub>", range(count), range(count))], states, first),
+            *board([("G", "<i>G<sub>km</sub></i>, <i>k</i> down, <i>m</i> across", *sides)], states, first),
         ],
         states,
         first,
-        f"Five feature maps of {layer} for the sample portrait, scaled to 0–9 and rounded. One understands that G counts what "
-        "responds together, and forgets where.",
+        f"Five feature maps of {layer} for the sample portrait, scaled to 0–9 and rounded. Choose two, or a number of "
+        "G, and shuffle. One understands that G counts what responds together, and forgets where.",
         pictures=pictures,
     )
 
 
 def picture(values: np.ndarray, color: tuple[int, int, int]) -> str:
     """Values in 0–1 as the opacity of one colour, in ten steps, in a PNG with a pixel for each."""
-    image = Image.fromarray(np.round(9 * values).astype(np.uint8), mode="P")
+    image = Image.frombytes("P", values.shape[::-1], np.round(9 * values).astype(np.uint8).tobytes())
     image.putpalette(color * 10)
     file = io.BytesIO()
     image.save(file, "PNG", transparency=bytes(255 * step // 9 for step in range(10)), bits=4)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-# Which is right? --------------------------------------------------------------------------------------------------------
+# Which is right? ------------------------------------------------------------------------------------------------------
 
-# A number is a row of the page's table. A name is an exercise: the checker judges the code; what is right gets a reason.
+# A number is a row of the page's table. A name is an exercise: the checker judges the code; if right, with a reason.
 CLAIMS: list[tuple[int | str, str, str]] = [
     (12, "F has N filters in its rows and M positions in its columns. Its Gram matrix is G = FᵀF.", ""),
     ("style_gradient", "N, M = F.shape\nreturn (F @ F.T - A) @ F / (4 * N**2 * M**2)", ""),
@@ -442,7 +445,7 @@ def which_is_right(page: str) -> str:
             exec(code, space)
             report = exercises.check(what, space[what])
             right, shown_claim = report.passed, f"<pre>{escape(code)}</pre>"
-            answer = f"The checker: {report.message}" + (f". {reason}" if right else "")
+            answer = f"The checker: {report.message}".replace("\n", " ") + (f". {reason}" if right else "")
             if right != bool(reason):
                 raise ValueError(f"{what} needs a reason if it is right, and none if it is wrong:\n{code}")
         verdict = "It is right." if right else "It is wrong."
@@ -450,11 +453,7 @@ def which_is_right(page: str) -> str:
             f'<li data-right="{"yes" if right else "no"}">{shown_claim}',
             '<p class="controls"><button type="button" value="yes">right</button> '
             '<button type="button" value="no">wrong</button> <span class="judged" aria-live="polite"></span></p>',
-            f"<details><summary>Answer</summary><p><b>{verdict}</b> {escape(answer)}</p></details></li>".replace(
-                "\n", "<br>"
-            ),
+            f"<details><summary>Answer</summary><p><b>{verdict}</b> {escape(answer)}</p></details></li>",
         ]
-    understood = (
-        "One understands which mistakes change the numbers, and how one would notice: by evaluating, not by reading."
-    )
+    understood = "One understands which mistakes change the numbers, and that evaluating a formula finds them."
     return "\n".join([*lines, "</ol>", f"<figcaption>{understood}</figcaption>", "</figure>"])
