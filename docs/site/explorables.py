@@ -166,7 +166,7 @@ def convolution() -> str:
         missing = "" if len(outputs) == 9 else f" ({COUNTS[9 - len(outputs)]} of the nine would be outside)"
         says = (
             f"x at {place(r, c)} contributes to {COUNTS[len(outputs)]} outputs{missing}, to each with another element "
-            "of the kernel. Under the numbers of y and dy these have the order of the flipped kernel. dx = Σ dy·κ = "
+            "of the kernel. Under the numbers of y and dy these have the order of the flipped kernel.\ndx = Σ dy·κ = "
             f"{total((dy[p, q], kernel[i, j]) for i, j, p, q in outputs)} = {number(dx[r, c])}"
         )
         cells |= alike((at("x", r, c), at("dx", r, c)), says, marks)
@@ -176,7 +176,7 @@ def convolution() -> str:
         gathered = {(p, q): f"×{number(kernel[i, j])}" for i, j, p, q in inputs}
         terms = total((padded[p + 1, q + 1], kernel[i, j]) for i, j, p, q in inputs)
         cells[at("y", r, c)] = {
-            "says": f"y at {place(r, c)} gathers nine elements of x{padding}, with the kernel as it is. "
+            "says": f"y at {place(r, c)} gathers nine elements of x{padding}, with the kernel as it is.\n"
             f"y = Σ x·κ = {terms} = {number(y[r, c])}",
             "marks": {at("x", *p): note for p, note in gathered.items()},
         }
@@ -224,7 +224,7 @@ def relu() -> str:
                 slope = f"x = {number(x[r, c])}: " + (
                     "y = x, the slope is 1." if x[r, c] > 0 else "y stays 0 if x changes a little, the slope is 0."
                 )
-            says = f"{place(r, c).capitalize()}. {slope} "
+            says = f"{place(r, c).capitalize()}. {slope}\n"
             if name == "on":
                 says += f"dx = dy·mask = {factor(dy[r, c])}·{number(mask[r, c])} = {number(dx[r, c])}"
             else:
@@ -286,7 +286,7 @@ def pooling() -> str:
             if kind == "maximum" and inside:
                 says += f", and gets the gradient of {COUNTS[len(got)]}"
             terms = " + ".join(factor(dy[p][0]) + (f"/{window**2}" if kind == "average" else "") for p in got)
-            says += f". dx = {f'{terms} = ' if got else ''}{number(dx[q][0])}"
+            says += f".\ndx = {f'{terms} = ' if got else ''}{number(dx[q][0])}"
             marks = {at(name, *p): "✓" if p in got else "" for name in ("y", "dy") for p in inside}
             cells |= alike((at("x", *q), at("dx", *q)), says, marks)
         arrays = {"x": x, "y": y, "dy": dy, "dx": dx}
