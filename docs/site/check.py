@@ -3,9 +3,9 @@
     python docs/site/check.py [FOLDER] [--screenshots FOLDER] [--pages GLOB...]
 
 Fails on any message in the console that is an error, any request that fails or leaves the folder, any formula that is
-not rendered, any link that leads nowhere, any page that is wider than its window on a phone or a screen, and any explorable
-that shows other numbers than the library's, or can't be operated (check_explorables.py). Needs playwright, and Chromium on
-the path.
+not rendered, any link that leads nowhere, any page that is wider than its window on a phone or a screen, and any
+explorable that shows other numbers than the library's, or can't be operated (check_explorables.py). Needs
+playwright, and Chromium on the path.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Operate every explorable of a page by mouse, finger and keyboard, and compare its numbers with the library's.
 
-The numbers that go in are read from the page; what should come out is computed here, and for the marks in another way than
-in explorables.py: what one pixel contributes is the result for an image in which this pixel alone is 1.
+The numbers that go in are read from the page; what should come out is computed here, and for the marks in another way
+than in explorables.py: what one pixel contributes is the result for an image in which this pixel alone is 1.
 """
 
 import base64
@@ -165,18 +165,20 @@ def convolution(figure: Figure) -> None:
 
 
 def relu(figure: Figure) -> None:
-    right = layers.relu_backward(figure.numbers("dy"), figure.numbers("x"))
-    figure.expect(np.any(figure.numbers("x") == 0), "no x = 0")
-    figure.expect(np.array_equal(figure.numbers("y"), layers.relu_forward(figure.numbers("x"))), "y")
+    x, dy = figure.numbers("x"), figure.numbers("dy")
+    right, other = (layers.relu_backward(dy, x + shift) for shift in (0, 0.1))  # at x = 0, the slopes on both sides
+    figure.expect(np.any((x == 0) & (dy != 0)), "no x = 0")
+    figure.expect(np.array_equal(figure.numbers("y"), layers.relu_forward(x)), "y")
     for mask in ("off", "on"):
         figure.choose("mask", mask)
-        dx = right if mask == "on" else figure.numbers("dy")
+        dx = right if mask == "on" else dy
+        wrong = (dx != right) & (dx != other)
         figure.expect(np.array_equal(figure.numbers("dx"), dx), f"dx, mask {mask}")
-        figure.expect(figure.looks("wrong", "dx") == nonzero(dx != right), f"wrong ones, mask {mask}")
+        figure.expect(figure.looks("wrong", "dx") == nonzero(wrong), f"wrong ones, mask {mask}")
 
-        def check(panel: str, r: int, c: int, dx: np.ndarray = dx) -> None:
+        def check(panel: str, r: int, c: int, dx: np.ndarray = dx, wrong: np.ndarray = wrong) -> None:
             said = [number(text) for text in re.findall(r"−?\d+", figure.says.split("dx =")[1])]
-            figure.expect(dx[r, c] in said and (dx[r, c] == right[r, c] or right[r, c] in said), figure.says)
+            figure.expect(dx[r, c] in said and (right[r, c] in said or not wrong[r, c]), figure.says)
 
         figure.each(check)
 

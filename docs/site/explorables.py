@@ -211,28 +211,30 @@ def relu() -> str:
     x = np.array([[2, -1, 3, 0], [-2, 1, -3, 4], [0, 5, -1, 1]], float)
     dy = np.array([[1, 4, -2, 3], [2, -1, 5, 0], [-3, 2, -4, 6]], float)
     y, mask = layers.relu_forward(x), (x > 0).astype(float)
-    right = layers.relu_backward(dy, x)
     states: dict[str, State] = {}
-    for name, dx in (("on", right), ("off", dy)):
+    for name, dx in (("on", layers.relu_backward(dy, x)), ("off", dy)):
+        wrong = [(r, c) for r, c in np.ndindex(x.shape) if x[r, c] < 0 and dx[r, c] != 0]
         cells: dict[str, Cell] = {}
         put = shown("x", x) | shown("y", y) | shown("mask", mask if name == "on" else np.ones_like(mask))
         put |= shown("dy", dy) | shown("dx", dx)
         for r, c in np.ndindex(x.shape):
             if x[r, c] == 0:
-                slope = "x = 0: the slope is 0 on the left and 1 on the right. The library takes 0."
-            else:
-                slope = f"x = {number(x[r, c])}: " + (
-                    "y = x, the slope is 1." if x[r, c] > 0 else "y stays 0 if x changes a little, the slope is 0."
+                says = (
+                    "x = 0: the slope is 0 on the left and 1 on the right. Any number between them is a subgradient, "
                 )
-            says = f"{place(r, c).capitalize()}. {slope}\n"
+                says += "and the library takes 0."
+            elif x[r, c] > 0:
+                says = f"x = {number(x[r, c])}: y = x, and the slope is 1."
+            else:
+                says = f"x = {number(x[r, c])}: y stays 0 if x changes a little, and the slope is 0."
+            says = f"{place(r, c).capitalize()}. {says}\n"
             if name == "on":
                 says += f"dx = dy·mask = {factor(dy[r, c])}·{number(mask[r, c])} = {number(dx[r, c])}"
             else:
-                says += f"Without the mask dx = dy = {number(dx[r, c])}" + (
-                    f", and should be {number(right[r, c])}." if dx[r, c] != right[r, c] else "."
-                )
+                should = ", and should be 0" if (r, c) in wrong else ""
+                says += f"Without the mask dx = dy = {number(dx[r, c])}{should}."
             cells |= alike((at(other, r, c) for other in ("x", "y", "mask", "dy", "dx")), says, {})
-        states[name] = {"put": put, "cells": cells, "wrong": [at("dx", *p) for p in np.argwhere(dx != right).tolist()]}
+        states[name] = {"put": put, "cells": cells, "wrong": [at("dx", r, c) for r, c in wrong]}
     sides = range(x.shape[0]), range(x.shape[1])
     titles = {"x": "<i>x</i>", "y": "<i>y</i> = max(0, <i>x</i>)", "dy": "<i>dy</i>", "mask": "mask", "dx": "<i>dx</i>"}
     first = at("x", 0, 1)
