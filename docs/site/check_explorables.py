@@ -6,7 +6,6 @@ than in explorables.py: what one pixel contributes is the result for an image in
 
 import base64
 import io
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -119,9 +118,10 @@ def nonzero(a: np.ndarray, shift: int = 0) -> set[tuple[int, int]]:
 
 
 def sums_up(text: str) -> float:
-    """The value of the last formula of a sentence; NaN if the two sides of its last sign = differ."""
-    formula, value = text.replace("−", "-").replace("·", "*").split(" = ")[-2:]
-    return float(value) if eval(formula) == float(value) else np.nan
+    """The value of the formula in the last line of a sentence; NaN if its numbers do not give it."""
+    *formula, value = text.splitlines()[-1].replace("−", "-").replace("·", "*").split(" = ")[1:][-2:]
+    right = all(abs(eval(each) - float(value)) < 0.005 for each in formula)
+    return float(value) if right else np.nan
 
 
 def unit(shape: tuple[int, ...], r: int, c: int) -> np.ndarray:
@@ -176,9 +176,12 @@ def relu(figure: Figure) -> None:
         figure.expect(np.array_equal(figure.numbers("dx"), dx), f"dx, mask {mask}")
         figure.expect(figure.looks("wrong", "dx") == nonzero(wrong), f"wrong ones, mask {mask}")
 
-        def check(panel: str, r: int, c: int, dx: np.ndarray = dx, wrong: np.ndarray = wrong) -> None:
-            said = [number(text) for text in re.findall(r"−?\d+", figure.says.split("dx =")[1])]
-            figure.expect(dx[r, c] in said and (right[r, c] in said or not wrong[r, c]), figure.says)
+        def check(panel: str, r: int, c: int, mask: str = mask, dx=dx, wrong=wrong) -> None:
+            if mask == "on":
+                figure.expect(sums_up(figure.says) == dx[r, c], figure.says)
+            else:
+                should = ", and should be 0" if wrong[r, c] else ""
+                figure.expect(figure.says.endswith(f"dx = dy = {dx[r, c]:.0f}{should}.".replace("-", "−")), figure.says)
 
         figure.each(check)
 
@@ -199,8 +202,7 @@ def pooling(figure: Figure) -> None:
 
             def check(panel: str, r: int, c: int, y=y, dx=dx, reach=reach) -> None:
                 if panel in ("x", "dx"):
-                    said = number(figure.says.rpartition("= ")[2])
-                    figure.expect(abs(said - dx[r, c]) < 0.005, figure.says)
+                    figure.expect(abs(sums_up(figure.says) - dx[r, c]) < 0.005, figure.says)
                     ticks = {p for p in reach if figure.cells[f"y:{p[0]}:{p[1]}"]["note"]}
                     figure.expect(ticks == {p for p in reach if reach[p][r, c]}, f"windows of {r}, {c}")
                 else:
