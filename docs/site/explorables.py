@@ -314,7 +314,7 @@ def pooling() -> str:
 
 def gram() -> str:
     filters, layer = (7, 13, 20, 24, 31), "conv1_2"  # a face, clothes, the background, lines across, lines down
-    network = load_weights("vgg19-mini")
+    network = load_weights("vgg19-mini", backend="plain")
     a = network.features(images.load(samples.portrait(), 32), layer)[layer][..., filters]
     shape, count = a.shape[:2], len(filters)
     F = losses.feature_matrix(np.round(9 * a / a.max(axis=(0, 1))).astype(np.float64))
