@@ -3,8 +3,9 @@
     python docs/site/check.py [FOLDER] [--screenshots FOLDER] [--pages GLOB...]
 
 Fails on any message in the console that is an error, any request that fails or leaves the folder, any formula that is
-not rendered, any link that leads nowhere, and any page that is wider than its window. Needs playwright, and Chromium on
-the path.
+not rendered, any link that leads nowhere, any page that is wider than its window on a phone or a screen, and any
+explorable that shows other numbers than the library's, or can't be operated (check_explorables.py). Needs
+playwright, and Chromium on the path.
 """
 
 import argparse
@@ -13,7 +14,10 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
-from playwright.sync_api import Page, sync_playwright
+from check_explorables import explorables
+from playwright.sync_api import Browser, Page, sync_playwright
+
+WIDTHS = 390, 1024, 1366
 
 RENDERED = """async () => {
     if (window.MathJax) await window.MathJax.startup.promise;
@@ -35,10 +39,14 @@ LOOK = r"""() => {
     }
     for (const image of document.images)
         if (!image.naturalWidth) wrong.push("no picture: " + image.src);
-    const width = document.documentElement;
-    if (width.scrollWidth > width.clientWidth) wrong.push(`${width.scrollWidth - width.clientWidth} pixels too wide`);
     return wrong;
 }"""
+
+# On a phone the theme lets the content scroll, not the page.
+TOO_WIDE = """() => Math.max(...[document.documentElement, document.querySelector(".content")].map(
+    each => each.scrollWidth - each.clientWidth))"""
+
+STILL = ".explorable .board, .explorable .says"
 
 
 def problems(page: Page, file: Path, root: Path) -> list[str]:
@@ -57,9 +65,22 @@ def problems(page: Page, file: Path, root: Path) -> list[str]:
     page.goto(file.as_uri())
     page.evaluate(RENDERED)
     found += page.evaluate(LOOK)
+    for width in WIDTHS:  # the last one stays
+        page.set_viewport_size({"width": width, "height": 900})
+        if (more := page.evaluate(TOO_WIDE)) > 0:
+            found.append(f"{more} pixels wider than a window of {width}")
     for event, listener in listeners.items():
         page.remove_listener(event, listener)
     return found
+
+
+def still(browser: Browser, file: Path) -> list[str]:
+    """What the explorables of a page show without scripts."""
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(file.as_uri())
+    shown = page.locator(STILL).all_text_contents()
+    page.close()
+    return shown
 
 
 def dead_links(targets: dict[Path, set[str]], links: dict[Path, list[str]]) -> list[str]:
@@ -95,9 +116,15 @@ def main() -> int:
     links: dict[Path, list[str]] = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_program, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(has_touch=True)
         for file in files:
             wrong += [f"{file.relative_to(root)}: {problem}" for problem in problems(page, file, root)]
+            if page.locator(".explorable").count():
+                found = explorables(page)
+                page.reload()
+                if page.locator(STILL).all_text_contents() != still(browser, file):
+                    found.append("other explorables without scripts")
+                wrong += [f"{file.relative_to(root)}: {problem}" for problem in found]
             formulas += page.locator(".math").count()
             targets[file] = set(page.eval_on_selector_all("[id]", "all => all.map(each => each.id)")) | {"top"}
             links[file] = page.eval_on_selector_all("a[href]", "all => all.map(each => each.href)")

@@ -3,10 +3,14 @@
 import inspect
 import re
 import sys
+from pathlib import Path
 
 from sphinx.addnodes import desc_signature
 
 import nst_numpy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from explorables import explorable
 
 project = "nst_numpy"
 version = release = nst_numpy.__version__
@@ -24,8 +28,9 @@ extensions = [
 ]
 exclude_patterns = ["contents.md", "docs/README.md"]  # index.md ends with the one, and has what the other lists
 html_theme = "furo"
-html_static_path = ["site.css"]
+html_static_path = ["site.css", "explorables.js"]
 html_css_files = ["site.css"]
+html_js_files = [("explorables.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_copyright = False
 highlight_language = "none"  # for what has no language: commands and output
@@ -60,6 +65,7 @@ def for_the_site(app, page: str, source: list[str]) -> None:
     text = re.sub(r"\]\(((?:\.\./)*)nst_numpy/(\w+)\.py\)", r"](\1api/nst_numpy.\2.rst)", text)
     text = re.sub(r"\]\(([\w./]*\d\d_\w+)\.py\)", r"](\1.ipynb)", text)
     text = re.sub(r"<!-- docstring: (\S+) -->", docstring, text)
+    text = re.sub(r"<!-- explorable: (\S+) -->", lambda marker: explorable(marker[1], text), text)
     source[0] = text.replace("<!-- public names -->", public_names())
 
 

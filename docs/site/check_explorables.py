@@ -1,0 +1,293 @@
+"""Operate every explorable of a page by mouse, finger and keyboard, and compare its numbers with the library's.
+
+The numbers that go in are read from the page; what should come out is computed here, and for the marks in another way
+than in explorables.py: what one pixel contributes is the result for an image in which this pixel alone is 1.
+"""
+
+import base64
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page
+
+from nst_numpy import exercises, layers, losses
+
+READ = """figure => {
+    const cells = {};
+    for (const cell of figure.querySelectorAll("[data-cell]")) cells[cell.dataset.cell] = cell.src
+        ? { src: cell.src }
+        : { value: cell.querySelector("b").textContent, note: cell.querySelector("small").textContent,
+            look: [...cell.classList], tab: cell.tabIndex, box: cell.getBoundingClientRect().toJSON(),
+            button: cell.tagName === "BUTTON", active: cell === document.activeElement };
+    return { cells, says: figure.querySelector(".says").textContent };
+}"""
+
+
+class Figure:
+    """An explorable in the browser."""
+
+    def __init__(self, page: Page, figure: Locator) -> None:
+        self.page, self.figure = page, figure
+        self.wrong: list[str] = []
+        self.read()
+
+    def read(self) -> None:
+        """Take down what it shows."""
+        found = self.figure.evaluate(READ)
+        self.cells, self.says = found["cells"], found["says"]
+
+    def expect(self, right: bool, what: str) -> None:
+        if not right:
+            self.wrong.append(f"{self.figure.get_attribute('id')}: {what}")
+
+    def numbers(self, panel: str) -> np.ndarray:
+        """The numbers of a panel."""
+        found = {name: number(cell["value"]) for name, cell in self.cells.items() if name.startswith(panel + ":")}
+        places = np.array([[int(part) for part in name.split(":")[1:]] for name in found])
+        return np.reshape(list(found.values()), places.max(axis=0) - places.min(axis=0) + 1)
+
+    def looks(self, look: str, panel: str) -> set[tuple[int, int]]:
+        """The places in a panel that look selected, marked or wrong."""
+        return {
+            place(name) for name, cell in self.cells.items() if name.startswith(panel + ":") and look in cell["look"]
+        }
+
+    def choose(self, name: str, value: str) -> None:
+        """Choose from a list by keyboard."""
+        options = self.figure.locator(f"select[name='{name}'] option").evaluate_all(
+            "all => all.map(each => each.value)"
+        )
+        self.figure.locator(f"select[name='{name}']").focus()
+        self.page.keyboard.press("Home")
+        for _ in range(options.index(value)):
+            self.page.keyboard.press("ArrowDown")
+        self.expect(self.figure.locator(f"select[name='{name}']").input_value() == value, f"{name} is not {value}")
+        self.read()
+
+    def each(self, check: Callable[[str, int, int], None]) -> None:
+        """Point at every cell with the mouse, and check it."""
+        self.figure.scroll_into_view_if_needed()
+        self.read()
+        for name in [name for name, cell in self.cells.items() if cell.get("button")]:
+            box = self.cells[name]["box"]
+            self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            self.read()
+            selected = [other for other, cell in self.cells.items() if "selected" in cell.get("look", ())]
+            if selected == [name]:
+                check(name.split(":")[0], *place(name))
+            else:
+                self.expect(False, f"pointed at {name}, selected {selected}")
+
+    def keys(self) -> None:
+        """Walk with the arrow keys: through every row, and from panel to panel."""
+        stops = [name for name, cell in self.cells.items() if cell.get("button") and cell["tab"] == 0]
+        self.expect(len(stops) == 1, f"{len(stops)} tab stops")
+        buttons = [name for name, cell in self.cells.items() if cell.get("button")]
+        self.figure.locator(f"[data-cell='{buttons[0]}']").focus()
+        for panel in dict.fromkeys(name.split(":")[0] for name in buttons):
+            rows, columns = np.add(max(place(name) for name in buttons if name.startswith(panel + ":")), 1)
+            for r in range(rows):
+                for c in range(columns) if r % 2 == 0 else reversed(range(columns)):
+                    self.read()
+                    cell = self.cells[f"{panel}:{r}:{c}"]
+                    self.expect(cell["active"] and "selected" in cell["look"], f"no key leads to {panel}:{r}:{c}")
+                    last = columns - 1 if r % 2 == 0 else 0
+                    self.page.keyboard.press("ArrowDown" if c == last else "ArrowRight" if r % 2 == 0 else "ArrowLeft")
+
+    def tap(self) -> None:
+        """Tap the last button with a finger."""
+        name = [name for name, cell in self.cells.items() if cell.get("button")][-1]
+        self.figure.locator(f"[data-cell='{name}']").tap()
+        self.read()
+        self.expect("selected" in self.cells[name]["look"], "a tap selects nothing")
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-"))
+
+
+def place(name: str) -> tuple[int, int]:
+    _, r, c = name.split(":")
+    return int(r), int(c)
+
+
+def nonzero(a: np.ndarray, shift: int = 0) -> set[tuple[int, int]]:
+    return {(int(r) - shift, int(c) - shift) for r, c in np.argwhere(a)}
+
+
+def sums_up(text: str) -> float:
+    """The value of the formula in the last line of a sentence; NaN if its numbers do not give it."""
+    *formula, value = text.splitlines()[-1].replace("−", "-").replace("·", "*").split(" = ")[1:][-2:]
+    right = all(abs(eval(each) - float(value)) < 0.005 for each in formula)
+    return float(value) if right else np.nan
+
+
+def unit(shape: tuple[int, ...], r: int, c: int) -> np.ndarray:
+    one = np.zeros(shape)
+    one[r, c] = 1
+    return one[..., None]
+
+
+def convolution(figure: Figure) -> None:
+    padded, dy = figure.numbers("x"), figure.numbers("dy")
+    kernel = figure.numbers("κ")[..., None, None]
+    x = padded[1:-1, 1:-1]
+    figure.expect(np.array_equal(padded, np.pad(x, 1)), "no zeros outside")
+    y = layers.conv_forward(x[..., None], kernel, np.zeros(1))[..., 0]
+    dx = layers.conv_backward_input(dy[..., None], kernel)[..., 0]
+    figure.expect(np.array_equal(figure.numbers("y"), y), "y")
+    figure.expect(np.array_equal(figure.numbers("dx"), dx), "dx")
+
+    def check(panel: str, r: int, c: int) -> None:
+        if panel in ("x", "dx"):
+            factors = {
+                name: layers.conv_forward(unit(x.shape, r, c), kernel, np.zeros(1))[..., 0] for name in ("y", "dy")
+            }
+            figure.expect(sums_up(figure.says) == dx[r, c], f"says of {panel} at {r}, {c}: {figure.says}")
+        elif panel == "y":  # what is gathered from the zeros outside is marked, too
+            one = unit(padded.shape, r + 1, c + 1)
+            factors = {"x": layers.conv_backward_input(one, kernel)[..., 0]}
+            figure.expect(sums_up(figure.says) == y[r, c], f"says of y at {r}, {c}: {figure.says}")
+        else:
+            factors = {"dx": layers.conv_backward_input(unit(x.shape, r, c), kernel)[..., 0]}
+        for name, wanted in factors.items():
+            shift = int(name == "x")
+            figure.expect(
+                figure.looks("marked", name) >= nonzero(wanted, shift), f"marks in {name} for {panel} {r}, {c}"
+            )
+            for p, q in np.ndindex(wanted.shape):
+                note = figure.cells[f"{name}:{p - shift}:{q - shift}"]["note"]
+                figure.expect(float(note.lstrip("×") or 0) == wanted[p, q], f"{note} at {name} {p}, {q}")
+
+    figure.each(check)
+
+
+def relu(figure: Figure) -> None:
+    x, dy = figure.numbers("x"), figure.numbers("dy")
+    right, other = (layers.relu_backward(dy, x + shift) for shift in (0, 0.1))  # at x = 0, the slopes on both sides
+    figure.expect(np.any((x == 0) & (dy != 0)), "no x = 0")
+    figure.expect(np.array_equal(figure.numbers("y"), layers.relu_forward(x)), "y")
+    for mask in ("off", "on"):
+        figure.choose("mask", mask)
+        dx = right if mask == "on" else dy
+        wrong = (dx != right) & (dx != other)
+        figure.expect(np.array_equal(figure.numbers("dx"), dx), f"dx, mask {mask}")
+        figure.expect(figure.looks("wrong", "dx") == nonzero(wrong), f"wrong ones, mask {mask}")
+
+        def check(panel: str, r: int, c: int, mask: str = mask, dx=dx, wrong=wrong) -> None:
+            if mask == "on":
+                figure.expect(sums_up(figure.says) == dx[r, c], figure.says)
+            else:
+                should = ", and should be 0" if wrong[r, c] else ""
+                figure.expect(figure.says.endswith(f"dx = dy = {dx[r, c]:.0f}{should}.".replace("-", "−")), figure.says)
+
+        figure.each(check)
+
+
+def pooling(figure: Figure) -> None:
+    for kind in ("average", "maximum"):
+        for window in (3, 2):
+            figure.choose("kind", kind)
+            figure.choose("window", str(window))
+            x, dy = figure.numbers("x")[..., None], figure.numbers("dy")[..., None]
+            name = kind.replace("maximum", "max")
+            y = getattr(layers, f"{name}_pool_forward")(x, window)[..., 0]
+            backward = getattr(layers, f"{name}_pool_backward")
+            dx = backward(dy, x, window)[..., 0]
+            figure.expect(np.allclose(figure.numbers("y"), y, atol=0.005), f"y, {kind} {window}")
+            figure.expect(np.allclose(figure.numbers("dx"), dx, atol=0.005), f"dx, {kind} {window}")
+            reach = {p: backward(unit((2, 2), *p), x, window)[..., 0] for p in np.ndindex(2, 2)}
+
+            def check(panel: str, r: int, c: int, y=y, dx=dx, reach=reach) -> None:
+                if panel in ("x", "dx"):
+                    figure.expect(abs(sums_up(figure.says) - dx[r, c]) < 0.005, figure.says)
+                    ticks = {p for p in reach if figure.cells[f"y:{p[0]}:{p[1]}"]["note"]}
+                    figure.expect(ticks == {p for p in reach if reach[p][r, c]}, f"windows of {r}, {c}")
+                else:
+                    noted = {place(n) for n, cell in figure.cells.items() if n.startswith("dx:") and cell["note"]}
+                    figure.expect(noted == nonzero(reach[r, c]), f"elements of {r}, {c}")
+                    figure.expect(f" {y[r, c]:.2f}".rstrip("0").rstrip(".") in figure.says, figure.says)
+
+            figure.each(check)
+
+
+def gram(figure: Figure) -> None:
+    def values(cell: str) -> np.ndarray:
+        """The feature map that a picture shows: its opacity, in tenths."""
+        data = base64.b64decode(figure.cells[cell]["src"].partition(",")[2])
+        return np.round(np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))[..., 3] / 255 * 9)
+
+    kept: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
+    for positions in ("kept", "alike", "each"):
+        figure.choose("positions", positions)
+        shown = figure.numbers("G")
+
+        def check(panel: str, r: int, c: int, positions: str = positions, shown: np.ndarray = shown) -> None:
+            first, second = values("first"), values("second")
+            G = losses.gram(np.stack([first.ravel(), second.ravel()]))
+            figure.expect(shown[r, c] == G[0, 1], f"G at {r}, {c}: {shown[r, c]}, its maps give {G[0, 1]}")
+            figure.expect(f"= {G[0, 1]:.0f}." in figure.says, figure.says)
+            figure.expect(np.array_equal(values("product"), np.round(first * second / 9)), f"product of {r}, {c}")
+            chosen = [figure.figure.locator(f"select[name='{axis}']").input_value() for axis in (1, 2)]
+            figure.expect(chosen == [str(r), str(c)], f"the lists say {chosen} for {r}, {c}")
+            before = kept.setdefault((r, c), (shown[r, c], first))
+            if positions != "kept":
+                figure.expect(not np.array_equal(before[1], first), "nothing is shuffled")
+                figure.expect(np.array_equal(np.sort(before[1], None), np.sort(first, None)), "other values")
+            if positions == "alike" or r == c:
+                figure.expect(before[0] == shown[r, c], f"G at {r}, {c} changes")
+
+        figure.each(check)
+    figure.choose("1", "3")
+    figure.choose("2", "0")
+    figure.expect(figure.looks("selected", "G") == {(3, 0)}, "the lists choose nothing")
+
+
+def which_is_right(page: Page, figure: Locator) -> list[str]:
+    """Judge every claim, by mouse and by keyboard in turn; run its code through the checker once more."""
+    wrong = []
+    for k, claim in enumerate(figure.locator("li[data-right]").all()):
+        right = False
+        answer = claim.locator("details")
+        if answer.is_visible():
+            wrong.append(f"claim {k + 1}: its answer is not hidden")
+        if claim.locator("pre").count():
+            code = claim.locator("pre").text_content() or ""
+            name = code.split("(")[0].removeprefix("def ")
+            space = {"np": np, "layers": layers}
+            exec(code, space)
+            report = exercises.check(name, space[name])
+            right = bool(report)
+            if report.message.replace("\n", " ") not in (answer.text_content() or ""):
+                wrong.append(f"claim {k + 1}: the checker says: {report.message}")
+        button = claim.locator("button").nth(k % 2)
+        if k % 4 < 2:
+            button.click()
+        else:
+            button.focus()
+            page.keyboard.press("Enter")
+        told = claim.locator(".judged").text_content()
+        if told != ("You are right." if (k % 2 == 0) == right else "No.") or not answer.locator("p").is_visible():
+            wrong.append(f"claim {k + 1}: {told}")
+        if f"It is {'right' if right else 'wrong'}." not in (answer.text_content() or ""):
+            wrong.append(f"claim {k + 1} is called right or wrong")
+    return wrong
+
+
+def explorables(page: Page) -> list[str]:
+    """What is wrong with the explorables of the page that is open."""
+    checks = {"convolution": convolution, "relu": relu, "pooling": pooling, "gram": gram}
+    wrong = []
+    for figure in page.locator("figure.explorable").all():
+        name = (figure.get_attribute("id") or "").removeprefix("explorable-")
+        if name == "which-is-right":
+            wrong += which_is_right(page, figure)
+            continue
+        operated = Figure(page, figure)
+        checks[name](operated)
+        operated.keys()
+        operated.tap()
+        wrong += operated.wrong
+    return wrong
