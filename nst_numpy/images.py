@@ -507,12 +507,13 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
 
 
-def remove_leftovers(folder: Path, file: str = "", age: float = LEFT_BEHIND) -> None:
+@checked()
+def remove_leftovers(folder: str | os.PathLike[str], file: str = "", age: float = LEFT_BEHIND) -> None:
     """Remove what programs have left in a folder that were killed while they wrote.
 
     Parameters
     ----------
-    folder : Path
+    folder : path
     file : str
         Remove what is left of the file of this name only; by default of all.
     age : float
@@ -527,11 +528,11 @@ def remove_leftovers(folder: Path, file: str = "", age: float = LEFT_BEHIND) -> 
     ...     for left in (old, new):
     ...         left.mkdir()
     ...     os.utime(old, (0, 0))
-    ...     images.remove_leftovers(pathlib.Path(folder))
+    ...     images.remove_leftovers(folder)
     ...     old.exists(), new.exists()
     (False, True)
     """
-    for left in folder.glob(f"{UNFINISHED}*"):
+    for left in Path(folder).glob(f"{UNFINISHED}*"):
         with contextlib.suppress(OSError):  # another program removes them, too
             if (not file or (left / file).exists()) and time.time() - left.stat().st_mtime > age:
                 shutil.rmtree(left, ignore_errors=True)

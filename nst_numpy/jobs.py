@@ -102,5 +102,5 @@ def recalled(path: Path, key: str) -> Answer | None:
     try:
         found: Answer = json.loads(path.read_text(encoding="utf-8"))
         return found if found.pop("key") == key else None
-    except (OSError, ValueError, LookupError, AttributeError):
+    except (OSError, ValueError, LookupError, AttributeError, RecursionError):
         return None

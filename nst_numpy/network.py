@@ -19,7 +19,7 @@ from nst_numpy import backends, images
 from nst_numpy.backends import Backend
 from nst_numpy.layers import PADDINGS
 from nst_numpy.topology import TOPOLOGIES, canonical, convolution_names, is_convolution, layer_names, reduction
-from nst_numpy.validation import check_choice, check_number, checked, real_array, shown
+from nst_numpy.validation import check_choice, check_number, checked, iterable, real_array, shown
 
 # A step of the forward sweep: convolution and pooling, "" where there is none, and the backend's cache.
 Step = tuple[str, str, Any]
@@ -197,7 +197,7 @@ class VGG:
             If the image is not an array of floats (H, W, 3), or is too small for a layer, or there is no such layer.
         """
         check_pixels(image)
-        if not isinstance(layers, Iterable):
+        if not iterable(layers):
             raise TypeError(f"layers must be a list of names, found {shown(layers)}")
         wanted = {self.canonical(layer) for layer in layers}
         self.check_size(image.shape, wanted)

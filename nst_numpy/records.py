@@ -106,7 +106,7 @@ def read(picture: str | os.PathLike[str]) -> dict[str, Any]:
         found = json.loads(images.description(picture))
         if isinstance(found, dict) and "convention" in found and _sound(found):
             return found
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):  # nested by the thousand
         pass
     raise ValueError(
         f"{picture} holds no settings: the PNG, JPEG, WebP, TIFF and AVIF files do that nst_numpy writes, "

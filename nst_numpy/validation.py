@@ -193,10 +193,15 @@ def _types(function: Callable[..., Any]) -> dict[str, tuple[tuple[Any, ...], str
     return found
 
 
+def iterable(value: object) -> bool:
+    """Whether there is something to go through; an array without axes only seems to be iterable."""
+    return isinstance(value, Iterable) and not (isinstance(value, np.ndarray) and not value.ndim)
+
+
 def _is(value: object, types: tuple[Any, ...]) -> bool:
     if isinstance(value, str) and not {str, Iterable} & set(types):  # a string is a sequence, too
         return False
-    if isinstance(value, np.ndarray) and np.ndarray not in types and not value.ndim:  # it only seems iterable
+    if isinstance(value, np.ndarray) and np.ndarray not in types and not iterable(value):
         return False
     return isinstance(value, types) and not isinstance(value, np.ma.MaskedArray | np.matrix)
 

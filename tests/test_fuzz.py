@@ -1,11 +1,13 @@
 """A sample of hostile inputs, and what many of them found; `make fuzz` tries more."""
 
 import subprocess
+from unittest import mock
 
 import fuzzing
 import numpy as np
 import pytest
 from drawing import picture, small_vgg
+from PIL import Image
 
 from nst_numpy import (
     VGG,
@@ -14,13 +16,16 @@ from nst_numpy import (
     cli,
     exercises,
     images,
+    jobs,
     plots,
+    records,
     samples,
     sweep,
     trace,
     transfer,
     weights,
 )
+from nst_numpy.inspection import receptive
 from nst_numpy.repainting import to_toml
 
 SAMPLE = {"arguments": 6, "images": 60, "weights, HDF5": 4, "checkpoints": 3, "TOML": 3}
@@ -92,6 +97,10 @@ OBJECTIVE = Objective.from_images(NETWORK, IMAGE, IMAGE, content_layers=[], styl
         (lambda: VGG(NETWORK.convolutions, np.zeros(4)), ValueError, "mean: expected 3 finite numbers"),
         (lambda: VGG(NETWORK.convolutions, np.zeros(3), np.nan), ValueError, "scale: expected a finite number"),
         (lambda: NETWORK.forward(IMAGE, None), TypeError, "layers must be a list of names, found None"),
+        (lambda: NETWORK.forward(IMAGE, np.array(3.0)), TypeError, "layers must be a list of names, found array"),
+        (lambda: receptive.top_patches(NETWORK, "conv1_1", np.array(3.0)), TypeError, "over must be a list of images"),
+        (lambda: exercises.notebook(np.array(3.0)), (TypeError, ValueError), "exercise"),
+        (lambda: images.remove_leftovers(3), TypeError, "folder must be .*path.*, found 3"),
         (lambda: NETWORK.features(IMAGE, 1.5), TypeError, "layers must be .*list.*, found 1.5"),
         (lambda: trace(OBJECTIVE, np.zeros((2, 4))), ValueError, r"an image must be an array of floats .* \(2, 4\)"),
         (lambda: Objective.from_images("net", IMAGE, IMAGE), TypeError, "network must be a VGG, found 'net'"),
@@ -107,6 +116,24 @@ def test_wrong_arguments(call, error, message, tmp_path, monkeypatch):
     with pytest.raises(error, match=message):
         call()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_values_nested_by_the_thousand(tmp_path, capsys):
+    deep = tmp_path / "deep.toml"
+    deep.write_text(f"size = {'[' * 5000}{']' * 5000}")
+    with pytest.raises(ValueError, match=r"deep\.toml: its values are nested too deeply"):
+        exercises.load_assignment(deep)
+    assert cli.main(["sweep", str(deep)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    kept = tmp_path / "kept.json"
+    kept.write_text("[" * 10**5)
+    assert jobs.recalled(kept, "key") is None
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with (
+        mock.patch.object(images, "description", lambda _: "[" * 10**5),
+        pytest.raises(ValueError, match="holds no settings"),
+    ):
+        records.read(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(

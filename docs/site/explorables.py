@@ -202,7 +202,7 @@ def convolution() -> str:
         board(panels, states, first),
         states,
         first,
-        "Point at a pixel of x, or at an output y. One understands why the kernel is flipped on the way back: an "
+        "Point at a pixel of x, or at an output y. The kernel is flipped on the way back because an "
         "output above the pixel sees the pixel below itself, with a lower element of the kernel.",
     )
 
@@ -246,7 +246,7 @@ def relu() -> str:
         ],
         states,
         first,
-        "Switch the mask off, and see which elements become wrong. One understands that the mask comes from x, the "
+        "Switch the mask off, and see which elements become wrong. The mask comes from x, the "
         "input, and has nothing to do with the sign of dy.",
     )
 
@@ -307,7 +307,7 @@ def pooling() -> str:
         ],
         states,
         first,
-        "Choose overlapping windows, and point at the 4 in the middle. One understands that the average shares a "
+        "Choose overlapping windows, and point at the 4 in the middle. The average shares a "
         "gradient out, the maximum sends it to one place, and where windows overlap, the gradients add.",
     )
 
@@ -381,7 +381,7 @@ def gram() -> str:
         states,
         first,
         f"Five feature maps of {layer} for the sample portrait, scaled to 0–9 and rounded. Choose two, or a number of "
-        "G, and shuffle. One understands that G counts what responds together, and forgets where.",
+        "G, and shuffle. G counts what responds together, and forgets where.",
         pictures=pictures,
     )
 
@@ -457,5 +457,5 @@ def which_is_right(page: str) -> str:
             '<button type="button" value="no">wrong</button> <span class="judged" aria-live="polite"></span></p>',
             f"<details><summary>Answer</summary><p><b>{verdict}</b> {escape(answer)}</p></details></li>",
         ]
-    understood = "One understands which mistakes change the numbers, and that evaluating a formula finds them."
+    understood = "Most of these mistakes change the numbers: evaluating a formula finds them."
     return "\n".join([*lines, "</ol>", f"<figcaption>{understood}</figcaption>", "</figure>"])

@@ -147,6 +147,8 @@ def read_toml(file: Path, known: Iterable[str]) -> dict[str, Any]:
     """The values in a TOML file, with known keys only."""
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{file}: its values are nested too deeply") from None
     except ValueError as error:  # TOML's and Unicode's errors are some
         raise ValueError(f"{file}: {error}") from None
     for name in found:

@@ -10,7 +10,7 @@ import numpy as np
 from nst_numpy import losses, masks, tiles
 from nst_numpy.network import VGG
 from nst_numpy.topology import FILTERS, block, canonical, layer_names, reduction
-from nst_numpy.validation import check_choice, check_number, shown
+from nst_numpy.validation import check_choice, check_number, iterable, shown
 
 
 @dataclass(frozen=True)
@@ -296,7 +296,7 @@ class Convention:
             layers = {new: usual[old] for new, old in nearest.items()} if isinstance(usual, Mapping) else list(nearest)
         if isinstance(layers, str):
             layers = [layers]
-        if not isinstance(layers, Iterable):
+        if not iterable(layers):
             raise TypeError(f"{kind}_layers must be names of layers, found {shown(layers)}")
         if not isinstance(layers, Mapping):
             listed = [canonical(layer, names) for layer in layers]

@@ -165,6 +165,8 @@ def load_assignment(path: str | os.PathLike[str]) -> Assignment:
         given = {"title": Path(path).stem, **given, **made}
         _check_keys(Assignment, given, "an assignment")
         return Assignment(**given)
+    except RecursionError:
+        raise ValueError(f"{path}: its values are nested too deeply") from None
     except TypeError as error:
         raise TypeError(f"{path}: {error}") from error
     except ValueError as error:  # TOML's and Unicode's errors are some

@@ -9,7 +9,7 @@ import numpy as np
 
 from nst_numpy import images
 from nst_numpy.network import VGG, receptive_field
-from nst_numpy.validation import check_number, checked, shown
+from nst_numpy.validation import check_number, checked, iterable, shown
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def top_patches(
     check_number("count", count, whole=True, least=1)
     name = network.canonical(layer)
     single = isinstance(over, str | os.PathLike) or hasattr(over, "__array_interface__")
-    if single or not isinstance(over, Iterable):
+    if single or not iterable(over):
         raise TypeError("over must be a list of images, found a single one; use [image]")
     start, step, size = receptive_field(network, name)
     pictures, places, values, means = [], [], [], []

@@ -5,10 +5,11 @@ a student would write it. It serves twice: the checker compares with its numbers
 """
 
 from collections.abc import Iterable
+from typing import cast
 
 from nst_numpy.exercises.model import Exercise
 from nst_numpy.exercises.topics import content, convolution, pooling, relu, style, variation
-from nst_numpy.validation import check_choice, shown
+from nst_numpy.validation import check_choice, iterable, shown
 
 EXERCISES = {
     exercise.name: exercise
@@ -54,6 +55,6 @@ def select(names: str | Iterable[str] | None) -> list[Exercise]:
     """The exercises of these names, or of one name; by default all."""
     if names is None:
         return list(EXERCISES.values())
-    if isinstance(names, str) or not isinstance(names, Iterable):
-        return [get(names)]
+    if isinstance(names, str) or not iterable(names):
+        return [get(cast(str, names))]
     return [get(name) for name in names]
