@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: their BLAS would wait for each other
@@ -17,6 +18,7 @@ collect_ignore = ["transcriptions.py", "mutants"]  # they need PyTorch and mutmu
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
     if os.environ.get("CI"):  # elsewhere a new version of some library may warn
         config.getini("filterwarnings").insert(0, "error")
 
