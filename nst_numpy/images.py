@@ -481,6 +481,11 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     ----------
     path : path
 
+    Raises
+    ------
+    ValueError
+        If there is something that is not a regular file, such as a folder or a device.
+
     Examples
     --------
     >>> import pathlib, tempfile
@@ -493,6 +498,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     'all of it'
     """
     target = Path(os.path.realpath(path))
+    with _explain(f"cannot write {path}"):
+        _check_regular(target)  # the system's administrator could replace /dev/null
     remove_leftovers(target.parent)
     try:
         with interrupts_wait(), tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=target.parent) as folder:

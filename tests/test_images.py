@@ -585,6 +585,19 @@ def test_paths_that_cannot_be_written(tmp_path, name, error, message):
         images.check_output(tmp_path / name)
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    """As root, /dev/null could be."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name, message in (("folder", "a folder"), ("pipe", "not a regular file"), ("link", "not a regular file")):
+        before = (tmp_path / name).lstat()
+        with pytest.raises(ValueError, match=f"^cannot write .*{name}: it is {message}$"):
+            images.write_text(tmp_path / name, "text")
+        assert (tmp_path / name).lstat() == before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_check_output_of_given_suffixes(tmp_path):
     with pytest.raises(ValueError, match=r"the suffix must be one of .csv, .png, found '.jpg'"):
         images.check_output(tmp_path / "a.jpg", (".csv", ".png"))
