@@ -86,7 +86,7 @@ def test_same_bytes_with_any_number_of_threads(backend):
     code = (
         "import sys; from nst_numpy import load_weights, samples, transfer\n"
         "network = load_weights('vgg19-mini', backend=sys.argv[1], threads=int(sys.argv[2]))\n"
-        "settings = dict(weights=network, size=(96,), steps=8, init='noise', progress=False)\n"
+        "settings = dict(weights=network, size=(96,), steps=5, init='noise', progress=False)\n"
         "result = transfer(samples.portrait(), samples.woodcut_waves(96), **settings)\n"
         "sys.stdout.buffer.write(result.image.tobytes())"
     )
@@ -97,9 +97,9 @@ def test_same_bytes_with_any_number_of_threads(backend):
             capture_output=True,
             check=True,
         ).stdout
-        for n in ("1", "2", "5")
+        for n in ("1", "5")
     ]
-    assert len(runs[0]) == 96 * 82 * 3 and runs[0] == runs[1] == runs[2]
+    assert len(runs[0]) == 96 * 82 * 3 and runs[0] == runs[1]
 
 
 def test_init_from_an_image_goes_on_from_there():
