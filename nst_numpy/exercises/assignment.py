@@ -176,7 +176,7 @@ def load_assignment(path: str | os.PathLike[str]) -> Assignment:
 def _each(kind: type, tables: Any, what: str) -> tuple[Any, ...]:
     """Objects from an array of tables."""
     if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
-        raise TypeError(f"expected [[{what}]] and its keys below it, found {what} = {tables!r}")
+        raise TypeError(f"expected [[{what}]] and its keys below it, found {what} = {shown(tables)}")
     for table in tables:
         _check_keys(kind, table, f"[[{what}]]")
     return tuple(kind(**table) for table in tables)
