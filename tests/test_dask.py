@@ -103,7 +103,8 @@ def test_tiles_give_the_same_bytes_as_alone_also_if_workers_are_killed(cluster):
             assert total == alone[0] and np.array_equal(gradient, alone[1]) and parts == alone[2]
         assert len(objective.tiles) == 12 and len(jobs) > 90
         networks = [network for *_, network, _ in jobs if network is not None]
-        assert 4 <= len(networks) < 12  # once for each of four workers, give or take, and not for each tile
+        # Once for each of four workers; more often only while workers die and their jobs move. Not with each job.
+        assert 4 <= len(networks) < len(jobs) / 3
 
 
 def test_a_picture_painted_by_a_cluster(cluster, tmp_path, capsys):
