@@ -184,7 +184,7 @@ def _find(what: str, value: Any, digest: Any, picture: Path) -> Any:
     option = f"--{what.replace('_', '-')}"
     if digest is None:
         why = "was no file" if value.startswith("an image (") else "has no checksum"
-        raise ValueError(f"{picture}: its {what}, {value}, {why}; give {option}")
+        raise ValueError(f"{picture}: its {what}, {_in_one_line(value)}, {why}; give {option}")
     name, color = split_name(value) if what in records.MASKS else (value, "")
     there = [path for path in _candidates(name, picture) if path.is_file()]
     for path in there:
@@ -195,7 +195,12 @@ def _find(what: str, value: Any, digest: Any, picture: Path) -> Any:
             f"{there[0]} is not the {what} that {picture} was painted from: it has changed, or is another file of that "
             f"name; to take it all the same, give {option} {there[0]}{color}"
         )
+    name = _in_one_line(name)
     raise FileNotFoundError(f"there is no {name}, the {what} of {picture}, beside it or here; give {option}")
+
+
+def _in_one_line(name: str) -> str:
+    return name if name.isprintable() else repr(name)
 
 
 def named_files(picture: str | os.PathLike[str]) -> list[Path]:

@@ -12,7 +12,7 @@ from drawing import size_of, small_vgg
 from PIL import Image
 
 import nst_numpy
-from nst_numpy import images, memory, records, save_weights
+from nst_numpy import images, memory, records, repainting, save_weights
 from nst_numpy.cli import main
 from nst_numpy.repainting import again, to_toml
 
@@ -237,6 +237,12 @@ DAMAGED = ('"content": 3', '"style": "a"', '"style": [["a"]]', '"style_masks": {
 def test_pictures_of_others(folder, text):
     images.save(np.zeros((4, 4, 3), np.uint8), "a.png", text)
     refused("^a.png holds no settings: the PNG, JPEG, WebP, TIFF and AVIF files do that nst_numpy writes")
+
+
+@pytest.mark.parametrize("digest", [None, "0" * 64])
+def test_names_are_printed_in_one_line(folder, digest):
+    with pytest.raises((ValueError, FileNotFoundError), match=r"a\\nb[^\n]*give --init$"):
+        repainting._find("init", "a\nb", digest, Path("c.png"))
 
 
 def test_bad_changes(folder):
