@@ -147,7 +147,7 @@ for number in range({runs}):
 def test_many_runs_in_one_process_leave_nothing(request):
     if not request.config.getoption("--faults"):
         pytest.skip("many runs take a minute: give --faults 20, as .ci/run does")
-    runs = 300
+    runs = 1000
     found = subprocess.run([sys.executable, "-c", MANY.format(runs=runs)], capture_output=True, text=True, check=True)
     before, after = (tuple(map(int, line.split())) for line in found.stdout.splitlines())
     print(f"{runs} runs: memory, threads and open files {before} after a third, {after} at the end")
