@@ -503,6 +503,34 @@ def test_works_where_the_cache_cannot_be_written(tmp_path):
     assert run.stdout.split() == [str(tmp_path / "nst_numpy/backends/loops.py"), "1.0"]
 
 
+def test_code_of_another_version_is_never_run(tmp_path):
+    """An upgrade that is killed, or looked at, between the two writes of Numba's cache."""
+    package = tmp_path / "nst_numpy"
+    shutil.copytree(Path(nst_numpy.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def pooled(before=""):
+        code = (
+            f"{before}\n"
+            "from nst_numpy.backends import loops; import numpy as np\n"
+            "y = np.empty((1, 1, 1)); loops.average_pool(np.ones((2, 2, 1)), 0, 1, y)\n"
+            "print(loops.__file__, y[0, 0, 0])"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        command = [sys.executable, "-c", code]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+        return run.returncode, run.stdout.split()
+
+    loops = package / "backends" / "loops.py"
+    assert pooled() == (0, [str(loops), "1.0"])
+    old = loops.read_text()
+    new = old.replace("x.dtype.type(0.25)", "x.dtype.type(0.5)")
+    assert old != new
+    loops.write_text(new)
+    stopped = "import os, numba.core.caching as c; c.IndexDataCacheFile._save_data = lambda *_: os._exit(9)"
+    assert pooled(stopped) == (9, [])
+    assert pooled() == (0, [str(loops), "2.0"])
+
+
 def test_the_first_call_says_that_it_compiles(caplog, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     # Only what is compiled first is, and the rest left out.

@@ -8,9 +8,12 @@ The compiler vectorises a loop only if it is simple, and gains only if it is lon
 over the channels of several pixels, on one-dimensional slices.
 """
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import llvmlite.binding
 import numba
 import numpy as np
 
@@ -20,11 +23,27 @@ OPTIONS: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 
 def compiled(function: Callable[..., None]) -> Any:
-    """Compile at first use, and keep the result on disk if there is a writable place."""
+    """Compile at first use, and keep the result on disk if there is a writable place.
+
+    Numba names its files by the qualified name, and writes the index before the code: a process that looks in between,
+    or after one was killed there, finds old code under a new entry. So the name also says what the code is made from.
+    """
+    name = function.__qualname__
     try:
+        function.__qualname__ = f"{name}-{_made_from(function)}"
         return numba.njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:  # no writable place for the cache
+    except (RuntimeError, OSError):  # no writable place for the cache, or no source to name it by
         return numba.njit(**OPTIONS)(function)
+    finally:
+        function.__qualname__ = name
+
+
+def _made_from(function: Callable[..., None]) -> str:
+    """A short hash of the function's file and this one, the compiler's version and the CPU."""
+    cpu, features = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
+    files = (Path(file).read_bytes() for file in (function.__code__.co_filename, __file__))
+    made = b"\0".join((*files, numba.__version__.encode(), cpu.encode(), features.encode()))
+    return hashlib.sha256(made).hexdigest()[:10]
 
 
 def inlined(function: Callable[..., Any]) -> Any:
