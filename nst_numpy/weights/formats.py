@@ -14,6 +14,7 @@ import io
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -211,8 +212,9 @@ def write(path: StrPath, contents: Contents, dtype: DTypeLike | None = None) -> 
                 file[f"{layer}/{what}"] = stored
             if contents.mean_responses:
                 file[f"{layer}/mean_response"] = contents.mean_responses[layer]
-    with images.whole_file(path) as part:
-        part.write_bytes(memory.getbuffer())
+    memory.seek(0)
+    with images.whole_file(path) as part, part.open("wb") as whole:
+        shutil.copyfileobj(memory, whole)  # not its buffer: Python 3.12.1 can crash on one that an error has kept
 
 
 def _reader(head: bytes) -> Callable[[Path], Contents] | None:
