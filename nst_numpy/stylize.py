@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from inspect import getdoc, signature
-from textwrap import indent
 from typing import Any, TypeVar
 
 from nst_numpy import conventions
@@ -35,8 +34,7 @@ def _with_settings(function: Function) -> Function:
     """Replace {settings} in the function's docstring by the descriptions of its keywords in `Settings`."""
     takes = signature(function).parameters
     described = [f"{head}\n{text}" for head, text in parameters_of(Settings).items() if head.split()[0] in takes]
-    settings = indent("\n".join(described), "    ").lstrip()
-    function.__doc__ = (function.__doc__ or "").replace("{settings}", settings)
+    function.__doc__ = (getdoc(function) or "").replace("{settings}", "\n".join(described))  # without its indentation
     return function
 
 

@@ -48,7 +48,7 @@ def test_stages_begin_where_the_one_before_ended():
     assert np.array_equal(seen[0][1], [10, 20]) and np.array_equal(seen[4][1], np.resize(seen[3][1], 4))
     assert np.array_equal(seen[7][1], seen[6][1]) and np.array_equal(outcome.x, seen[7][1])
     assert all(losses == bowl(c)(x)[2] for (_, x, losses), c in zip(seen, [1] * 4 + [2] * 3 + [3], strict=True))
-    assert outcome == Outcome(outcome.x, 5, "all iterations done", True)
+    assert (outcome.steps, outcome.message, outcome.complete) == (5, "all iterations done", True)
 
 
 def test_method_and_options_arrive():

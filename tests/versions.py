@@ -11,6 +11,7 @@ dependencies need themselves, are the newest that go with them. Each environment
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -57,7 +58,7 @@ def main():
     parser.add_argument("tests", nargs="*", help="by default all")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    names = [requirement.split(">=")[0] for requirement in project["dependencies"]]
+    names = [re.match(r"[\w-]+", requirement)[0] for requirement in project["dependencies"]]
     head = ["Python", "versions", *names, "passed", "failed", "skipped", "time"]
     table = [head, ["---"] * len(head)]
     bad = False
