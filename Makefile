@@ -64,6 +64,7 @@ coverage: .venv/installed-coverage
 
 bench: .venv/installed-oracle
 	$(BIN)/python benchmarks/speed.py --against torch
+	$(BIN)/python benchmarks/speed.py --against torch --weights vgg19-mini
 
 N ?= 20000
 

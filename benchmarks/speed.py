@@ -1,9 +1,11 @@
 """Time and memory of one optimisation step, also of PyTorch beside it.
 
-    python benchmarks/speed.py [--size N] [--against torch] [--threads N] [--rounds N] [--json]
+    python benchmarks/speed.py [--weights NAME] [--size N] [--against torch] [--threads N] [--rounds N] [--json]
 
 The step is that of the paper: VGG-19 up to conv5_1 (random filters of the full widths), average pooling, content at
-conv4_2, style at conv1_1 … conv5_1; forward sweep, losses, and backward sweep to the pixels, in float32.
+conv4_2, style at conv1_1 … conv5_1; forward sweep, losses, and backward sweep to the pixels, in float32. With
+`--weights vgg19-mini` it is that of `transfer` with its defaults, and so with any other network. PyTorch computes the
+same loss: if the values differ, there is an error.
 
 Each contestant runs in its own process and waits for orders. Their steps alternate, so that a busy machine slows all of
 them alike, and the fastest step counts. Convolutions are counted as direct ones, 2 · 9 · C · K · H · W operations,
@@ -13,6 +15,8 @@ whatever the method.
 import argparse
 import importlib.util
 import json
+import math
+import platform
 import subprocess
 import sys
 import time
@@ -21,9 +25,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
 
+import llvmlite.binding
 import numpy as np
+import threadpoolctl
 
-from nst_numpy import backends
+from nst_numpy import backends, load_weights
 from nst_numpy.backends import Backend
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
@@ -35,7 +41,9 @@ CONTENT, STYLE = "conv4_2", ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_
 CONTESTANTS = {"nst_numpy": "nst_numpy", "torch": "PyTorch", "torch-channels-last": "PyTorch, channels last"}
 
 
-def bench(size: int = 512, against: str | None = None, threads: int | None = None, rounds: int = 7) -> dict:
+def bench(
+    size: int = 512, against: str | None = None, threads: int | None = None, rounds: int = 7, weights: str | None = None
+) -> dict:
     """Measure one step at size × size pixels.
 
     Parameters
@@ -48,11 +56,14 @@ def bench(size: int = 512, against: str | None = None, threads: int | None = Non
         For each contestant; by default one for each core.
     rounds : int
         Steps of each contestant, after one to warm up.
+    weights : str, optional
+        The network, with the library's own losses; by default VGG-19 with random filters and the paper's losses.
 
     Returns
     -------
     dict
-        "size", "threads", "matrix_product" (the machine's float32 rate, GFLOP/s); "contestants": name → "step"
+        "size", "weights", "threads", "machine" (see `machine`), "matrix_product" (the machine's float32 rate, GFLOP/s);
+        "contestants": name → "loss", "step"
         (seconds), "memory" (peak of the whole process over what it held before its first sweep, bytes) and "kernels"
         (bytes of it that are transformed kernels); and of nst_numpy "convolutions" (all together: "seconds", and "rate"
         in GFLOP/s) and "layers": name → "forward" and "backward" (seconds), "operations".
@@ -60,7 +71,8 @@ def bench(size: int = 512, against: str | None = None, threads: int | None = Non
     Raises
     ------
     ValueError
-        If a number is out of range, PyTorch is asked for and not installed, or a contestant ends early.
+        If a number is out of range, PyTorch is asked for and not installed, a contestant ends early, or their losses
+        differ.
     """
     for name, value, least in (("size", size, 16), ("rounds", rounds, 1), ("threads", threads, 1)):
         if value is not None:
@@ -68,18 +80,22 @@ def bench(size: int = 512, against: str | None = None, threads: int | None = Non
     if against == "torch" and importlib.util.find_spec("torch") is None:
         raise ValueError("PyTorch is not installed; pip install '.[oracle]' installs it")
     names = ["nst_numpy"] + (["torch", "torch-channels-last"] if against == "torch" else [])
-    children = {name: _Child(name, size, threads) for name in names}
+    children = {name: _Child(name, size, threads, weights) for name in names}
     try:
-        for child in children.values():
-            child.ask("step")  # to warm up
+        terms = children["nst_numpy"].ask("targets", None)
+        for name in names[1:]:
+            children[name].ask("targets", terms)
+        losses = {name: child.ask("loss") for name, child in children.items()}  # to warm up, too
+        if not all(math.isclose(loss, losses["nst_numpy"], rel_tol=1e-3) for loss in losses.values()):
+            raise ValueError(f"the contestants do not compute the same loss: {losses}")
         rate = children["nst_numpy"].ask("rate")
         steps = {name: [] for name in names}
         for _ in range(rounds):
             for name, child in children.items():
                 steps[name].append(child.ask("step"))
-        result = {"size": size, "matrix_product": rate, "contestants": {}}
+        result = {"size": size, "weights": weights, "machine": machine(), "matrix_product": rate, "contestants": {}}
         for name, child in children.items():
-            result["contestants"][name] = {"step": min(steps[name]), **child.ask("memory")}
+            result["contestants"][name] = {"loss": losses[name], "step": min(steps[name]), **child.ask("memory")}
         result.update(children["nst_numpy"].ask("layers"))
         return result
     finally:
@@ -87,10 +103,36 @@ def bench(size: int = 512, against: str | None = None, threads: int | None = Non
             child.end()
 
 
+def machine() -> dict:
+    """What figures depend on: the CPU, its caches (bytes), the library for matrix products, and its kernels."""
+    cpu = Path("/proc/cpuinfo")
+    names = [
+        line.partition(": ")[2] for line in (cpu.read_text() if cpu.exists() else "").splitlines() if "name" in line
+    ]
+    caches = {}
+    for cache in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        level, kind, size = ((cache / what).read_text().strip() for what in ("level", "type", "size"))
+        if kind != "Instruction":
+            caches[f"L{level}"] = int(size.removesuffix("K")) * 1024
+    blas = next((x for x in threadpoolctl.threadpool_info() if x["user_api"] == "blas"), {})
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "architecture": llvmlite.binding.get_host_cpu_name(),
+        "caches": dict(sorted(caches.items())),
+        "blas": f"{blas.get('internal_api')} {blas.get('version')}",
+        "blas_kernels": blas.get("architecture"),  # chosen by the CPU, or by an environment variable of the BLAS
+    }
+
+
 def table(result: dict) -> str:
     """What `bench` measured, as text."""
     size, rate, ours = result["size"], result["matrix_product"], result["contestants"]["nst_numpy"]
+    on = result["machine"]
+    caches = ", ".join(f"{name} {n // 1024} kB" for name, n in on["caches"].items())
     lines = [
+        f"{on['cpu']} ({on['architecture']}), caches of a core: {caches or 'unknown'}",
+        f"{on['blas']} with the kernels for {on['blas_kernels']}; "
+        f"{result['weights'] or 'VGG-19 with random filters, losses of the paper'}",
         f"One step at {size}×{size} pixels, threads: {result['threads']}; matrix products {rate:.0f} GFLOP/s (float32)",
         "",
         f"{'':24}{'step':>10}{'':>8}{'memory':>10}{'':>8}",
@@ -123,15 +165,16 @@ def table(result: dict) -> str:
 class _Child:
     """A contestant in its own process: an order goes in as a line, its answer comes out as a line of JSON."""
 
-    def __init__(self, name: str, size: int, threads: int | None):
+    def __init__(self, name: str, size: int, threads: int | None, weights: str | None):
         command = [sys.executable, __file__, "--contestant", name, "--size", str(size)]
         command += ["--threads", str(threads)] if threads else []
+        command += ["--weights", weights] if weights else []
         self._name = name
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def ask(self, order: str):
+    def ask(self, order: str, *arguments: object):
         try:
-            self._process.stdin.write(order + "\n")
+            self._process.stdin.write(json.dumps([order, *arguments]) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass
@@ -150,9 +193,13 @@ class _Child:
 # In the child ---------------------------------------------------------------------------------------------------------
 
 
-def weights() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def network(weights: str | None, backend: str | Backend) -> VGG:
+    """The network of this name, or VGG-19 with random filters."""
+    if weights:
+        return load_weights(weights, padding="replicate", backend=backend)
     kernels = he_kernels(np.random.default_rng(0), FILTERS, "conv5_1")
-    return {layer: (kernel.astype(np.float32), np.zeros(kernel.shape[3], np.float32)) for layer, kernel in kernels}
+    convolutions = {l: (kernel.astype(np.float32), np.zeros(kernel.shape[3], np.float32)) for l, kernel in kernels}
+    return VGG(convolutions, np.zeros(3), 1 / 255, backend=backend)
 
 
 def image(seed: int, size: int) -> np.ndarray:
@@ -204,28 +251,32 @@ class Timed(Backend):
 
 
 class _Ours:
-    def __init__(self, size: int, threads: int | None):
+    def __init__(self, size: int, threads: int | None, weights: str | None):
         engine = backends.create("fast", threads)
         self.threads = engine.workers.threads
         self.timed = Timed(engine)
-        self.network = VGG(weights(), np.zeros(3), 1 / 255, backend=self.timed)
-        self.size, self.x = size, image(2, size)
+        self.network = network(weights, backend=self.timed)
+        self.size, self.weights, self.x = size, weights, image(2, size)
 
-    def targets(self) -> None:
-        self.objective = Objective.from_images(
-            self.network,
-            image(0, self.size),
-            image(1, self.size),
-            content_layers={CONTENT: 1.0},
-            style_layers=dict.fromkeys(STYLE, 0.2),
-            content_weight=1.0,
-            style_weight=1000.0,
-            tv_weight=0.0,
-        )
+    def targets(self, _: None) -> list[tuple[str, str | None, float]]:
+        """Compute them; the terms of the loss, with their layers and weights, for the other contestants."""
+        of_paper = {
+            "content_layers": {CONTENT: 1.0},
+            "style_layers": dict.fromkeys(STYLE, 0.2),
+            "content_weight": 1.0,
+            "style_weight": 1000.0,
+            "convention": "paper",
+        }
+        pictures = (image(seed, self.size) for seed in (0, 1))
+        self.objective = Objective.from_images(self.network, *pictures, **({} if self.weights else of_paper))
+        return [
+            (t.name, t.layer, t.variation.coefficients.get("squares", 0.0) if t.layer is None else t.weight)
+            for t in self.objective.terms
+        ]
 
-    def step(self) -> None:
+    def step(self) -> float:
         self.timed.calls.clear()
-        self.objective(self.x)
+        return self.objective(self.x)[0]
 
     def kernels(self) -> int:
         """Bytes of transformed kernels."""
@@ -256,54 +307,74 @@ class _Ours:
 
 
 class _Torch:
-    def __init__(self, size: int, threads: int | None, channels_last: bool):
+    def __init__(self, size: int, threads: int | None, weights: str | None, channels_last: bool):
         import torch
 
         self.torch = torch
         if threads:
             torch.set_num_threads(threads)
         layout = torch.channels_last if channels_last else torch.contiguous_format
+        source = network(weights, backend="plain")
         self.weights = {
             name: (torch.tensor(k).permute(3, 2, 0, 1).contiguous(memory_format=layout), torch.tensor(b))
-            for name, (k, b) in weights().items()
+            for name, (k, b) in source.convolutions.items()
         }
+        self.mean = torch.tensor(source.mean, dtype=torch.float32)[None, :, None, None]
+        self.scale, self.padding = source.scale, {"zero": "constant"}.get(source.padding, source.padding)
         self.image = lambda seed: (
             torch.tensor(image(seed, size)).permute(2, 0, 1)[None].contiguous(memory_format=layout)
         )
         self.x = self.image(2).requires_grad_(True)
 
-    def features(self, a):
-        torch, found = self.torch, {}
+    def features(self, image):
+        functional, found, a = self.torch.nn.functional, {}, (255 * image - self.mean) * self.scale
         for name in layer_names("vgg19"):
             if name in self.weights:
                 kernel, bias = self.weights[name]
-                a = torch.relu_(torch.nn.functional.conv2d(a, kernel, bias, padding=1))
+                if self.padding == "constant":
+                    a = functional.conv2d(a, kernel, bias, padding=1)
+                else:
+                    a = functional.conv2d(functional.pad(a, (1, 1, 1, 1), mode=self.padding), kernel, bias)
+                a = self.torch.relu_(a)
             else:
-                a = torch.nn.functional.avg_pool2d(a, 2)
-            if name in (CONTENT, *STYLE):
-                found[name] = a
-            if name == "conv5_1":
-                return found
+                a = functional.avg_pool2d(a, 2)
+            found[name] = a
+            if self.layers <= found.keys():
+                return {name: found[name] for name in self.layers}
 
-    def grams(self, features):
-        matrices = {l: features[l].flatten(2)[0] for l in STYLE}
-        return {l: F @ F.T / (F.shape[0] * F.shape[1]) for l, F in matrices.items()}
-
-    def targets(self) -> None:
+    def targets(self, terms) -> None:
+        self.terms, self.layers = terms, {layer for _, layer, _ in terms if layer}
         with self.torch.no_grad():
-            self.A = self.grams(self.features(self.image(1)))
-            self.P = self.features(self.image(0))[CONTENT]
+            content, style = self.features(self.image(0)), self.features(self.image(1))
+            self.target = {(term, l): content[l] if term == "content" else gram(style[l]) for term, l, _ in terms if l}
 
-    def step(self) -> None:
+    def loss(self):
+        features, loss = self.features(self.x), 0.0
+        for term, layer, weight in self.terms:
+            if term == "tv":
+                down, right = self.x[:, :, 1:] - self.x[:, :, :-1], self.x[..., 1:] - self.x[..., :-1]
+                loss = loss + weight * 0.5 * ((down**2).sum() + (right**2).sum())
+            elif term == "content":
+                loss = loss + weight * 0.5 * ((features[layer] - self.target[term, layer]) ** 2).sum()
+            else:
+                _, N, *size = features[layer].shape
+                difference = gram(features[layer]) - self.target[term, layer]
+                loss = loss + weight / (4 * N**2 * math.prod(size) ** 2) * (difference**2).sum()
+        return loss
+
+    def step(self) -> float:
         self.x.grad = None
-        features = self.features(self.x)
-        loss = 0.5 * ((features[CONTENT] - self.P) ** 2).mean()
-        for l, G in self.grams(features).items():
-            loss = loss + 50 * ((G - self.A[l]) ** 2).sum()
+        loss = self.loss()
         loss.backward()
+        return loss.item()
 
     def kernels(self) -> int:
         return 0
+
+
+def gram(a):
+    F = a.flatten(2)[0]
+    return F @ F.T
 
 
 def _time(function: Callable[[], object]) -> float:
@@ -327,19 +398,24 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _answer_orders(name: str, size: int, threads: int | None) -> None:
+def _answer_orders(name: str, size: int, threads: int | None, weights: str | None) -> None:
     """Be the contestant `name`."""
-    contestant = _Ours(size, threads) if name == "nst_numpy" else _Torch(size, threads, name.endswith("channels-last"))
+    if name == "nst_numpy":
+        contestant = _Ours(size, threads, weights)
+    else:
+        contestant = _Torch(size, threads, weights, name.endswith("channels-last"))
     before = _resident()
-    contestant.targets()
     answers = {
+        "targets": contestant.targets,
+        "loss": contestant.step,
         "step": lambda: _time(contestant.step),
         "memory": lambda: {"memory": _peak() - before, "kernels": contestant.kernels()},
         "rate": lambda: contestant.rate(),
         "layers": lambda: contestant.layers(),
     }
     for order in sys.stdin:
-        print(json.dumps(answers[order.strip()]()), flush=True)
+        name, *arguments = json.loads(order)
+        print(json.dumps(answers[name](*arguments)), flush=True)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -352,16 +428,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", type=int, default=512, help="of the square image, in pixels (default 512)")
     parser.add_argument("--against", choices=["torch"], help="measure PyTorch too, in both of its memory layouts")
+    parser.add_argument("--weights", help="the network, with the library's own losses (default: VGG-19, the paper's)")
     parser.add_argument("--threads", type=int, help="by default one for each core")
     parser.add_argument("--rounds", type=int, default=7, help="measured steps of each contestant (default 7)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.contestant:
-        _answer_orders(options.contestant, options.size, options.threads)
+        _answer_orders(options.contestant, options.size, options.threads, options.weights)
         return 0
     try:
-        result = bench(options.size, options.against, options.threads, options.rounds)
+        result = bench(options.size, options.against, options.threads, options.rounds, options.weights)
     except ValueError as error:
         parser.error(str(error))
     except KeyboardInterrupt:

@@ -46,7 +46,8 @@ def test_speed(program):
     assert all(t["forward"] > 0 < t["backward"] for t in measured["layers"].values())
     assert convolutions == pytest.approx(total)
     text = program("speed").table(measured)
-    assert re.search(r"^One step at 32×32 pixels, threads: 1; matrix products \d+ GFLOP/s", text)
+    assert measured["machine"]["cpu"] in text.splitlines()[0] and measured["machine"]["blas_kernels"] in text
+    assert re.search(r"^One step at 32×32 pixels, threads: 1; matrix products \d+ GFLOP/s", text, re.M)
     assert re.search(r"^nst_numpy +\d+ ms +1\.00× +\d+ MB +1\.00×", text, re.MULTILINE)
     assert re.search(r"^conv3_4 \+ pool3 +\d+\.\d ms +\d+ GFLOP/s", text, re.MULTILINE)
 

@@ -1,6 +1,8 @@
 """Against PyTorch, in float64, an oracle that shares no code: the pixel gradient of the whole objective, and Adam."""
 
+import importlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +171,12 @@ def test_adam_takes_the_steps_of_torchs():
         rosenbrock(theirs).backward()
         adam.step()
         assert np.allclose(point, theirs.detach().numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("weights", [None, "vgg19-mini"])
+def test_the_benchmark_compares_the_same_losses(monkeypatch, weights):
+    """`bench` refuses contestants whose losses differ."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    found = importlib.import_module("speed").bench(32, "torch", rounds=1, weights=weights)
+    losses = [contestant["loss"] for contestant in found["contestants"].values()]
+    assert len(losses) == 3 and losses[0] > 0 and losses[1:] == pytest.approx([losses[0]] * 2, rel=1e-4)
