@@ -142,12 +142,12 @@ class VGG:
 
     def input_forward(self, image: np.ndarray) -> np.ndarray:
         """The input of conv1_1: (255 · image − mean) · scale, in the dtype in which the network computes."""
-        scaled: np.ndarray = (255 * image - self.mean) * self.scale
-        return scaled.astype(self.dtype)
+        centered: np.ndarray = 255 * image.astype(self.dtype, copy=False) - self.mean.astype(self.dtype)
+        return centered * float(self.scale)
 
     def input_backward(self, da: np.ndarray) -> np.ndarray:
         """Gradient with respect to the image: da times the factor of the linear map, 255 · scale."""
-        return da * (255 * self.scale)
+        return da * float(255 * self.scale)
 
     def layer(self, name: str) -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
         """One layer as a pair of functions, as in the module `layers`: `forward(x)` → y and `backward(dy, x)` → dx.

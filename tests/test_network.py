@@ -360,3 +360,15 @@ def test_an_image_is_read_in_the_type_of_the_network():
     assert np.array_equal(network.features(image, "conv1_1")["conv1_1"], expected["conv1_1"])
     integers = (255 * image).astype(np.uint8)
     assert np.allclose(network.features(integers, "conv1_1")["conv1_1"], expected["conv1_1"], atol=0.1)
+
+
+@pytest.mark.parametrize("scale", [2, np.float64(2)])
+def test_all_of_a_sweep_is_in_the_dtype_of_the_network(scale):
+    """Also the preprocessing, whatever the types of mean and scale: an image in float64 would take twice the memory."""
+    network = dataclasses.replace(small_vgg(dtype=np.float32), mean=np.array(MEAN, np.float64), scale=scale)
+    x = picture(0, 32, 32)
+    assert network.input_forward(x).dtype == network.input_backward(picture(1, 32, 32, np.float32)).dtype == np.float32
+    assert np.allclose(network.input_forward(x), (255 * x - MEAN) * 2, rtol=1e-6, atol=1e-4)
+    features, tape = network.forward(x, ["conv2_1"])
+    assert features["conv2_1"].dtype == np.float32
+    assert network.backward({"conv2_1": lambda da: features["conv2_1"]}, tape).dtype == np.float32
