@@ -5,7 +5,8 @@ threads can run them at once. Multiplication and addition may be contracted into
 relaxed: NaN and infinity behave as in NumPy.
 
 The compiler vectorises a loop only if it is simple, and gains only if it is long: innermost loops run over channels, or
-over the channels of several pixels, on one-dimensional slices.
+over the channels of all pixels of a row, on one-dimensional slices. To take a slice costs as much as some tens of
+elements.
 """
 
 import hashlib
@@ -56,7 +57,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 @inlined
 def _mask(k: Any, source: np.ndarray, words: np.ndarray, to: np.ndarray) -> None:
-    """The backward pass of ReLU for one pixel: what has its bit set in `words`."""
+    """The backward pass of ReLU for one pixel, or for several of a multiple of 32 channels."""
     C = len(source)
     for w in range(C // 32):
         word = np.int32(words[w])
@@ -69,24 +70,29 @@ def _mask(k: Any, source: np.ndarray, words: np.ndarray, to: np.ndarray) -> None
 
 
 @inlined
-def _respond(k: Any, source: np.ndarray, bias: np.ndarray, to: np.ndarray, words: np.ndarray) -> None:
-    """Bias and ReLU for one pixel, and the signs of the result, 32 to a word."""
-    K = len(source)
-    for w in range(K // 32):
-        some, there, b = source[32 * w : 32 * w + 32], to[32 * w : 32 * w + 32], bias[32 * w : 32 * w + 32]
-        word = np.uint32(0)
-        for c in range(32):
-            v = some[c] + b[c]
-            there[c] = k(0) if v <= k(0) else v
-            word |= np.uint32(v > k(0)) << np.uint32(c)
-        words[w] = word
-    if K % 32:
-        word = np.uint32(0)
-        for c in range(K // 32 * 32, K):
-            v = source[c] + bias[c]
-            to[c] = k(0) if v <= k(0) else v
-            word |= np.uint32(v > k(0)) << np.uint32(c & 31)
-        words[K // 32] = word
+def _respond(k: Any, source: np.ndarray, bias: np.ndarray, to: np.ndarray, words: np.ndarray, pixels: int) -> None:
+    """Bias and ReLU for the first pixels of a row, and the signs of the result, 32 to a word."""
+    K = len(bias)
+    n = -(-K // 32)  # words of a pixel
+    if K % 32 == 0:
+        for w in range(pixels * n):
+            at, o = 32 * w, 32 * (w % n)
+            some, there, b = source[at : at + 32], to[at : at + 32], bias[o : o + 32]
+            word = np.uint32(0)
+            for c in range(32):
+                v = some[c] + b[c]
+                there[c] = k(0) if v <= k(0) else v
+                word |= np.uint32(v > k(0)) << np.uint32(c)
+            words[w] = word
+        return
+    for j in range(pixels):
+        for w in range(n):
+            word = np.uint32(0)
+            for c in range(32 * w, min(32 * w + 32, K)):
+                v = source[j * K + c] + bias[c]
+                to[j * K + c] = k(0) if v <= k(0) else v
+                word |= np.uint32(v > k(0)) << np.uint32(c & 31)
+            words[j * n + w] = word
 
 
 @inlined
@@ -107,29 +113,45 @@ def gather(x: np.ndarray, signs: np.ndarray, masked: bool, padding: int, y0: int
     """
     H, W, C = x.shape
     k = x.dtype.type
+    width = padded.shape[1]
+    # Columns `first` to `last` of `padded` are columns of x, and done as one; but not where a word of signs is not full.
+    first = min(max(0, -x0), width)
+    last = first if masked and C % 32 else max(first, min(width, W - x0))
     for i in range(padded.shape[0]):
         row = _inside(y0 + i, H, padding)
-        for j in range(padded.shape[1]):
+        line = padded[i].reshape(-1)
+        if row < 0:
+            for c in range(len(line)):
+                line[c] = 0
+            continue
+        for edge in range(width - (last - first)):
+            j = edge if edge < first else edge + last - first
             column = _inside(x0 + j, W, padding)
             to = padded[i, j]
-            if row < 0 or column < 0:
+            if column < 0:
                 for c in range(C):
                     to[c] = 0
-                continue
-            source = x[row, column]
-            if not masked:
+            elif masked:
+                _mask(k, x[row, column], signs[row, column], to)
+            else:
+                source = x[row, column]
                 for c in range(C):
                     to[c] = source[c]
-                continue
-            _mask(k, source, signs[row, column], to)
+        source = x[row].reshape(-1)[(x0 + first) * C : (x0 + last) * C]
+        to = line[first * C : last * C]
+        if masked:
+            _mask(k, source, signs[row].reshape(-1)[(x0 + first) * (C // 32) :], to)
+        else:
+            for c in range(len(to)):
+                to[c] = source[c]
 
 
 @compiled
 def finish(tiles: np.ndarray, bias: np.ndarray, y0: int, y: np.ndarray, signs: np.ndarray) -> None:
     """The response max(0, tiles + bias) in the rows of y from y0 on, and its `signs`; the rest is dropped."""
     for i in range(min(tiles.shape[0], y.shape[0] - y0)):
-        for j in range(y.shape[1]):
-            _respond(y.dtype.type, tiles[i, j], bias, y[y0 + i, j], signs[y0 + i, j])
+        row, words = y[y0 + i].reshape(-1), signs[y0 + i].reshape(-1)
+        _respond(y.dtype.type, tiles[i].reshape(-1), bias, row, words, y.shape[1])
 
 
 @compiled
@@ -144,14 +166,14 @@ def finish_and_pool(
     K = y.shape[2]
     k = y.dtype.type
     take_largest = winner.size > 0
-    r = np.empty((4, K), y.dtype)
+    r = np.empty((2, 2 * y.shape[1], K), y.dtype)
     for i in range(min(tiles.shape[0] // 2, y.shape[0] - y0 // 2)):
+        for o in range(2):
+            words = signs[y0 + 2 * i + o].reshape(-1)
+            _respond(k, tiles[2 * i + o].reshape(-1), bias, r[o].reshape(-1), words, r.shape[1])
         for j in range(y.shape[1]):
-            for o in range(4):
-                a, b = 2 * i + o // 2, 2 * j + o % 2
-                _respond(k, tiles[a, b], bias, r[o], signs[y0 + a, b])
             out = y[y0 // 2 + i, j]
-            r0, r1, r2, r3 = r[0], r[1], r[2], r[3]
+            r0, r1, r2, r3 = r[0, 2 * j], r[0, 2 * j + 1], r[1, 2 * j], r[1, 2 * j + 1]
             if not take_largest:
                 for c in range(K):
                     out[c] = (r0[c] + r1[c] + r2[c] + r3[c]) * k(0.25)
@@ -208,10 +230,9 @@ def gather_pooled(
 def crop(tiles: np.ndarray, y0: int, y: np.ndarray) -> None:
     """Copy `tiles` to the rows of y from y0 on; what reaches out of y is dropped."""
     for i in range(min(tiles.shape[0], y.shape[0] - y0)):
-        for j in range(y.shape[1]):
-            source, to = tiles[i, j], y[y0 + i, j]
-            for c in range(y.shape[2]):
-                to[c] = source[c]
+        source, to = tiles[i].reshape(-1), y[y0 + i].reshape(-1)
+        for c in range(len(to)):
+            to[c] = source[c]
 
 
 @compiled
