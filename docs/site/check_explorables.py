@@ -337,7 +337,7 @@ def sweep(figure: Figure) -> None:
         else:
             pictures, chain = alone("dL/dz" if above == "z" else f"dL/da of {above}", da), [da, down]
         sizes = [float(np.linalg.norm(each)) for each in chain]
-        numbers = [255, network.scale, factor] if above == "z" else []
+        numbers = [255, 255, network.scale, factor] if above == "z" else []
         for before, after in pairwise(sizes):
             numbers += [after / before, before, after]
         added = {f"from {above}": down}
@@ -373,11 +373,10 @@ def sweep(figure: Figure) -> None:
         figure.expect(right, f"{figure.says}: its numbers are {numbers}")
         if panel == "F" and l not in ("x", "z"):
             figure.expect(f" {' × '.join(map(str, a[l].shape))} responses" in figure.says, figure.says)
-        before = {"F": ["F", c - 1], "injected": ["F", names.index(l)], "dL": ["dL", c + 1], "step": ["dL", 0]}[panel]
+        follows = {"F": ("F", c - 1), "injected": ("F", names.index(l)), "dL": ("dL", c + 1), "step": ("dL", 0)}[panel]
         marked = {(each, q) for each in columns for _, q in figure.looks("marked", each)}
-        figure.expect(
-            tuple(before) in marked or (panel, c) in {("F", 0), ("dL", len(names) - 1)}, f"marks of {panel} {l}"
-        )
+        ends = {("F", 0), ("dL", len(names) - 1)}
+        figure.expect(follows in marked or (panel, c) in ends, f"marks of {panel} {l}")
         adds = panel == "dL" and l in injected
         figure.expect(adds == any(each == "injected" for each, _ in marked), f"{panel} {l}: what is injected is marked")
 
@@ -426,7 +425,7 @@ def alone(title: str, a: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
 
 
 def looks_like(src: str, values: np.ndarray, most: float) -> bool:
-    """Whether a picture shows these values: in steps of a ninth, or as colours around grey; with `most` = 0, as they are.
+    """Whether a picture shows these values: in ninths, or as colours around grey; if `most` is 0, as they are.
 
     Colours are compressed. Values near the middle of two steps may be rounded to either.
     """
@@ -434,9 +433,10 @@ def looks_like(src: str, values: np.ndarray, most: float) -> bool:
     if found.shape[:2] != values.shape[:2]:
         return False
     if values.ndim == 2:
-        return bool(np.abs(found[..., 3] * 9 - 9 * values / most).max() < 0.51)
-    wanted = np.clip(0.5 + values / (2 * most) if most else values, 0, 1)
-    return bool(np.abs(found[..., :3] - wanted).mean() < 0.02)
+        return bool(np.abs(np.round(9 * found[..., 3]) - 9 * values / most).max() < 0.51)
+    colors, wanted = found[..., :3], np.clip(0.5 + values / (2 * most) if most else values, 0, 1)
+    alike = np.corrcoef(colors.ravel(), wanted.ravel())[0, 1] > 0.8
+    return bool(alike and np.abs(colors - wanted).mean() < 0.035)
 
 
 def rounded(printed: str, value: float) -> bool:

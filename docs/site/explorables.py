@@ -442,7 +442,7 @@ def sweep() -> str:
     middle, scale = x[32, 32], significant(network.scale, 4)
     says = "The picture x is half way between the portrait and the painting: 64 × 64 pixels, three channels in 0–1.\n"
     says += "In its middle: red {}, green {}, blue {}.".format(*(significant(value) for value in middle))
-    tell("F", "x", says, [], {"portrait": drawn(portrait), "painting": drawn(painting), "x": exact(x)})
+    tell("F", "x", says, [], {"portrait": drawn(portrait), "painting": drawn(painting), "x": exact(x)}, drawn(x))
     a = {"x": x, "z": network.input_forward(x)}
     says = "Preprocessing, the first factor: z = (255·x − μ)·σ. Grey is where z = 0, the mean colour.\nIn the middle, "
     says += f"red: z = (255·{significant(middle[0])} − {network.mean[0]})·{scale} = {significant(a['z'][32, 32, 0])}"
@@ -452,9 +452,7 @@ def sweep() -> str:
         if is_convolution(name):
             before_relu[name] = layers.conv_forward(a[below], *network.convolutions[name])
             a[name] = layers.relu_forward(before_relu[name])
-            says = (
-                f"The convolution {name} and its ReLU: {{}} responses.\n{np.mean(a[name] == 0):.0%} of them are 0, as "
-            )
+            says = f"The convolution {name} and its ReLU: {{}} responses.\n{np.mean(a[name] == 0):.0%} of them are zero, as "
             says += "the ReLU's input is not positive. "
         else:
             a[name] = layers.average_pool_forward(a[below], 2)
@@ -640,7 +638,7 @@ def colors(a: np.ndarray, most: float | None = None) -> str:
 def drawn(image: np.ndarray) -> str:
     """A picture in 0–1 with few bytes."""
     file = io.BytesIO()
-    Image.fromarray(images.to_uint8(image)).save(file, "WEBP", quality=80)
+    Image.fromarray(images.to_uint8(image)).save(file, "WEBP", quality=90)
     return address("webp", file.getvalue())
 
 
