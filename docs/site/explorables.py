@@ -452,8 +452,8 @@ def sweep() -> str:
         if is_convolution(name):
             before_relu[name] = layers.conv_forward(a[below], *network.convolutions[name])
             a[name] = layers.relu_forward(before_relu[name])
-            says = f"The convolution {name} and its ReLU: {{}} responses.\n{np.mean(a[name] == 0):.0%} of them are zero, as "
-            says += "the ReLU's input is not positive. "
+            zeros = f"{np.mean(a[name] == 0):.0%} of them are zero, as the ReLU's input is not positive. "
+            says = f"The convolution {name} and its ReLU: {{}} responses.\n{zeros}"
         else:
             a[name] = layers.average_pool_forward(a[below], 2)
             says = f"{name}, the average of 2 × 2: {{}} responses.\n"
