@@ -377,6 +377,9 @@ def sweep(figure: Figure) -> None:
         marked = {(each, q) for each in columns for _, q in figure.looks("marked", each)}
         ends = {("F", 0), ("dL", len(names) - 1)}
         figure.expect(follows in marked or (panel, c) in ends, f"marks of {panel} {l}")
+        if panel == "step":  # too short for `looks_like`
+            found = decoded(figure.cells["picture 2"]["src"])[..., :3]
+            figure.expect(np.abs(found - np.clip(x - rate * g, 0, 1)).max() < 0.51 / 255, "x − ηg")
         adds = panel == "dL" and l in injected
         figure.expect(adds == any(each == "injected" for each, _ in marked), f"{panel} {l}: what is injected is marked")
 

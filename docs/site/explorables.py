@@ -541,8 +541,9 @@ def sweep() -> str:
         f"{called} {significant(values[name])} → {significant(values_new[name])}"
         for name, called in {"content": "content", "style": "style", "tv": "total variation"}.items()
     )
-    shown = {"x": exact(x), "−ηg": colors(-g), "x − ηg": drawn(x - rate * g)}
-    tell("step", "x", says, [cell("F", "x"), cell("dL", "x")], shown, label="x − ηg")
+    lower = x - rate * g
+    shown = {"x": exact(x), "−ηg": colors(-g), "x − ηg": exact(lower)}
+    tell("step", "x", says, [cell("F", "x"), cell("dL", "x")], shown, drawn(lower), label="x − ηg")
 
     pictures = {key: shown for shown, key in keys.items()}
     first = at("F", 0, 0)
