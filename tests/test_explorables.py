@@ -26,11 +26,14 @@ def test_what_a_figure_shows_has_a_place(name, page):
     data = json.loads(re.search(r'<script type="application/json">(.*)</script>', html)[1])
     places = set(re.findall(r'data-cell="(.*?)"', html))
     buttons = set(re.findall(r'<button [^>]*data-cell="(.*?)"', html))
+    images = set(re.findall(r'<img data-cell="(.*?)"', html))
+    assert set(data.get("order", buttons)) == buttons
     for state in data["states"].values():
         assert set(state["put"]) | set(state.get("wrong", ())) <= places
         assert set(state["cells"]) == buttons
         for cell in state["cells"].values():
             cell = state["cells"][cell] if isinstance(cell, str) else cell
             assert set(cell["marks"]) <= places
-            assert set(cell.get("put", {})) <= places
-            assert set(cell.get("put", {}).values()) <= set(data.get("pictures", ()))
+            put = cell.get("put", {})
+            assert set(put) <= places
+            assert {put[name] for name in images & set(put)} <= set(data.get("pictures", ()))

@@ -6,13 +6,15 @@ than in explorables.py: what one pixel contributes is the result for an image in
 
 import base64
 import io
+import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
-from nst_numpy import exercises, layers, losses
+from nst_numpy import Objective, exercises, images, layers, load_weights, losses, samples
 
 READ = """figure => {
     const cells = {};
@@ -124,6 +126,12 @@ def sums_up(text: str) -> float:
     return float(value) if right else np.nan
 
 
+def decoded(src: str) -> np.ndarray:
+    """The pixels of a picture, RGBA in 0–1."""
+    data = base64.b64decode(src.partition(",")[2])
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")) / 255
+
+
 def unit(shape: tuple[int, ...], r: int, c: int) -> np.ndarray:
     one = np.zeros(shape)
     one[r, c] = 1
@@ -216,8 +224,7 @@ def pooling(figure: Figure) -> None:
 def gram(figure: Figure) -> None:
     def values(cell: str) -> np.ndarray:
         """The feature map that a picture shows: its opacity, in tenths."""
-        data = base64.b64decode(figure.cells[cell]["src"].partition(",")[2])
-        return np.round(np.asarray(Image.open(io.BytesIO(data)).convert("RGBA"))[..., 3] / 255 * 9)
+        return np.round(decoded(figure.cells[cell]["src"])[..., 3] * 9)
 
     kept: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
     for positions in ("kept", "alike", "each"):
@@ -243,6 +250,201 @@ def gram(figure: Figure) -> None:
     figure.choose("1", "3")
     figure.choose("2", "0")
     figure.expect(figure.looks("selected", "G") == {(3, 0)}, "the lists choose nothing")
+
+
+class Watched:
+    """A term that adds nothing, so that `layer_gradients` has its layer, too."""
+
+    name = "watched"
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+
+    def __call__(self, a: np.ndarray) -> tuple[float, np.ndarray]:
+        return 0.0, np.zeros_like(a)
+
+
+# Titles and arrays of the pictures of a step, each with the value that is darkest, and the numbers of its formulas.
+Shown = tuple[dict[str, tuple[np.ndarray, float]], list[float]]
+
+
+def sweep(figure: Figure) -> None:
+    network = load_weights("vgg19-mini")
+    portrait = images.load(samples.portrait().crop((0, 0, 512, 512)), 64)
+    painting = images.load(samples.swirling_night(64), 64)
+    x = decoded(figure.cells["picture 2"]["src"])[..., :3].astype(np.float32)
+    figure.expect(np.abs(x - (portrait + painting) / 2).max() < 0.51 / 255, "x is not between the pictures")
+    names = ["x", "z", *network.layers[: network.layers.index("conv3_1") + 1]]
+    style_layers = ["conv1_1", "conv2_1", "conv3_1"]
+    objective = Objective.from_images(
+        network,
+        portrait,
+        painting,
+        content_layers=["conv2_2"],
+        style_layers=style_layers,
+        content_weight=8.0,
+        tv_weight=200.0,
+    )
+    total, g, parts = objective(x)
+    features, of_content, of_style = (network.features(each, names[2:]) for each in (x, portrait, painting))
+    a = {"x": x, "z": network.input_forward(x), **features}
+    gradients = Objective(network, [*objective.terms, *map(Watched, names[2:])]).layer_gradients(x)
+    injected = {"x": parts["tv"] / losses.total_variation(x) * losses.total_variation_gradient(x)}
+    shown: dict[tuple[str, str], Shown] = {}
+    for l in ("conv2_2", *style_layers):
+        F, P, F_a = (losses.feature_matrix(each[l]) for each in (features, of_content, of_style))
+        if l == "conv2_2":
+            value, loss, dF = parts["content"], losses.content_loss(F, P), losses.content_gradient(F, P)
+            maps = {title: np.linalg.norm(each, axis=0) for title, each in {"F": F, "P": P, "F − P": F - P}.items()}
+            pictures = {title: each.reshape(a[l].shape[:2]) for title, each in maps.items()}
+        else:
+            G, A = losses.gram(F), losses.gram(F_a)
+            value, loss, dF = parts[l], losses.style_loss(F, A), losses.style_gradient(F, A)
+            strongest = np.argsort(-np.diag(A), kind="stable")[:32]
+            matrices = {"√G": G, "√A": A, "√|G − A|": np.abs(G - A)}
+            most = max(each.max() for each in matrices.values())
+            pictures = {title: np.sqrt(each / most)[strongest][:, strongest] for title, each in matrices.items()}
+        most = 1.0 if l != "conv2_2" else max(each.max() for each in pictures.values())
+        injected[l] = (value / loss * dF).T.reshape(a[l].shape)
+        ends = {title: (each, most) for title, each in pictures.items()}
+        shown["injected", l] = ends | alone("injected", injected[l]), [value, np.linalg.norm(injected[l])]
+    shown["injected", "x"] = (
+        {"x": (x, 0)} | alone("injected", injected["x"]),
+        [
+            parts["tv"],
+            np.linalg.norm(injected["x"]),
+        ],
+    )
+
+    factor = 255 * network.scale
+    gradients |= {"x": g, "z": (g - injected["x"]) / factor}
+    r, red = x[32, 32], a["z"][32, 32, 0]
+    shown["F", "x"] = {"portrait": (portrait, 0), "painting": (painting, 0), "x": (x, 0)}, list(r)
+    numbers = [255, r[0], network.mean[0], network.scale, red]
+    shown["F", "z"] = {"x": (x, 0)} | alone("z", a["z"]), numbers
+    for below, l in pairwise(names[1:]):
+        numbers = [np.linalg.norm(a[l])]
+        if l.startswith("conv"):
+            numbers.insert(0, 100 * np.mean(a[l] == 0))
+        shown["F", l] = alone(below, a[below]) | alone(l, a[l]), numbers
+    last = names[-1]
+    shown["dL", last] = alone(f"dL/da of {last}", gradients[last]), [np.linalg.norm(gradients[last])]
+    for l, above in pairwise(names):
+        da, down = gradients[above], gradients[l] - injected.get(l, 0)
+        if above.startswith("conv"):
+            dz = layers.relu_backward(da, a[above])
+            pictures, chain = alone(f"{above}, masked", dz), [da, dz, down]
+        else:
+            pictures, chain = alone("dL/dz" if above == "z" else f"dL/da of {above}", da), [da, down]
+        sizes = [float(np.linalg.norm(each)) for each in chain]
+        numbers = [255, 255, network.scale, factor] if above == "z" else []
+        for before, after in pairwise(sizes):
+            numbers += [after / before, before, after]
+        added = {f"from {above}": down}
+        if l in injected:
+            added |= {"injected": injected[l], "their sum": gradients[l]}
+            numbers += [np.linalg.norm(injected[l]), np.linalg.norm(gradients[l])]
+        most = max(strongest_of(each) for each in added.values())
+        shown["dL", l] = pictures | {title: (strength(each), most) for title, each in added.items()}, numbers
+    rate = 0.05 / np.abs(g).max()
+    lower, _, parts_lower = objective(x - rate * g)
+    numbers = [rate, np.sum(g**2), rate * np.sum(g**2), total, lower, total - lower]
+    numbers += [each[name] for name in ("content", "style", "tv") for each in (parts, parts_lower)]
+    shown["step", "x"] = {"x": (x, 0)} | alone("−ηg", -g) | {"x − ηg": (x - rate * g, 0)}, numbers
+
+    columns = {"F": names, "injected": [l for l in names if l in injected], "dL": names, "step": ["x"]}
+
+    def check(panel: str, r: int, c: int) -> None:
+        l = columns[panel][c]
+        pictures, numbers = shown[panel, l]
+        titles = [figure.cells[f"title {k}"]["value"] for k in range(4)]
+        figure.expect([title for title in titles if title] == list(pictures), f"pictures of {panel} {l}: {titles}")
+        for k, (title, (values, most)) in enumerate(pictures.items()):
+            src = figure.cells[f"picture {k}"]["src"]
+            figure.expect(looks_like(src, values, most), f"picture {title} of {panel} {l}")
+        small = figure.figure.locator(f"[data-cell='{panel}:{r}:{c}'] img").get_attribute("src") or ""
+        values, most = shown["F", l][0][l] if panel == "F" else list(pictures.values())[-1]
+        if panel == "dL":
+            values, most = strength(gradients[l]), strongest_of(gradients[l])
+        figure.expect(looks_like(small, values, most), f"small picture of {panel} {l}")
+        text = re.sub(r"(conv\d_|pool)\d", "", figure.says.partition("\n")[2])
+        printed = re.findall(r"\d+(?:\.\d+)?", text)
+        right = len(printed) == len(numbers) and all(map(rounded, printed, numbers))
+        figure.expect(right, f"{figure.says}: its numbers are {numbers}")
+        if panel == "F" and l not in ("x", "z"):
+            figure.expect(f" {' × '.join(map(str, a[l].shape))} responses" in figure.says, figure.says)
+        follows = {"F": ("F", c - 1), "injected": ("F", names.index(l)), "dL": ("dL", c + 1), "step": ("dL", 0)}[panel]
+        marked = {(each, q) for each in columns for _, q in figure.looks("marked", each)}
+        ends = {("F", 0), ("dL", len(names) - 1)}
+        figure.expect(follows in marked or (panel, c) in ends, f"marks of {panel} {l}")
+        if panel == "step":  # too short for `looks_like`
+            found = decoded(figure.cells["picture 2"]["src"])[..., :3]
+            figure.expect(np.abs(found - np.clip(x - rate * g, 0, 1)).max() < 0.51 / 255, "x − ηg")
+        adds = panel == "dL" and l in injected
+        figure.expect(adds == any(each == "injected" for each, _ in marked), f"{panel} {l}: what is injected is marked")
+
+    figure.each(check)
+    walk(figure, columns)
+
+
+def walk(figure: Figure, columns: dict[str, list[str]]) -> None:
+    """Go through all steps with the button, by mouse and keyboard, and back: forward, then each layer with its loss."""
+    names = columns["F"]
+    wanted = [("F", l) for l in names]
+    for l in reversed(names):
+        wanted += [(panel, l) for panel in ("injected", "dL") if l in columns[panel]]
+    wanted.append(("step", "x"))
+    back, forth = (figure.figure.locator(f"[data-step='{step}']") for step in (-1, 1))
+    figure.figure.locator("[data-cell='F:0:0']").focus()
+    for k, (panel, l) in enumerate(wanted, start=1):
+        figure.read()
+        cell = figure.cells[f"{panel}:0:{columns[panel].index(l)}"]
+        figure.expect("selected" in cell["look"], f"step {k} is not {panel} {l}")
+        figure.expect(figure.says.startswith(f"Step {k} of {len(wanted)}."), figure.says)
+        if k % 2:
+            forth.click()
+        else:
+            forth.focus()
+            figure.page.keyboard.press("Enter")
+    figure.read()
+    figure.expect(figure.says.startswith(f"Step {k} of"), "there is something after the last step")
+    back.tap()
+    figure.read()
+    figure.expect(figure.says.startswith(f"Step {k - 1} of"), "the button back does not go back")
+
+
+def strength(a: np.ndarray) -> np.ndarray:
+    """What a picture shows of an array: three channels, or the norm over more."""
+    return a if a.shape[2] == 3 else np.linalg.norm(a, axis=2)
+
+
+def strongest_of(a: np.ndarray) -> float:
+    return float(np.abs(strength(a)).max())
+
+
+def alone(title: str, a: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
+    """A picture with a scale of its own."""
+    return {title: (strength(a), strongest_of(a))}
+
+
+def looks_like(src: str, values: np.ndarray, most: float) -> bool:
+    """Whether a picture shows these values: in ninths, or as colours around grey; if `most` is 0, as they are.
+
+    Colours are compressed. Values near the middle of two steps may be rounded to either.
+    """
+    found = decoded(src)
+    if found.shape[:2] != values.shape[:2]:
+        return False
+    if values.ndim == 2:
+        return bool(np.abs(np.round(9 * found[..., 3]) - 9 * values / most).max() < 0.51)
+    colors, wanted = found[..., :3], np.clip(0.5 + values / (2 * most) if most else values, 0, 1)
+    alike = np.corrcoef(colors.ravel(), wanted.ravel())[0, 1] > 0.8
+    return bool(alike and np.abs(colors - wanted).mean() < 0.035)
+
+
+def rounded(printed: str, value: float) -> bool:
+    """Whether a number is printed as right as its digits allow."""
+    return abs(float(printed) - abs(value)) <= 0.51 * 10.0 ** -len(printed.partition(".")[2])
 
 
 def which_is_right(page: Page, figure: Locator) -> list[str]:
@@ -278,7 +480,7 @@ def which_is_right(page: Page, figure: Locator) -> list[str]:
 
 def explorables(page: Page) -> list[str]:
     """What is wrong with the explorables of the page that is open."""
-    checks = {"convolution": convolution, "relu": relu, "pooling": pooling, "gram": gram}
+    checks = {"convolution": convolution, "relu": relu, "pooling": pooling, "gram": gram, "sweep": sweep}
     wrong = []
     for figure in page.locator("figure.explorable").all():
         name = (figure.get_attribute("id") or "").removeprefix("explorable-")

@@ -8,7 +8,7 @@ for (const figure of document.querySelectorAll("figure.explorable")) {
 }
 
 function explore(figure) {
-    const { states, pictures } = JSON.parse(figure.querySelector("script").textContent);
+    const { states, pictures, order } = JSON.parse(figure.querySelector("script").textContent);
     const cells = new Map([...figure.querySelectorAll("[data-cell]")].map(cell => [cell.dataset.cell, cell]));
     const lists = [...figure.querySelectorAll("select")];
     const axes = lists.filter(list => /^\d$/.test(list.name)); // these choose the cell, the others the state
@@ -18,8 +18,10 @@ function explore(figure) {
     function put(values) {
         for (const [name, value] of Object.entries(values)) {
             const cell = cells.get(name);
-            if (cell.tagName === "IMG") cell.src = pictures[value];
-            else cell.querySelector("b").textContent = value;
+            if (cell.tagName === "IMG") {
+                cell.src = pictures[value];
+                cell.closest(".panel").hidden = !value;
+            } else cell.querySelector("b").textContent = value;
         }
     }
 
@@ -46,6 +48,11 @@ function explore(figure) {
         list.addEventListener("change", () => {
             if (axes.includes(list)) selected = ["G", ...axes.map(axis => axis.value)].join(":");
             show(selected);
+        });
+    for (const button of figure.querySelectorAll("[data-step]"))
+        button.addEventListener("click", () => {
+            const next = order[order.indexOf(selected) + +button.dataset.step];
+            if (next) show(next);
         });
     for (const [name, cell] of cells) {
         if (cell.tagName !== "BUTTON") continue;

@@ -9,15 +9,17 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from html import escape
-from itertools import combinations_with_replacement, product
+from itertools import combinations_with_replacement, pairwise, product
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from nst_numpy import exercises, images, layers, load_weights, losses, samples
+from nst_numpy import Objective, exercises, images, layers, load_weights, losses, samples
 from nst_numpy.exercises.topics import get
+from nst_numpy.topology import is_convolution
 
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -29,7 +31,7 @@ State = dict[str, Any]
 
 def explorable(name: str, page: str) -> str:
     """The HTML of a figure, without empty lines, which would end it in Markdown."""
-    made = {"convolution": convolution, "relu": relu, "pooling": pooling, "gram": gram}
+    made = {"convolution": convolution, "relu": relu, "pooling": pooling, "gram": gram, "sweep": sweep}
     return which_is_right(page) if name == "which-is-right" else made[name]()
 
 
@@ -386,13 +388,276 @@ def gram() -> str:
     )
 
 
+RESPONSE, GRADIENT = (7, 102, 198), (214, 93, 14)
+INJECTED = {"content": "α v (F − P)", "style": "β w (G − A)F / N²M²", "tv": "γ ∂TV/∂x"}
+
+
+def sweep() -> str:
+    network = load_weights("vgg19-mini", dtype=np.float64, backend="plain")
+    portrait = images.load(samples.portrait().crop((0, 0, 512, 512)), 64, dtype=np.float64)
+    painting = images.load(samples.swirling_night(64), 64, dtype=np.float64)
+    objective = Objective.from_images(
+        network,
+        portrait,
+        painting,
+        content_layers=["conv2_2"],
+        style_layers=["conv1_1", "conv2_1", "conv3_1"],
+        content_weight=8.0,
+        tv_weight=200.0,
+    )
+    terms = {term.layer or "x": term for term in objective.terms}
+    names = ["x", "z", *network.layers[: network.layers.index("conv3_1") + 1]]
+    panels = {
+        "F": ("Forward, to the right: responses a", names),
+        "injected": ("Injected by the losses", [name for name in names if name in terms]),
+        "dL": ("Backward, to the left: dL/da", names),
+        "step": ("A step against the gradient", names[:1]),
+    }
+    cells: dict[str, Cell] = {}
+    small: dict[str, tuple[str, str]] = {}  # label and picture of each button
+    keys = {drawn(np.ones((1, 1, 3))): ""}  # of the large pictures; "" is for none
+    steps = sum(len(where) for _, where in panels.values())
+
+    def cell(panel: str, name: str) -> str:
+        return at(panel, 0, panels[panel][1].index(name))
+
+    def tell(
+        panel: str, name: str, says: str, after: list[str], shown: dict[str, str], own: str = "", label: str = ""
+    ) -> None:
+        """Add a step: what it says, what it follows from, and large pictures by their titles.
+
+        The last of them is on the button, too, if that has none of its own.
+        """
+        put: dict[str, str] = {}
+        for k in range(4):
+            title = list(shown)[k] if k < len(shown) else ""
+            put[f"title {k}"] = title
+            put[f"picture {k}"] = keys.setdefault(shown[title], str(len(keys))) if title else ""
+        small[cell(panel, name)] = label or name, own or list(shown.values())[-1]
+        says = f"Step {len(cells) + 1} of {steps}. {says}"
+        cells[cell(panel, name)] = {"says": says, "marks": dict.fromkeys(after, ""), "put": put}
+
+    # Exactly the picture that the figure shows.
+    x = images.to_uint8((portrait + painting) / 2) / 255
+    middle, scale = x[32, 32], significant(network.scale, 4)
+    says = "The picture x is half way between the portrait and the painting: 64 × 64 pixels, three channels in 0–1.\n"
+    says += "In its middle: red {}, green {}, blue {}.".format(*(significant(value) for value in middle))
+    tell("F", "x", says, [], {"portrait": drawn(portrait), "painting": drawn(painting), "x": exact(x)}, drawn(x))
+    a = {"x": x, "z": network.input_forward(x)}
+    says = "Preprocessing, the first factor: z = (255·x − μ)·σ. Grey is where z = 0, the mean colour.\nIn the middle, "
+    says += f"red: z = (255·{significant(middle[0])} − {network.mean[0]})·{scale} = {significant(a['z'][32, 32, 0])}"
+    tell("F", "z", says, [cell("F", "x")], {"x": exact(x), "z": colors(a["z"])})
+    before_relu: dict[str, np.ndarray] = {}
+    for below, name in pairwise(names[1:]):
+        if is_convolution(name):
+            before_relu[name] = layers.conv_forward(a[below], *network.convolutions[name])
+            a[name] = layers.relu_forward(before_relu[name])
+            zeros = f"{np.mean(a[name] == 0):.0%} of them are zero, as the ReLU's input is not positive. "
+            says = f"The convolution {name} and its ReLU: {{}} responses.\n{zeros}"
+        else:
+            a[name] = layers.average_pool_forward(a[below], 2)
+            says = f"{name}, the average of 2 × 2: {{}} responses.\n"
+        says = says.format(" × ".join(map(str, a[name].shape))) + f"‖a‖ = {norm(a[name])}"
+        shown = {below: colors(a[below]) if below == "z" else norms(a[below], RESPONSE), name: norms(a[name], RESPONSE)}
+        tell("F", name, says, [cell("F", below)], shown)
+
+    def inject(name: str) -> np.ndarray:
+        """Tell of the loss of a layer, or of the pixels, and return its gradient."""
+        term = terms[name]
+        value, gradient = term(a[name])
+        injected = gradient(None) if callable(gradient) else gradient
+        if term.name == "style":
+            says = f"The style loss of {name}: which filters respond together, here in G, and in the painting in A?\n"
+            loss, matrices = "β w E", {"√G": losses.gram(losses.feature_matrix(a[name])), "√A": term.A}
+            matrices["√|G − A|"] = np.abs(matrices["√G"] - term.A)
+            most = max(each.max() for each in matrices.values())
+            order = np.argsort(-np.diag(term.A), kind="stable")[:32]
+            shown = {
+                title: picture(np.sqrt(each[np.ix_(order, order)] / most), (0, 0, 0))
+                for title, each in matrices.items()
+            }
+        elif term.name == "content":
+            says = f"The content loss of {name}: at each position, what differs from the portrait's P?\n"
+            P = term.P.T.reshape(a[name].shape)
+            loss, maps = "α v ½ Σ(F − P)²", {"F": a[name], "P": P, "F − P": a[name] - P}
+            most = max(largest(each) for each in maps.values())
+            shown = {title: norms(each, RESPONSE, most) for title, each in maps.items()}
+        else:
+            says = "The total variation is a loss of the pixels themselves: neighbours should be alike.\n"
+            loss, shown = "γ TV", {"x": exact(x)}
+        says += f"{loss} = {significant(value)}, ‖{INJECTED[term.name]}‖ = {norm(injected)}"
+        shown["injected"] = colors(injected) if name == "x" else norms(injected, GRADIENT)
+        tell("injected", name, says, [cell("F", name)], shown, label=term.name.replace("tv", "TV"))
+        return injected
+
+    da = inject(names[-1])
+    says = "The backward sweep begins with what the deepest loss injects. Nothing comes from above.\n"
+    says += f"‖dL/da‖ = {norm(da)}"
+    tell("dL", names[-1], says, [cell("injected", names[-1])], {f"dL/da of {names[-1]}": norms(da, GRADIENT)})
+    for name, above in reversed(list(pairwise(names))):
+        if is_convolution(above):
+            dz = layers.relu_backward(da, before_relu[above])
+            down = layers.conv_backward_input(dz, network.convolutions[above][0])
+            says = f"Back through {above}: its ReLU's mask stops the gradient where the response is 0, and the flipped "
+            says += f"kernel κ̃ takes the rest to {name}."
+            formula = f"κ̃ ∗ (mask · dL/da of {above})"
+            numbers = f"mask: {product_of(dz, da)}; κ̃: {product_of(down, dz)}"
+            shown = {f"{above}, masked": norms(dz, GRADIENT)}
+        elif above == "z":
+            down = network.input_backward(da)
+            factor = significant(255 * network.scale)
+            says = "Back through the preprocessing, the last factor: 255·σ for every pixel. Without it, the total "
+            says += f"variation would weigh {factor} times as much against the other losses."
+            formula, numbers = "255·σ·dL/dz", f"255·{scale} = {factor}; {product_of(down, da)}"
+            shown = {"dL/dz": colors(da)}
+        else:
+            down = layers.average_pool_backward(da, a[name], 2)
+            says = f"Back through {above}: each of four positions gets a quarter of the gradient; that halves the norm."
+            formula, numbers = f"¼·dL/da of {above}", product_of(down, da)
+            shown = {f"dL/da of {above}": norms(da, GRADIENT)}
+        after, draw = [cell("dL", above)], colors if name in ("x", "z") else partial(norms, color=GRADIENT)
+        variable = name if name in ("x", "z") else "a"
+        da, parts = down, {f"from {above}": down}
+        if name in terms:
+            injected = inject(name)
+            da = down + injected
+            after.append(cell("injected", name))
+            says += " What is injected here is added."
+            formula += f" + {INJECTED[terms[name].name]}"
+            numbers += f"; with {norm(injected)} injected: ‖dL/d{variable}‖ = {norm(da)}"
+            parts |= {"injected": injected, "their sum": da}
+        most = max(largest(each) for each in parts.values())  # one scale, since they are added
+        shown |= {title: draw(each, most=most) for title, each in parts.items()}
+        says += f"\ndL/d{variable}{f' of {name}' if variable == 'a' else ''} = {formula}\n{numbers}"
+        tell("dL", name, says, after, shown, draw(da))
+
+    L, g, values = objective(x)
+    rate = 0.05 / np.abs(g).max()
+    L_new, _, values_new = objective(x - rate * g)
+    says = "A step against g = dL/dx that changes no number of the picture by more than 0.05. If L were linear, it "
+    says += "would fall by η‖g‖²; it is curved, and falls by less.\n"
+    says += f"η‖g‖² = {times(rate, np.sum(g**2))}, L(x) − L(x − ηg) = {significant(L)} − {significant(L_new)} = "
+    says += f"{significant(L - L_new)}\n" + ", ".join(
+        f"{called} {significant(values[name])} → {significant(values_new[name])}"
+        for name, called in {"content": "content", "style": "style", "tv": "total variation"}.items()
+    )
+    lower = x - rate * g
+    shown = {"x": exact(x), "−ηg": colors(-g), "x − ηg": exact(lower)}
+    tell("step", "x", says, [cell("F", "x"), cell("dL", "x")], shown, drawn(lower), label="x − ηg")
+
+    pictures = {key: shown for shown, key in keys.items()}
+    first = at("F", 0, 0)
+    return figure(
+        "sweep",
+        [
+            *strip(panels, cells, small, first),
+            '<div class="controls"><button type="button" data-step="-1">← back</button> '
+            '<button type="button" data-step="1">next step →</button></div>',
+            *slots(cells[first]["put"], pictures),
+        ],
+        {"": {"put": {}, "cells": cells}},
+        first,
+        "Walk through the sweep with the button, or point at a picture. One gradient runs down the network: each layer "
+        "multiplies it by its own factor, and each loss on the way adds to it.",
+        pictures=pictures,
+        order=list(cells),
+    )
+
+
+def strip(
+    panels: dict[str, tuple[str, list[str]]], cells: dict[str, Cell], small: dict[str, tuple[str, str]], first: str
+) -> list[str]:
+    """Rows of buttons with a label and a small picture each, under those of the first row that have the same name."""
+    lines = ['<div class="board strip">']
+    for panel, (title, names) in panels.items():
+        lines.append(f'<div class="panel panel-{panel}"><div class="title">{title}</div>')
+        lines.append(f'<table role="grid" aria-label="{title}"><tr role="row">')
+        for column in panels["F"][1]:
+            if column not in names:
+                lines.append("<td></td>")
+                continue
+            name = at(panel, 0, names.index(column))
+            label, shown = small[name]
+            look = "cell" + " selected" * (name == first) + " marked" * (name in cells[first]["marks"])
+            lines.append(
+                f'<td role="gridcell"><button type="button" class="{look}" data-cell="{name}" '
+                f'tabindex="{0 if name == first else -1}"><span class="where">{panel}, {column}: </span>'
+                f'<img src="{shown}" alt=""><b>{label.replace("_", "<wbr>_")}</b><small></small></button></td>'
+            )
+        lines += ["</tr></table>", "</div>"]
+    return [*lines, "</div>"]
+
+
+def slots(put: dict[str, str], pictures: dict[str, str]) -> list[str]:
+    """Places for large pictures, with their titles."""
+    lines = ['<div class="board">']
+    for k in range(len(put) // 2):
+        shown, name = put[f"picture {k}"], f"title {k}"
+        lines += [
+            f'<div class="panel"{"" if shown else " hidden"}>',
+            f'<div class="title" id="sweep-title-{k}" data-cell="{name}"><b>{put[name]}</b><small></small></div>',
+            f'<div class="map"><img data-cell="picture {k}" src="{pictures[shown]}" alt="" '
+            f'aria-labelledby="sweep-title-{k}"></div></div>',
+        ]
+    return [*lines, "</div>"]
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with so many digits."""
+    return f"{value:#.{digits}g}".rstrip(".")
+
+
+def norm(a: np.ndarray) -> str:
+    return significant(np.linalg.norm(a))
+
+
+def times(a: float, b: float) -> str:
+    return f"{significant(a)}·{significant(b)} = {significant(a * b)}"
+
+
+def product_of(after: np.ndarray, before: np.ndarray) -> str:
+    """By what factor the norm has changed."""
+    size = np.linalg.norm(before)
+    return times(np.linalg.norm(after) / size, size)
+
+
+def largest(a: np.ndarray) -> float:
+    """The largest value of three channels, and the largest norm over more channels."""
+    return float(np.abs(a).max() if a.shape[2] == 3 else np.linalg.norm(a, axis=2).max())
+
+
+def norms(a: np.ndarray, color: tuple[int, int, int], most: float | None = None) -> str:
+    """The norm over the channels at each position, in one colour."""
+    return picture(np.linalg.norm(a, axis=2) / (most or largest(a)), color)
+
+
+def colors(a: np.ndarray, most: float | None = None) -> str:
+    """Three channels of both signs, as colours around grey."""
+    return drawn(0.5 + a / (2 * (most or largest(a))))
+
+
+def drawn(image: np.ndarray) -> str:
+    """A picture in 0–1 with few bytes."""
+    file = io.BytesIO()
+    Image.fromarray(images.to_uint8(image)).save(file, "WEBP", quality=90)
+    return address("webp", file.getvalue())
+
+
+def exact(image: np.ndarray) -> str:
+    return address("png", images.png(images.to_uint8(image)))
+
+
+def address(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
+
+
 def picture(values: np.ndarray, color: tuple[int, int, int]) -> str:
     """Values in 0–1 as the opacity of one colour, in ten steps, in a PNG with a pixel for each."""
     image = Image.frombytes("P", values.shape[::-1], np.round(9 * values).astype(np.uint8).tobytes())
     image.putpalette(color * 10)
     file = io.BytesIO()
     image.save(file, "PNG", transparency=bytes(255 * step // 9 for step in range(10)), bits=4)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return address("png", file.getvalue())
 
 
 # Which is right? ------------------------------------------------------------------------------------------------------
