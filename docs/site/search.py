@@ -36,7 +36,9 @@ def collect(app, doctree: nodes.document, page: str) -> None:
         place = "" if top else "#" + (heading if isinstance(node, desc) else node)["ids"][0]
         title = heading.get("fullname") or heading.astext()
         words = " ".join(text(node).split())
-        sections.append((app.builder.get_target_uri(page) + place, title, app.env.titles[page].astext(), words, reference))
+        sections.append(
+            (app.builder.get_target_uri(page) + place, title, app.env.titles[page].astext(), words, reference)
+        )
 
 
 def write(app, exception) -> None:
