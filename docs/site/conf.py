@@ -99,7 +99,7 @@ def public_names() -> str:
             listed = package != "nst_numpy" and this.__name__ in sys.modules[package].__all__
             where = f"{package if listed else this.__module__}.{this.__qualname__}"
         rows.append(f"| {{py:obj}}`{name} <{where}>` | {inspect.getdoc(this).splitlines()[0]} |")
-    return "\n".join(["| | |", "|---|---|", *rows])
+    return "\n".join(["| name | what it is |", "|---|---|", *rows])
 
 
 def plain_characters(app, what, name, obj, options, lines: list[str]) -> None:
