@@ -60,7 +60,7 @@ TOO_WIDE = """() => Math.max(...[document.documentElement, document.querySelecto
 
 CUT = """() => [
     ...[...document.querySelectorAll("article :is(pre, table, .table-wrapper, .cell_output)")]
-        .filter(each => Math.max(each.scrollWidth - each.clientWidth, each.getBoundingClientRect().right - innerWidth) > 1)
+        .filter(each => each.scrollWidth > each.clientWidth + 1 || each.getBoundingClientRect().right > innerWidth + 1)
         .map(each => "paper cuts: " + each.textContent.trim().slice(0, 60)),
     ...[...document.querySelectorAll(".sidebar-drawer, .toc-drawer, .mobile-header, .copybtn, .related-pages")]
         .filter(each => each.checkVisibility())

@@ -10,7 +10,7 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Response
 
 SOUGHT = {  # what its first page must contain
     "Gram": r"Gram matrix",
@@ -42,9 +42,9 @@ def found_by_search(page: Page, home: str, query: str) -> tuple[list[str], list[
     )
     wrong = [f"LaTeX: {text}" for _, text, _ in results if LATEX.search(text)]
     words = [word[:4].lower() for word in query.split()]
-    wrong += [
-        f"nothing marked: {text}" for _, text, shown in results if shown[0] == "0" and words[0] not in shown.lower()
-    ]
+    for _, text, shown in results:
+        if shown[0] == "0" and words[0] not in shown.lower():
+            wrong.append(f"nothing marked: {text}")
     addresses = [address for address, _, _ in results]
     kinds = [address.startswith("api") for address in addresses]
     if kinds != sorted(kinds) or not addresses or kinds[0]:
@@ -103,9 +103,11 @@ def tools(page: Page, root: Path) -> list[str]:
         wrong.append(f"another notebook: {download.value.suggested_filename}")
 
     loaded: dict[str, int] = {}
-    note = lambda response: (
-        response.request.resource_type == "image" or loaded.update({response.url: len(response.body())})
-    )
+
+    def note(response: Response) -> None:
+        if response.request.resource_type != "image":
+            loaded[response.url] = len(response.body())
+
     page.on("response", note)
     page.goto(f"{homes[1]}/index.html", wait_until="networkidle")
     page.remove_listener("response", note)
