@@ -140,6 +140,18 @@ plots.gradients(
 # Deep layers have few positions, and each unit there sees many pixels; on the way down the map becomes finer. The
 # pixels receive the sum of all terms.
 #
+# ## What each operation does to a gradient
+#
+# | forward | backward |
+# |---|---|
+# | one value is used in several places | its gradients add |
+# | values are added | each receives the gradient |
+# | the average of $n$ values | each receives $1/n$ of it |
+# | the maximum | the one that was largest receives it |
+# | a product with a constant $c$, or a mask | a product with the same constant or mask |
+# | a product with a matrix $W$ | a product with $W^T$ |
+# | a window is gathered, with weights | the gradient is scattered over the window, with the same weights |
+#
 # ## Exercises
 #
 # 1. In the example by hand, compute `dx` at the upper left pixel with pencil and paper.

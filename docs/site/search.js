@@ -39,7 +39,8 @@ function show(query) {
             link.textContent = title === page ? title : `${title} (${page})`;
             const at = Math.max(text.search(phrase), 0) || Math.max(text.search(any), 0);
             const from = at < 80 ? 0 : text.lastIndexOf(" ", at - 60) + 1;
-            const excerpt = (from ? "… " : "") + text.slice(from, from + 240) + (from + 240 < text.length ? " …" : "");
+            const to = from + 240 < text.length ? text.lastIndexOf(" ", from + 240) : text.length;
+            const excerpt = (from ? "… " : "") + text.slice(from, to) + (to < text.length ? " …" : "");
             const shown = item.appendChild(document.createElement("p"));
             excerpt.split(any).forEach((part, i) => shown.append(i % 2 ? mark(part) : part));
             return item;
