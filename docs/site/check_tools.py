@@ -105,7 +105,7 @@ def tools(page: Page, root: Path) -> list[str]:
     loaded: dict[str, int] = {}
 
     def note(response: Response) -> None:
-        if response.request.resource_type != "image":
+        if response.ok and response.request.resource_type != "image":
             loaded[response.url] = len(response.body())
 
     page.on("response", note)
