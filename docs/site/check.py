@@ -44,7 +44,7 @@ LOOK = r"""() => {
         if (!image.naturalWidth) wrong.push("no picture: " + image.src);
         else if (!image.hasAttribute("alt") || /\.(png|jpg|svg)$/.test(image.alt))
             wrong.push("no description of the picture " + image.src);
-    for (const table of document.querySelectorAll("article table:not(.autosummary, .genindextable, .modindextable, .indextable, .explorable *)")) {
+    for (const table of document.querySelectorAll("table.docutils:not(.autosummary), .cell_output table")) {
         const heads = [...table.rows[0].cells];
         if (!heads.some(cell => cell.tagName === "TH" && cell.textContent.trim()))
             wrong.push("no heads in the table: " + heads.map(cell => cell.textContent.trim()));
