@@ -158,7 +158,7 @@ def main() -> int:
                 options.screenshots.mkdir(parents=True, exist_ok=True)
                 name = "-".join(file.relative_to(root).with_suffix(".png").parts)
                 page.screenshot(path=options.screenshots / name, full_page=True)
-        wrong += tools(page, root)
+        wrong += tools(browser, page, root)
         browser.close()
     wrong += dead_links(targets, links)
     print(*wrong, f"{len(files)} pages, {formulas} formulas, {len(wrong)} problems", sep="\n")
