@@ -15,7 +15,7 @@
 # **You will learn** what the inputs and outputs are, and what the main options do.
 # **You need** only this library; both images ship with it.
 
-# %%
+# %% mystnb={"image": {"alt": "The content image, a portrait, and the style image, a painted night sky"}}
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -32,7 +32,7 @@ for ax, image, title in zip(axes, (content, style), ("content", "style"), strict
 # One call is enough. `size` is the longer side in pixels, kept small here so that it is quick. The notebook displays
 # the result as the picture.
 
-# %%
+# %% mystnb={"image": {"alt": "The portrait, painted in the strokes and colours of the night sky"}}
 result = nst_numpy.transfer(content, style, size=192, steps=40, progress=False)
 result
 
@@ -49,7 +49,7 @@ result
 #
 # A network whose weights never change computes the features. `history` holds all weighted terms at every step.
 
-# %%
+# %% mystnb={"image": {"alt": "The losses over the steps, on a logarithmic scale: total, style and tv fall, content rises from 0"}}
 figure, ax = plt.subplots()
 for name in ("total", "content", "style", "tv"):
     ax.semilogy([losses[name] for losses in result.history], label=name)
@@ -65,7 +65,7 @@ assert np.isclose(last["total"], last["content"] + last["style"] + last["tv"])
 # The content loss rises from 0, since the picture starts as the content image; the style loss falls by orders of
 # magnitude. The balance between them is set by $\alpha$ and $\beta$: only their ratio matters.
 
-# %%
+# %% mystnb={"image": {"alt": "Three pictures: more of the style with each larger style weight"}}
 figure, axes = plt.subplots(1, 3, figsize=(12, 5))
 for ax, weight in zip(axes, (1, 100, 10000), strict=True):
     ax.imshow(nst_numpy.transfer(content, style, size=(128,), steps=30, style_weight=weight, progress=False).image)

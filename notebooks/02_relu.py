@@ -36,7 +36,7 @@ assert np.array_equal(layers.relu_backward(dy, x), [[0, 2], [3, 0]])
 # Is it right? `gradcheck` compares it with central differences $(f(x + hu) - f(x - hu))/2h$, for
 # $f(x) = \sum dy \cdot y(x)$ with a random $dy$.
 
-# %%
+# %% mystnb={"image": {"alt": "The relative error of each element of the gradient: below a millionth everywhere"}}
 check = gradcheck(layers.relu_forward, layers.relu_backward, x)
 assert check
 check
@@ -73,7 +73,7 @@ assert (dF[z < 0] != 0).all() and (dz[z < 0] == 0).all()
 #
 # A widely read tutorial used the mask `output >= 0`. The output of ReLU is never negative, so this is always true:
 
-# %%
+# %% mystnb={"image": {"alt": "The relative error of each element of the gradient: right where the mask is 1, wrong elsewhere"}}
 wrong = lambda dy, x: dy * (layers.relu_forward(x) >= 0)
 check = gradcheck(layers.relu_forward, wrong, z)
 assert not check

@@ -33,6 +33,40 @@ print(losses.content_gradient(F, P))
 assert losses.content_loss(F, P) == 4 and gradcheck(lambda F: losses.content_loss(F, P), F - P, F)
 
 # %% [markdown]
+# ## The gradient as a map
+#
+# Now $P$ are features of a portrait, and $F$ are those of the same portrait with noise in its left half. One filter of
+# conv2_1, which noise makes larger in some places and smaller in others:
+
+# %% mystnb={"image": {"alt": "The portrait with noise in its left half, and three maps: P, F, and F − P, which is 0 on the right"}}
+import matplotlib.pyplot as plt
+
+from nst_numpy import images, load_weights, samples
+
+network = load_weights("vgg19-mini")
+content = images.load(samples.portrait(), 128)
+x = content.copy()
+half = x.shape[1] // 2
+x[:, :half] = np.clip(x[:, :half] + 0.2 * np.random.default_rng(0).standard_normal(x[:, :half].shape), 0, 1)
+wanted, present = (network.features(image, "conv2_1")["conv2_1"] for image in (content, x))
+k = int(np.argmin(np.abs((present - wanted).mean(axis=(0, 1))) - np.abs(present - wanted).mean(axis=(0, 1))))
+maps = {"P": wanted[:, :, k], "F": present[:, :, k], "F − P": (present - wanted)[:, :, k]}
+figure, axes = plt.subplots(1, 4, figsize=(11, 3.6), layout="constrained")
+axes[0].imshow(x)
+axes[0].set(title="the image")
+for ax, (title, values) in zip(axes[1:], maps.items(), strict=True):
+    most = np.abs(values).max()
+    shown = ax.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
+    ax.set(title=title)
+    figure.colorbar(shown, ax=ax, shrink=0.6)
+for ax in axes:
+    ax.set(xticks=[], yticks=[])
+assert np.allclose(losses.content_gradient(*map(losses.feature_matrix, (present, wanted)))[k], maps["F − P"].ravel())
+
+# %% [markdown]
+# The gradient is a map like $F$ and $P$. It is white, 0, where both have the same value; red where $F$ is too large:
+# a step against the gradient makes it smaller there; blue where $F$ is too small.
+#
 # ## Common mistakes
 #
 # Each is recognised from its numerical results alone.

@@ -16,14 +16,15 @@
 # mistakes no finite difference can detect.
 # **You need** notebook 3.
 #
-# $F$ is $N \times M$: a row for each filter, a column for each position.
+# $F$ is $N \times M$: a row for each filter, a column for each position. The Gram matrix, or Gramian, of its rows is
+# $G$:
 #
 # $$G_{kl} = \sum_m F_{km} F_{lm} \qquad E = \frac{1}{4 N^2 M^2} \sum_{k,l} (G_{kl} - A_{kl})^2$$
 
 # %%
 import numpy as np
 
-from nst_numpy import exercises, gradcheck, losses
+from nst_numpy import exercises, gradcheck, losses, samples
 
 rng = np.random.default_rng(0)
 N, M = 3, 8
@@ -44,6 +45,33 @@ assert np.allclose(G, loops) and np.allclose(G, F @ F.T)
 order = rng.permutation(M)
 assert np.allclose(losses.gram(F[:, order]), G)
 assert not np.allclose(F[:, order].T @ F[:, order], F.T @ F)
+
+# %% [markdown]
+# What is left is which filters respond together, and how strongly. Two paintings differ in it; the same responses at
+# shuffled positions do not:
+
+# %% mystnb={"image": {"alt": "Above, one feature map each of a night sky, of a woodcut, and of the night sky with its positions shuffled. Below, their Gram matrices: the first and the third are the same"}}
+import matplotlib.pyplot as plt
+
+from nst_numpy import load_weights
+
+network = load_weights("vgg19-mini")
+night, waves = (
+    network.features(image, "conv2_1")["conv2_1"] for image in (samples.swirling_night(96), samples.woodcut_waves(96))
+)
+shuffled = rng.permutation(night.reshape(-1, night.shape[2])).reshape(night.shape)
+strongest = np.argsort(-night.mean(axis=(0, 1)))[:24]
+figure, axes = plt.subplots(2, 3, figsize=(9, 6.4), layout="constrained")
+matrices = []
+for (above, below), (title, a) in zip(
+    axes.T, {"a night sky": night, "a woodcut": waves, "the night sky, shuffled": shuffled}.items(), strict=True
+):
+    matrices.append(losses.gram(losses.feature_matrix(a[:, :, strongest])) / a[:, :, 0].size)
+    above.imshow(a[:, :, strongest[0]], cmap="gray", vmin=0, vmax=night.max() / 2)
+    above.set(title=f"{title}: one filter", xticks=[], yticks=[])
+    below.imshow(np.sqrt(matrices[-1]), vmin=0, vmax=np.sqrt(matrices[0].max()))
+    below.set(title="√(G/M) of 24 filters", xticks=[], yticks=[])
+assert np.allclose(matrices[2], matrices[0], rtol=1e-4) and not np.allclose(matrices[1], matrices[0], rtol=0.1)
 
 # %% [markdown]
 # ## Step one: from $E$ to $G$

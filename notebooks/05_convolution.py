@@ -88,6 +88,38 @@ assert np.allclose(backward_by_scattering(dy, w), backward_by_convolving(dy, w))
 assert gradcheck(lambda x: layers.conv_forward(x, w, b), lambda dy, x: backward_by_scattering(dy, w), x)
 
 # %% [markdown]
+# Where does the rotation come from? Follow a single 1, with the numbers 1 to 9 as the kernel. Forward, the outputs
+# $p = q - o$ take it with $w[o]$: the kernel appears rotated. Backward, it goes back to $p + o$ with $w[o]$: the kernel
+# appears as it is. A convolution with the rotated kernel does the same.
+
+# %% mystnb={"image": {"alt": "A single 1 convolved with the kernel of the numbers 1 to 9 gives the kernel rotated by 180 degrees; as dy, it gives the kernel as it is"}}
+import matplotlib.pyplot as plt
+
+one = np.zeros((5, 5, 1))
+one[2, 2] = 1
+nine = np.arange(1.0, 10).reshape(3, 3, 1, 1)
+forward, backward = layers.conv_forward(one, nine, np.zeros(1)), layers.conv_backward_input(one, nine)
+steps = {
+    "x": one,
+    "kernel": nine,
+    "y: the kernel, rotated": forward,
+    "dy": one,
+    "the kernel, rotated": nine[::-1, ::-1],
+    "dx: the kernel": backward,
+}
+figure, axes = plt.subplots(2, 3, figsize=(7.5, 5.4), layout="constrained", width_ratios=(5, 3, 5))
+for ax, (title, values) in zip(axes.ravel(), steps.items(), strict=True):
+    values = values.reshape(values.shape[:2])
+    ax.imshow(values, cmap="Blues", vmin=0, vmax=14)
+    ax.set(title=title, xticks=[], yticks=[])
+    for (r, c), value in np.ndenumerate(values):
+        ax.text(c, r, f"{value:.0f}", ha="center", va="center")
+assert np.array_equal(forward[1:4, 1:4, 0], nine[::-1, ::-1, 0, 0]) and np.array_equal(
+    backward[1:4, 1:4, 0], nine[..., 0, 0]
+)
+assert np.array_equal(backward, layers.conv_forward(one, nine[::-1, ::-1], np.zeros(1)))
+
+# %% [markdown]
 # ## Kernel and bias
 #
 # Each number $w[o, c, k]$ is used at every position, so the gradient is a sum over positions.

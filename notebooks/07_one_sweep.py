@@ -46,7 +46,7 @@ assert np.isclose(z[0, 0, 0], 2 - 1 + 0.5) and np.isclose(z[0, 0, 1], 1 + 0 - 1.
 # Both losses inject their gradients at the same layer; the sum then goes through the ReLU mask and through the
 # convolution.
 
-# %%
+# %% mystnb={"image": {"alt": "The relative error of each element of the gradient: below a millionth everywhere"}}
 P, A = np.zeros_like(F), np.zeros((N, N))
 content, style = losses.content_loss(F, P), losses.style_loss(F, A)
 dF = losses.content_gradient(F, P) + losses.style_gradient(F, A)
@@ -117,6 +117,41 @@ assert found, found
 found
 
 # %% [markdown]
+# ## What arrives at each layer
+#
+# The same sweep through the network that ships with the library, for a portrait in the style of a night sky: the length
+# of $dL/da$ at each position, from the deepest layer to the pixels. conv3_4 receives the content loss alone, whose
+# gradient is 0 here, since the picture is still the portrait; so everything begins with the style loss at conv3_1.
+
+# %% mystnb={"image": {"alt": "The portrait, and the length of the gradient at its pixels and at each layer that has a loss; deeper maps are coarser"}}
+from nst_numpy import load_weights
+from nst_numpy.inspection import plots
+
+# %matplotlib inline
+
+content_image, style_image = images.load(samples.portrait(), 96), images.load(samples.swirling_night(), 96)
+layers_of_style = ["conv1_1", "conv2_1", "conv3_1"]
+plots.gradients(
+    Objective.from_images(load_weights("vgg19-mini"), content_image, style_image, style_layers=layers_of_style),
+    content_image,
+)
+
+# %% [markdown]
+# Deep layers have few positions, and each unit there sees many pixels; on the way down the map becomes finer. The
+# pixels receive the sum of all terms.
+#
+# ## What each operation does to a gradient
+#
+# | forward | backward |
+# |---|---|
+# | one value is used in several places | its gradients add |
+# | values are added | each receives the gradient |
+# | the average of $n$ values | each receives $1/n$ of it |
+# | the maximum | the one that was largest receives it |
+# | a product with a constant $c$, or a mask | a product with the same constant or mask |
+# | a product with a matrix $W$ | a product with $W^T$ |
+# | a window is gathered, with weights | the gradient is scattered over the window, with the same weights |
+#
 # ## Exercises
 #
 # 1. In the example by hand, compute `dx` at the upper left pixel with pencil and paper.

@@ -19,7 +19,7 @@
 # The central difference $(f(x+hu) - f(x-hu))/2h$ has an error of order $h^2$ from curvature, and of order
 # $10^{-16} |f|/h$ from rounding. The best $h$ is in between:
 
-# %%
+# %% mystnb={"image": {"alt": "The error of a central difference over its step, on logarithmic scales: it falls to a lowest point, then rises again"}}
 import matplotlib.pyplot as plt
 import numpy as np
 

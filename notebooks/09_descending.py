@@ -27,7 +27,7 @@
 #
 # **L-BFGS** measures how the gradient has changed along its last steps, and divides by the curvature this reveals.
 
-# %%
+# %% mystnb={"image": {"alt": "The ways of four methods through a narrow valley: gradient descent and momentum swing across it, Adam circles at the end, L-BFGS takes few steps"}}
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -66,7 +66,7 @@ assert all(result.fun < 1e-12 for result in found.values())
 #
 # ## On a picture
 
-# %%
+# %% mystnb={"image": {"alt": "The total losses of four methods over the steps, and the picture that each of them paints"}}
 content, style = samples.portrait(), samples.swirling_night()
 options = {"size": (96,), "steps": 80, "progress": False}
 figure, cells = plt.subplots(1, 5, figsize=(17, 3.5))

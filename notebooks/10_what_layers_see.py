@@ -32,7 +32,7 @@ assert [receptive_field(network, f"conv{b}_1")[2] for b in (1, 2, 3, 4, 5)] == [
 # %% [markdown]
 # A unit's receptive field is where its gradient is not zero. Compute it:
 
-# %%
+# %% mystnb={"image": {"alt": "The relative error of the elements of the gradient that were compared"}}
 small = load_weights("vgg19-mini", dtype=np.float64)
 image = np.random.default_rng(0).random((40, 40, 3))
 features, tape = small.forward(image, ["conv2_1"])
@@ -59,7 +59,7 @@ check
 #
 # The three strongest filters of three layers, on the portrait.
 
-# %%
+# %% mystnb={"image": {"alt": "Nine feature maps of the portrait, three for each of three layers: edges in conv1_2, coarser patterns in deeper layers"}}
 figure, axes = plt.subplots(3, 3, figsize=(8, 9))
 for row, layer in zip(axes, ("conv1_2", "conv3_1", "conv4_2"), strict=True):
     a = network.features(portrait, layer)[layer]
@@ -73,7 +73,7 @@ for row, layer in zip(axes, ("conv1_2", "conv3_1", "conv4_2"), strict=True):
 # In photographs and paintings, deeper units respond to larger and more specific things. Only three images are searched
 # here; try your own.
 
-# %%
+# %% mystnb={"image": {"alt": "Nine patches of the images, each the one to which a filter of the layer responds most"}}
 for layer in ("conv1_2", "conv2_2", "conv3_2"):
     found = top_patches(network, layer, [portrait, night, waves], count=3)
     figure, axes = plt.subplots(1, 9, figsize=(12, 1.6))
@@ -88,7 +88,7 @@ for layer in ("conv1_2", "conv2_2", "conv3_2"):
 #
 # A shallow layer fixes every pixel and leaves no room for style; a deep one only fixes the arrangement.
 
-# %%
+# %% mystnb={"image": {"alt": "The portrait in the style of the night sky, with its content from a shallow, a middle and a deep layer: less and less of it is kept"}}
 figure, axes = plt.subplots(1, 3, figsize=(12, 5))
 kept = []
 for ax, layer in zip(axes, ("conv1_2", "conv3_2", "conv5_1"), strict=True):

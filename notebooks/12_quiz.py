@@ -194,7 +194,7 @@ for init, result in starts.items():
 #
 # Look at the two pictures below before you open the answer.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two pictures of the portrait in the style of the painting, called one and the other"}}
 every = [f"conv{block}_1" for block in (1, 2, 3, 4, 5)]
 painted = {
     depth: nst_numpy.transfer(content, style, style_layers=every[:depth], size=192, steps=60, progress=False)

@@ -72,7 +72,7 @@ def test_a_table_by_hand():
     ]
     rows = [line.split("</tr>")[0] for line in found._repr_html_().split("<tr>")[1:]]
     assert rows[1] == "<td>" + "</td><td>".join(("forward", "image", "x &lt; y", "2×2", "-2", "2", "6", "")) + "</td>"
-    assert found._repr_html_().startswith("<table><tr><td>sweep</td><td>layer</td>")
+    assert found._repr_html_().startswith("<table><tr><th>sweep</th><th>layer</th>")
     assert found._repr_html_().endswith("</tr></table>") and len(rows) == 4
     assert found and not Trace([*steps, Step("backward", "conv1_1", "dz", ROWS, failed)], 2.5, ROWS)
     assert Step("backward", "conv1_1", "dz", ROWS, failed).cells()[-1] == "FAILED 5e-01"

@@ -3,9 +3,10 @@
     python docs/site/check.py [FOLDER] [--screenshots FOLDER] [--pages GLOB...]
 
 Fails on any message in the console that is an error, any request that fails or leaves the folder, any formula that is
-not rendered, any link that leads nowhere, any page that is wider than its window on a phone or a screen, and any
-explorable that shows other numbers than the library's, or can't be operated (check_explorables.py). Needs
-playwright, and Chromium on the path.
+not rendered, any link that leads nowhere, any page that is wider than its window on a phone or a screen, any code or
+table that paper would cut, any picture without a description, any explorable that shows other numbers than the
+library's, or can't be operated (check_explorables.py), and a search, copy button or download that does not work
+(check_tools.py). Needs playwright, and Chromium on the path.
 """
 
 import argparse
@@ -15,9 +16,11 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 from check_explorables import explorables
+from check_tools import tools
 from playwright.sync_api import Browser, Page, sync_playwright
 
-WIDTHS = 390, 1024, 1366
+WIDTHS = 360, 768, 1024, 1280, 1920, 1366
+PAPER = 690  # pixels between the margins of A4
 
 RENDERED = """async () => {
     if (window.MathJax) await window.MathJax.startup.promise;
@@ -39,12 +42,29 @@ LOOK = r"""() => {
     }
     for (const image of document.images)
         if (!image.naturalWidth) wrong.push("no picture: " + image.src);
+        else if (!image.hasAttribute("alt") || /\.(png|jpg|svg)$/.test(image.alt))
+            wrong.push("no description of the picture " + image.src);
+    for (const table of document.querySelectorAll("table.docutils:not(.autosummary), .cell_output table")) {
+        const heads = [...table.rows[0].cells];
+        if (!heads.some(cell => cell.tagName === "TH" && cell.textContent.trim()))
+            wrong.push("no heads in the table: " + heads.map(cell => cell.textContent.trim()));
+    }
+    if (/\/notebooks\/\d/.test(location) && !document.querySelector(".download-notebook a"))
+        wrong.push("no notebook to download");
     return wrong;
 }"""
 
 # On a phone the theme lets the content scroll, not the page.
 TOO_WIDE = """() => Math.max(...[document.documentElement, document.querySelector(".content")].map(
     each => each.scrollWidth - each.clientWidth))"""
+
+CUT = """() => [
+    ...[...document.querySelectorAll("article :is(pre, table, .table-wrapper, .cell_output)")]
+        .filter(each => each.scrollWidth > each.clientWidth + 1 || each.getBoundingClientRect().right > innerWidth + 1)
+        .map(each => "paper cuts: " + each.textContent.trim().slice(0, 60)),
+    ...[...document.querySelectorAll(".sidebar-drawer, .toc-drawer, .mobile-header, .copybtn, .related-pages")]
+        .filter(each => each.checkVisibility())
+        .map(each => "on paper: " + each.className)]"""
 
 STILL = ".explorable .board, .explorable .says"
 
@@ -65,10 +85,15 @@ def problems(page: Page, file: Path, root: Path) -> list[str]:
     page.goto(file.as_uri())
     page.evaluate(RENDERED)
     found += page.evaluate(LOOK)
-    for width in WIDTHS:  # the last one stays
+    for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         if (more := page.evaluate(TOO_WIDE)) > 0:
             found.append(f"{more} pixels wider than a window of {width}")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": PAPER, "height": 900})
+    found += page.evaluate(CUT)
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": WIDTHS[-1], "height": 900})
     for event, listener in listeners.items():
         page.remove_listener(event, listener)
     return found
@@ -133,6 +158,7 @@ def main() -> int:
                 options.screenshots.mkdir(parents=True, exist_ok=True)
                 name = "-".join(file.relative_to(root).with_suffix(".png").parts)
                 page.screenshot(path=options.screenshots / name, full_page=True)
+        wrong += tools(browser, page, root)
         browser.close()
     wrong += dead_links(targets, links)
     print(*wrong, f"{len(files)} pages, {formulas} formulas, {len(wrong)} problems", sep="\n")

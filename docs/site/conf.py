@@ -5,11 +5,13 @@ import re
 import sys
 from pathlib import Path
 
-from sphinx.addnodes import desc_signature
+from docutils import nodes
+from sphinx.addnodes import desc_signature, download_reference
 
 import nst_numpy
 
 sys.path.insert(0, str(Path(__file__).parent))
+import search
 from explorables import explorable
 
 project = "nst_numpy"
@@ -24,13 +26,15 @@ extensions = [
     "numpydoc",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
+    "sphinx_copybutton",
     "sphinx-mathjax-offline",
 ]
 exclude_patterns = ["contents.md", "docs/README.md"]  # index.md ends with the one, and has what the other lists
 html_theme = "furo"
-html_static_path = ["site.css", "explorables.js"]
+html_static_path = ["site.css", "explorables.js", "search.js"]
 html_css_files = ["site.css"]
 html_js_files = [("explorables.js", {"defer": "defer"})]
+html_additional_pages = {"search": "search.html"}
 html_copy_source = False
 html_show_copyright = False
 highlight_language = "none"  # for what has no language: commands and output
@@ -41,6 +45,10 @@ myst_heading_anchors = 3
 nb_execution_mode = "off"  # `make notebooks` has run them
 nb_output_stderr = "remove"
 nb_ipywidgets_js = {}  # no page has widgets, and their scripts are not local
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_selector = "div.highlight pre:not(.cell_output pre)"  # no output
 
 smartquotes = False
 templates_path = ["templates"]
@@ -57,6 +65,10 @@ def setup(app):
     app.connect("autodoc-process-docstring", plain_characters, priority=400)  # before numpydoc
     app.connect("missing-reference", find_by_last_names)
     app.connect("doctree-read", give_places, priority=400)  # before viewcode, which links to them
+    app.connect("doctree-read", offer_notebook, priority=400)  # before Sphinx copies what can be downloaded
+    app.connect("builder-inited", without_own_search)
+    app.connect("doctree-resolved", search.collect)
+    app.connect("build-finished", search.write)
 
 
 def for_the_site(app, page: str, source: list[str]) -> None:
@@ -87,7 +99,7 @@ def public_names() -> str:
             listed = package != "nst_numpy" and this.__name__ in sys.modules[package].__all__
             where = f"{package if listed else this.__module__}.{this.__qualname__}"
         rows.append(f"| {{py:obj}}`{name} <{where}>` | {inspect.getdoc(this).splitlines()[0]} |")
-    return "\n".join(["| | |", "|---|---|", *rows])
+    return "\n".join(["| name | what it is |", "|---|---|", *rows])
 
 
 def plain_characters(app, what, name, obj, options, lines: list[str]) -> None:
@@ -110,6 +122,19 @@ def give_places(app, doctree) -> None:
     """Let pages that show a docstring without being its reference be linked to as well."""
     for signature in doctree.findall(desc_signature):
         signature["ids"] = signature["ids"] or [f"{signature['module']}.{signature['fullname']}"]
+
+
+def offer_notebook(app, doctree) -> None:
+    """Begin the page of a notebook with a link to the notebook."""
+    page = app.env.docname
+    if app.env.doc2path(page).suffix == ".ipynb":
+        link = download_reference("", "Download this notebook", reftarget=f"/{page}.ipynb", refdoc=page)
+        doctree.next_node(nodes.title).parent.insert(1, nodes.paragraph("", "", link, classes=["download-notebook"]))
+
+
+def without_own_search(app) -> None:
+    """Sphinx's own shows text only over http, and LaTeX in it."""
+    app.builder.search = False
 
 
 def find_by_last_names(app, env, node, contnode):

@@ -7,7 +7,7 @@ place of the library's: then the first check that fails shows where they are wro
 
 import dataclasses
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -106,9 +106,10 @@ class Trace:
         )
 
     def _repr_html_(self) -> str:
-        rows = [self.HEADER, *(step.cells() for step in self.steps)]
-        cells = ("".join(f"<td>{html.escape(text)}</td>" for text in row) for row in rows)
-        return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"
+        def row(texts: Iterable[str], tag: str = "td") -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in texts) + "</tr>"
+
+        return "<table>" + row(self.HEADER, "th") + "".join(row(step.cells()) for step in self.steps) + "</table>"
 
 
 @checked()
