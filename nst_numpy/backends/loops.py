@@ -114,7 +114,7 @@ def gather(x: np.ndarray, signs: np.ndarray, masked: bool, padding: int, y0: int
     H, W, C = x.shape
     k = x.dtype.type
     width = padded.shape[1]
-    # Columns `first` to `last` of `padded` are columns of x, and done as one; but not where a word of signs is not full.
+    # Columns `first` to `last` of `padded` are columns of x, and done as one, if all words of signs are full.
     first = min(max(0, -x0), width)
     last = first if masked and C % 32 else max(first, min(width, W - x0))
     for i in range(padded.shape[0]):
