@@ -21,7 +21,9 @@ SIZE = 96
 # Parts of a figure ----------------------------------------------------------------------------------------------------
 
 
-def figure(name: str, controls: list[str], shots: list[str], says: str, understood: str, more: Iterable[str] = ()) -> str:
+def figure(
+    name: str, controls: list[str], shots: list[str], says: str, understood: str, more: Iterable[str] = ()
+) -> str:
     return "\n".join(
         [
             f'<figure class="explorable" id="explorable-{name}">',
@@ -72,8 +74,15 @@ LAYERS = {
 POOLINGS = ("average", "max")
 STARTS = {"the photograph": "content", "noise": "noise", "gray": "gray"}
 
-# What is seen, for the positions of the sliders for layers, pooling and start: at most one of them is not at its default.
+# What is seen, for the positions of the sliders for layers, pooling and start. At most one of them is off its default.
 SEEN = {
+    (2, 0, 0): (
+        "The photograph, without its finest detail. The style hardly counts.",
+        "Strokes in the background and on the uniform. The face is nearly that of the photograph.",
+        "Strokes everywhere, also on the face, and a pale star in the background.",
+        "The face dissolves into strokes. The outline of head and shoulders remains.",
+        "Much like β/α = 1000: the content loss counts for little in both.",
+    ),
     (0, 0, 0): (
         "The photograph, without its finest detail.",
         "The photograph, with a yellower face.",
@@ -87,13 +96,6 @@ SEEN = {
         "The painting's colours, and some grain in the background.",
         "Short strokes, and pale patches in the background.",
         "Short strokes and pale patches. The eyes can still be seen.",
-    ),
-    (2, 0, 0): (
-        "The photograph, without its finest detail. The style hardly counts.",
-        "Strokes in the background and on the uniform. The face is nearly that of the photograph.",
-        "Strokes everywhere, also on the face, and a pale star in the background.",
-        "The face dissolves into strokes. The outline of head and shoulders remains.",
-        "Much like β/α = 1000: the content loss counts for little in both.",
     ),
     (3, 0, 0): (
         "The photograph, with some lines across the face.",
@@ -138,7 +140,7 @@ def settings() -> str:
                 content,
                 style,
                 size=(SIZE // 2, SIZE),
-                steps=(25, 25),
+                steps=(20, 20),
                 style_weight=weight,
                 style_layers=LAYERS[layers],
                 weights=networks[pooling],
@@ -148,14 +150,14 @@ def settings() -> str:
             # Judged by the default settings, whatever it was painted with.
             judge = {"weights": networks["average"], "size": (SIZE,), "steps": 1, "progress": False}
             found = transfer(content, style, init=painted, **judge).history[0]
-            says = f"Content loss {found['content']:.2f}, style loss {found['style']:.2f}. {seen}"
+            measured = f"content {found['content']:.2f}, style {found['style']:.2f}"
             names = {0: layers, 1: f"{pooling} pooling", 2: f"from {start}"}
-            label = ", ".join([f"β/α = {weight}", *(names[i] for i in range(3) if row[i] != AT_FIRST[1 + i])])
+            others = (names[i] for i in range(3) if row[i] != AT_FIRST[1 + i])
+            label = f"{', '.join([f'β/α = {weight}', *others])}: {measured}"
             key = (k, *row)
-            at_first = key == AT_FIRST
-            first = says if at_first else first
+            first = seen if key == AT_FIRST else first
             still = row == AT_FIRST[1:] or k == AT_FIRST[0]
-            shots.append(shot(" ".join(map(str, key)), painted, label, says, still=still, shown=at_first))
+            shots.append(shot(" ".join(map(str, key)), painted, label, seen, still=still, shown=key == AT_FIRST))
     originals = [
         f'<div class="original"><img src="{picture(images.load(image, SIZE))}" alt="{name}"><p>{name}</p></div>'
         for name, image in {"the photograph": content, "the painting": style}.items()
@@ -166,22 +168,24 @@ def settings() -> str:
         [slider(label, values, at) for (label, values), at in zip(sliders.items(), AT_FIRST, strict=True)],
         [*originals, *shots],
         first,
-        "Every picture has 25 steps at 48 pixels and 25 at 96. The lower three sliders start at the defaults; only one "
-        "of them is away from there at a time. Both losses are computed with the default settings, for all pictures "
-        "alike. A larger β/α trades the photograph for the painting; deeper style layers bring longer strokes; the start "
-        "decides what the losses leave open, the more so the less the content counts.",
+        "Every picture has 20 steps at 48 pixels and 20 at 96. Under it are its content and style loss with the "
+        "default settings, whatever it was painted with. β/α goes with everything; when one of the lower three sliders "
+        "is moved, the other two go back to the default. A larger β/α trades the photograph for the painting; deeper "
+        "style layers bring longer strokes; the start decides what the losses leave open, the more so the less the "
+        "content counts.",
     )
 
 
 # The descent ----------------------------------------------------------------------------------------------------------
 
-STEPS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 56, 80, 112, 150, 200)
-STILLS = (0, 6, 28, 200)
+STEPS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 56, 80, 110, 150)
+STILLS = (0, 6, 28, 150)
 HAPPENS = {  # from these steps on
     0: "White noise.",
     1: "The style loss is by far the largest, and so is its gradient. It falls first.",
     6: "The painting's colours and strokes appear. The content loss has hardly changed.",
-    20: "Now the content loss falls as well, and the portrait appears.",
+    20: "Now the content loss falls as well.",
+    28: "The content loss falls, and the portrait has appeared.",
     80: "All three fall slowly. The picture changes little.",
 }
 
@@ -233,11 +237,11 @@ def curves(losses: dict[str, list[float]]) -> list[str]:
     def y(loss: float) -> float:
         return top + (bottom - top) * (highest - log(loss)) / (highest - lowest)
 
-    lines = [f'<svg class="curves" viewBox="0 0 340 190" role="img" aria-label="The losses over the steps">']
+    lines = ['<svg class="curves" viewBox="0 0 340 190" role="img" aria-label="The losses over the steps">']
     for loss in (1, 10, 100):
         lines.append(f'<path class="grid" d="M{left} {y(loss):.1f}H{right}"/>')
         lines.append(f'<text x="{left - 5}" y="{y(loss) + 3:.1f}" text-anchor="end">{loss}</text>')
-    for step in (0, 1, 3, 8, 20, 56, 200):
+    for step in (0, 1, 3, 8, 20, 56, 150):
         lines.append(f'<text x="{x(step):.1f}" y="{bottom + 14}" text-anchor="middle">{step}</text>')
     for name, values in losses.items():
         points = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in enumerate(values))
