@@ -65,12 +65,7 @@ def picture(image: Any) -> str:
 
 WEIGHTS = (1, 10, 100, 1000, 10000)
 FOUR = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
-LAYERS = {
-    "conv1_1": FOUR[:1],
-    "conv1_1, conv2_1": FOUR[:2],
-    ", ".join(FOUR): FOUR,
-    "these four, conv4_1, conv5_1": (*FOUR, "conv4_1", "conv5_1"),
-}
+LAYERS = [", ".join(layers) for layers in (FOUR[:1], FOUR[:2], FOUR, (*FOUR, "conv4_1", "conv5_1"))]
 POOLINGS = ("average", "max")
 STARTS = {"the photograph": "content", "noise": "noise", "gray": "gray"}
 
@@ -78,7 +73,7 @@ STARTS = {"the photograph": "content", "noise": "noise", "gray": "gray"}
 SEEN = {
     (2, 0, 0): (
         "The photograph, without its finest detail. The style hardly counts.",
-        "Strokes in the background and on the uniform. The face is nearly that of the photograph.",
+        "Strokes in the background and on the uniform. The face is still easily recognised.",
         "Strokes everywhere, also on the face, and a pale star in the background.",
         "The face dissolves into strokes. The outline of head and shoulders remains.",
         "Much like β/α = 1000: the content loss counts for little in both.",
@@ -95,7 +90,7 @@ SEEN = {
         "The photograph, with a yellower face.",
         "The painting's colours, and some grain in the background.",
         "Short strokes, and pale patches in the background.",
-        "Short strokes and pale patches. The eyes can still be seen.",
+        "Short strokes and pale patches. The head can still be made out.",
     ),
     (3, 0, 0): (
         "The photograph, with some lines across the face.",
@@ -113,7 +108,7 @@ SEEN = {
     ),
     (2, 0, 1): (
         "The photograph has come back from noise, in softer colours. The content loss knows what is where.",
-        "Face and uniform in strokes, much like the picture that began as the photograph.",
+        "Face and uniform in strokes, as from the photograph, but lighter and darker in other places.",
         "Head and shoulders, with yellow stars. That from the photograph has its light in other places.",
         "A texture, with hardly a trace of the portrait. Begun as the photograph, the outline remained.",
         "A texture, with hardly a trace of the portrait. Begun as the photograph, the outline remained.",
@@ -142,7 +137,7 @@ def settings() -> str:
                 size=(SIZE // 2, SIZE),
                 steps=(20, 20),
                 style_weight=weight,
-                style_layers=LAYERS[layers],
+                style_layers=layers.split(", "),
                 weights=networks[pooling],
                 init=STARTS[start],
                 progress=False,
@@ -160,7 +155,7 @@ def settings() -> str:
             shots.append(shot(" ".join(map(str, key)), painted, label, seen, still=still, shown=key == AT_FIRST))
     originals = [
         f'<div class="original"><img src="{picture(images.load(image, SIZE))}" alt="{name}"><p>{name}</p></div>'
-        for name, image in {"the photograph": content, "the painting": style}.items()
+        for name, image in {"photograph": content, "painting": style}.items()
     ]
     sliders = {"β/α": map(str, WEIGHTS), "Style layers": LAYERS, "Pooling": POOLINGS, "Start": STARTS}
     return figure(
@@ -182,9 +177,9 @@ STEPS = (0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 56, 80, 110, 150)
 STILLS = (0, 6, 28, 150)
 HAPPENS = {  # from these steps on
     0: "White noise.",
-    1: "The style loss is by far the largest, and so is its gradient. It falls first.",
-    6: "The painting's colours and strokes appear. The content loss has hardly changed.",
-    20: "Now the content loss falls as well.",
+    1: "The style loss is by far the largest. It falls first.",
+    6: "The painting's colours and strokes appear. The content loss has changed little.",
+    15: "Now the content loss falls as well.",
     28: "The content loss falls, and the portrait has appeared.",
     80: "All three fall slowly. The picture changes little.",
 }
