@@ -355,6 +355,7 @@ def settings(page: Page, figure: Locator) -> list[str]:
     """Every position; four pictures are painted and judged anew."""
     shots = Shots(page, figure)
     default, usual = shots.at(), shots.shown()[0]
+    again, repainted = {(1, 0, 0, 0), (3, 2, 0, 0), (2, 2, 1, 0), (2, 2, 0, 1)}, set()
     seen: dict[tuple[int, ...], np.ndarray] = {}
     for k in range(1, 4):
         for to in range(int(shots.sliders[k].get_attribute("max") or 0), -1, -1):
@@ -374,7 +375,7 @@ def settings(page: Page, figure: Locator) -> list[str]:
                 ):
                     continue
                 pooled = load_weights("vgg19-mini", padding="replicate", pooling=values[2])
-                again = transfer(
+                other = transfer(
                     samples.portrait(),
                     samples.swirling_night(),
                     size=(48, 96),
@@ -385,9 +386,10 @@ def settings(page: Page, figure: Locator) -> list[str]:
                     init={"the photograph": "content"}.get(values[3], values[3]),
                     progress=False,
                 ).pixels
-                shots.expect(alike(image, again), f"another picture at {expected}")
-                found = judged(again)[:2]
+                shots.expect(alike(image, other), f"another picture at {expected}")
+                found = judged(other)[:2]
                 shots.expect(np.allclose(numbers, found, rtol=0.02, atol=0.01), f"{numbers} at {expected}, not {found}")
+    shots.expect(repainted == again, "a picture that was to be painted anew is not there")
     for key, image in seen.items():
         shots.expect((key == default) == np.array_equal(image, usual), f"the picture at {key} is the default's")
     shots.hands()
