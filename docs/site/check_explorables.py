@@ -361,7 +361,9 @@ def settings(page: Page, figure: Locator) -> list[str]:
     for k in range(1, 4):
         for to in range(int(shots.sliders[k].get_attribute("max") or 0), -1, -1):
             for weight in range(5):
+                before = shots.at()[0]
                 shots.move(k, to)
+                shots.expect(shots.at()[0] == before, f"slider {k} moves that of β/α")
                 shots.move(0, weight)
                 expected = tuple({0: weight, k: to}.get(i, at) for i, at in enumerate(default))
                 shots.expect(shots.at() == expected, f"the sliders are at {shots.at()}, not {expected}")
