@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
-from nst_numpy import Objective, exercises, images, layers, load_weights, losses, samples
+from nst_numpy import Objective, exercises, images, layers, load_weights, losses, samples, transfer
 
 READ = """figure => {
     const cells = {};
@@ -478,14 +478,200 @@ def which_is_right(page: Page, figure: Locator) -> list[str]:
     return wrong
 
 
+class Shots:
+    """A figure with sliders, and a picture for each of their positions."""
+
+    def __init__(self, page: Page, figure: Locator) -> None:
+        self.page, self.figure = page, figure
+        self.sliders = figure.locator("input").all()
+        self.wrong: list[str] = []
+
+    def expect(self, right: bool, what: str) -> None:
+        if not right:
+            self.wrong.append(f"{self.figure.get_attribute('id')}: {what}")
+
+    def move(self, slider: int, to: int) -> None:
+        """Move a slider by keyboard."""
+        self.sliders[slider].focus()
+        self.page.keyboard.press("Home")
+        for _ in range(to):
+            self.page.keyboard.press("ArrowRight")
+        self.expect(self.at()[slider] == to, f"no key moves slider {slider} to {to}")
+
+    def at(self) -> tuple[int, ...]:
+        return tuple(int(slider.input_value()) for slider in self.sliders)
+
+    def shown(self) -> tuple[np.ndarray, str, list[float], list[str]]:
+        """The one picture that is visible, in 0–1, its sentence, its numbers, and what the sliders say."""
+        shots = self.figure.locator(".shot:visible")
+        self.expect(shots.count() == 1, f"{shots.count()} pictures at {self.at()}")
+        text = shots.first.locator("p").inner_text()
+        data = shots.first.locator("img").get_attribute("src") or ""
+        image = Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2])))
+        says = self.figure.locator(".says").inner_text()
+        values = self.figure.locator("output").all_inner_texts()
+        spoken = [slider.get_attribute("aria-valuetext") for slider in self.sliders]
+        self.expect(spoken == values, f"a screen reader is told {spoken} for {values}")
+        return np.asarray(image) / 255, says, [float(n) for n in re.findall(r"\d+\.\d\d", text + says)], values
+
+    def hands(self) -> None:
+        """Mouse and finger at the ends of every slider; a still picture in print."""
+        for k, slider in enumerate(self.sliders):
+            box = slider.bounding_box()
+            assert box
+            self.expect(box["height"] >= 24, f"slider {k} is {box['height']} pixels high")
+            last = int(slider.get_attribute("max") or 0)
+            slider.click(position={"x": box["width"] - 3, "y": box["height"] / 2})
+            self.expect(self.at()[k] == last, f"the mouse does not move slider {k}")
+            slider.tap(position={"x": 3, "y": box["height"] / 2})
+            self.expect(self.at()[k] == 0, f"a finger does not move slider {k}")
+            self.shown()
+        self.page.emulate_media(media="print")
+        stills = self.figure.locator(".shot:visible").count()
+        self.expect(stills >= 4 and not self.sliders[0].is_visible(), f"{stills} pictures in print, or sliders")
+        self.page.emulate_media(media="screen")
+
+
+def judged(x: np.ndarray) -> tuple[float, float, float]:
+    """Content, style and total variation loss with the default settings, in a few lines of their own."""
+    network, size = load_weights("vgg19-mini", padding="replicate", backend="plain"), max(x.shape)
+    night = np.asarray(samples.swirling_night())
+    margin = round(0.03 * len(night))
+    sources = images.load(samples.portrait(), size), images.load(night[margin:-margin, margin:-margin], size), x
+    names = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
+    P, S, F = ({l: losses.feature_matrix(a) for l, a in network.features(image, names).items()} for image in sources)
+    grams = {l: (losses.gram(F[l]) / F[l].shape[1], losses.gram(S[l]) / S[l].shape[1]) for l in names}
+    style = 100 * np.mean([np.sum((G - A) ** 2) / np.sum(A**2) for G, A in grams.values()])
+    content = 0.5 * np.mean((F["conv3_4"] - P["conv3_4"]) ** 2)
+    tv = 20 * 0.5 * sum(np.sum(np.diff(x, axis=axis) ** 2) for axis in (0, 1)) / x[..., 0].size
+    return float(content), float(style), float(tv)
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two pictures are the same but for compression: in brightness, since colours are compressed most."""
+    luminance = 0.299, 0.587, 0.114
+    return bool(np.corrcoef((a @ luminance).ravel(), (b @ luminance).ravel())[0, 1] > 0.98)
+
+
+def settings(page: Page, figure: Locator) -> list[str]:
+    """Every position; four pictures are painted and judged anew."""
+    shots = Shots(page, figure)
+    default, usual = shots.at(), shots.shown()[0]
+    again, repainted = {(1, 0, 0, 0), (3, 2, 0, 0), (2, 2, 1, 0), (2, 2, 0, 1)}, set()
+    seen: dict[tuple[int, ...], np.ndarray] = {}
+    for k in range(1, 4):
+        for to in range(int(shots.sliders[k].get_attribute("max") or 0), -1, -1):
+            for weight in range(5):
+                before = shots.at()[0]
+                shots.move(k, to)
+                shots.expect(shots.at()[0] == before, f"slider {k} moves that of β/α")
+                shots.move(0, weight)
+                expected = tuple({0: weight, k: to}.get(i, at) for i, at in enumerate(default))
+                shots.expect(shots.at() == expected, f"the sliders are at {shots.at()}, not {expected}")
+                image, says, numbers, values = shots.shown()
+                shots.expect(len(says) > 10 and f"β/α = {values[0]}" in figure.inner_text(), f"nothing at {expected}")
+                seen[expected] = image
+                if expected not in again or expected in repainted:
+                    continue
+                repainted.add(expected)
+                pooled = load_weights("vgg19-mini", padding="replicate", pooling=values[2])
+                other = transfer(
+                    samples.portrait(),
+                    samples.swirling_night(),
+                    size=(48, 96),
+                    steps=20,
+                    style_weight=float(values[0]),
+                    style_layers=values[1].split(", "),
+                    weights=pooled,
+                    init={"the photograph": "content"}.get(values[3], values[3]),
+                    progress=False,
+                ).pixels
+                shots.expect(alike(image, other), f"another picture at {expected}")
+                found = judged(other)[:2]
+                shots.expect(np.allclose(numbers, found, rtol=0.02, atol=0.01), f"{numbers} at {expected}, not {found}")
+    shots.expect(repainted == again, "a picture that was to be painted anew is not there")
+    for key, image in seen.items():
+        shots.expect((key == default) == np.array_equal(image, usual), f"the picture at {key} is the default's")
+    shots.hands()
+    return shots.wrong
+
+
+DRAWN = "all => all.filter(one => getComputedStyle(one).display !== 'none').map(one => one.getAttribute('d'))"
+
+
+def descent(page: Page, figure: Locator) -> list[str]:
+    """Every step of the film; the first ones painted anew. Play, and stop."""
+    shots = Shots(page, figure)
+    steps = [int(step) for step in (shots.sliders[0].get_attribute("data-values") or "").split("|")]
+    pictures = {}
+    transfer(
+        samples.portrait(),
+        samples.swirling_night(),
+        size=(96,),
+        steps=8,
+        init="noise",
+        callback=lambda step, image, losses: pictures.update({step: image}),
+        progress=False,
+    )
+    lines = {
+        name: [[float(part) for part in point.split(",")] for point in (points or "").split()]
+        for name in ("total", "content", "style")
+        for points in [figure.locator(f"polyline.{name}").get_attribute("points")]
+    }
+    heights, logarithms = [], []
+    for k, step in enumerate(steps):
+        shots.move(0, k)
+        image, says, numbers, values = shots.shown()
+        total, content, style, tv = numbers
+        shots.expect(values == [str(step)] and f"Step {step}:" in says, f"step {values}, not {step}: {says}")
+        shots.expect(abs(total - content - style - tv) < 0.02, says)
+        marks = figure.locator(".mark").evaluate_all(DRAWN)
+        shots.expect(len(marks) == 1, f"{len(marks)} marks at step {step}")
+        at = float(marks[0].removeprefix("M").split()[0])
+        for name, value in (("total", total), ("content", content), ("style", style)):
+            shots.expect(abs(lines[name][step][0] - at) < 0.06, f"the mark is not at step {step}")
+            heights.append(lines[name][step][1])
+            logarithms.append(np.log(value))
+        if step in pictures:
+            found = judged(pictures[step])
+            shots.expect(alike(image, pictures[step]), f"another picture at step {step}")
+            shots.expect(
+                np.allclose(numbers[1:], found, rtol=0.02, atol=0.01), f"{numbers} at step {step}, not {found}"
+            )
+    slope, height = np.polyfit(logarithms, heights, 1)
+    off = np.abs(slope * np.array(logarithms) + height - heights)
+    shots.expect(slope < 0 and off.max() < 0.5, f"the curves are {off.max():.1f} off the numbers")
+
+    play = figure.locator(".play")
+    shots.move(0, len(steps) - 3)
+    play.click()
+    shots.expect(play.inner_text() == "Stop", "the film does not play")
+    page.wait_for_function("button => button.textContent == 'Play'", arg=play.element_handle(), timeout=10_000)
+    shots.expect(shots.at() == (len(steps) - 1,), f"the film ends at {shots.at()}")
+    play.focus()
+    page.keyboard.press("Enter")
+    begun = "slider => slider.value == '1' || slider.value == '2'"
+    page.wait_for_function(begun, arg=shots.sliders[0].element_handle(), timeout=10_000)
+    page.keyboard.press("Enter")
+    stopped = shots.at()
+    page.wait_for_timeout(700)
+    shots.expect(0 < stopped[0] < len(steps) - 1 and shots.at() == stopped, f"the film goes on to {shots.at()}")
+    page.emulate_media(reduced_motion="reduce")
+    shots.expect(not play.is_visible(), "the film moves, where no motion is wanted")
+    page.emulate_media(reduced_motion="no-preference")
+    shots.hands()
+    return shots.wrong
+
+
 def explorables(page: Page) -> list[str]:
     """What is wrong with the explorables of the page that is open."""
     checks = {"convolution": convolution, "relu": relu, "pooling": pooling, "gram": gram, "sweep": sweep}
     wrong = []
     for figure in page.locator("figure.explorable").all():
         name = (figure.get_attribute("id") or "").removeprefix("explorable-")
-        if name == "which-is-right":
-            wrong += which_is_right(page, figure)
+        others = {"which-is-right": which_is_right, "settings": settings, "descent": descent}
+        if name in others:
+            wrong += others[name](page, figure)
             continue
         operated = Figure(page, figure)
         checks[name](operated)

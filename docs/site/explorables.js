@@ -4,6 +4,7 @@
 for (const figure of document.querySelectorAll("figure.explorable")) {
     figure.classList.add("live"); // the lists and buttons appear
     if (figure.querySelector("script")) explore(figure);
+    if (figure.querySelector(".shot")) leaf(figure);
     for (const claim of figure.querySelectorAll("li[data-right]")) judge(claim);
 }
 
@@ -87,4 +88,51 @@ function judge(claim) {
             answer.hidden = false;
             answer.open = true;
         });
+}
+
+/* Shows the picture that the sliders select, of those that painted.py put into the page. */
+function leaf(figure) {
+    const shots = [...figure.querySelectorAll(".shot")];
+    const marks = [...figure.querySelectorAll(".mark")];
+    const sliders = [...figure.querySelectorAll("input")];
+    const says = figure.querySelector(".says");
+    const selected = () => shots.findIndex(shot => shot.dataset.key === sliders.map(slider => slider.value).join(" "));
+
+    function show(moved) {
+        // All go with the first slider; of the others, one at a time is not at its default.
+        if (selected() < 0) for (const other of sliders.slice(1)) if (other !== moved) other.value = other.defaultValue;
+        for (const slider of sliders) {
+            const value = slider.dataset.values.split("|")[slider.value];
+            slider.nextElementSibling.textContent = value;
+            slider.setAttribute("aria-valuetext", value);
+        }
+        for (const all of [shots, marks]) all.forEach((each, k) => each.classList.toggle("shown", k === selected()));
+        says.textContent = shots[selected()].dataset.says;
+    }
+
+    for (const slider of sliders) slider.addEventListener("input", () => show(slider));
+    const play = figure.querySelector(".play");
+    if (play) film(play, sliders[0], show);
+}
+
+/* Moves a slider to its end. */
+function film(play, slider, show) {
+    let timer = 0;
+
+    function stop() {
+        timer = clearInterval(timer);
+        play.textContent = "Play";
+    }
+
+    play.addEventListener("click", () => {
+        if (timer) return stop();
+        if (slider.value === slider.max) slider.value = 0;
+        play.textContent = "Stop";
+        timer = setInterval(() => {
+            slider.stepUp();
+            show(slider);
+            if (slider.value === slider.max) stop();
+        }, 500);
+    });
+    slider.addEventListener("input", stop);
 }

@@ -15,6 +15,7 @@ from itertools import combinations_with_replacement, pairwise, product
 from typing import Any
 
 import numpy as np
+from painted import descent, settings
 from PIL import Image
 
 from nst_numpy import Objective, exercises, images, layers, load_weights, losses, samples
@@ -32,6 +33,7 @@ State = dict[str, Any]
 def explorable(name: str, page: str) -> str:
     """The HTML of a figure, without empty lines, which would end it in Markdown."""
     made = {"convolution": convolution, "relu": relu, "pooling": pooling, "gram": gram, "sweep": sweep}
+    made |= {"settings": settings, "descent": descent}
     return which_is_right(page) if name == "which-is-right" else made[name]()
 
 
