@@ -50,7 +50,8 @@ def found_by_search(page: Page, home: str, query: str) -> tuple[list[str], list[
     if kinds != sorted(kinds) or not addresses or kinds[0]:
         wrong.append(f"found, in this order: {addresses}")
     else:
-        page.locator("#found a").first.click()
+        with page.expect_navigation():
+            page.locator("#found a").first.click()
         text = page.locator("article").inner_text()
         if not re.search(SOUGHT[query], text, re.IGNORECASE):
             wrong.append(f"the first page found does not have it: {page.url}")
