@@ -76,7 +76,29 @@ assert np.isclose(layers.max_pool_backward(dy, flat).sum(), dy.sum())
 # ## Why average pooling for pictures?
 #
 # Max pooling sends the gradient to a quarter of the elements, average pooling to all of them, evenly. The paper found
-# average pooling to give "slightly more appealing results".
+# average pooling to give "slightly more appealing results". Where a gradient of ones arrives, for a feature map of the
+# sample portrait (its width is odd: no window covers the last column):
+
+# %% mystnb={"image": {"alt": "A feature map of a portrait; after max pooling one pixel of each four gets the gradient, after average pooling all get a quarter, but for the last column"}}
+import matplotlib.pyplot as plt
+
+from nst_numpy import images, load_weights, samples
+
+portrait = images.load(samples.portrait(), 48)
+response = load_weights("vgg19-mini").features(portrait, ["conv1_2"])["conv1_2"]
+response = response[..., response.mean(axis=(0, 1)).argmax(), None]  # the filter that responds most
+ones = np.ones_like(layers.max_pool_forward(response))
+panels = {
+    "a": response,
+    "dL/da, max pooling": layers.max_pool_backward(ones, response),
+    "dL/da, average pooling": layers.average_pool_backward(ones, response),
+}
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.6))
+for (title, panel), axis in zip(panels.items(), axes, strict=True):
+    axis.imshow(panel[..., 0], cmap="gray", vmin=0, vmax=panel.max() if title == "a" else 1)
+    axis.set_title(title)
+    axis.axis("off")
+assert panels["dL/da, max pooling"].sum() == panels["dL/da, average pooling"].sum() == ones.size
 
 # %%
 shares = [np.mean(f(rng.standard_normal((8, 8, 4)), rng.standard_normal((16, 16, 4))) != 0) for f in

@@ -142,6 +142,7 @@ class VGG:
 
     def input_forward(self, image: np.ndarray) -> np.ndarray:
         """The input of conv1_1: (255 · image − mean) · scale, in the dtype in which the network computes."""
+        check_pixels(image)
         centered: np.ndarray = 255 * image.astype(self.dtype, copy=False) - self.mean.astype(self.dtype)
         return centered * float(self.scale)
 

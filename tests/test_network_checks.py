@@ -49,6 +49,8 @@ def test_a_network_whose_sweep_is_wrong(monkeypatch):
 def test_other_names_and_unknown_ones():
     network = small_vgg(last="conv1_2", backend="plain")
     assert list(check_network(network, picture(0, 6, 7), "relu1_1").checks) == ["input", "conv1_1"]
+    with pytest.raises(ValueError, match=r"of shape \(H, W, 3\), found float64 \(6, 7, 4\)"):
+        check_network(small_vgg(), np.zeros((6, 7, 4)), "conv1_1")
     with pytest.raises(ValueError, match="unknown layer 'conv9_9'"):
         check_network(network, picture(0, 6, 7), "conv9_9")
     with pytest.raises(ValueError, match="at least one layer"):
