@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from speed import CONTENT, STYLE, image, weights
+from speed import CONTENT, STYLE, image, random_filters
 
 from nst_numpy import VGG, Objective, layers
 from nst_numpy.backends import Backend, plain
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         "style_weight": 1000.0,
         "tv_weight": 0.0,  # its gradient needs no network, and would hide the error of the others
     }
-    double_weights = {l: (k.astype(np.float64), b.astype(np.float64)) for l, (k, b) in weights().items()}
+    double_weights = {l: (k.astype(np.float64), b.astype(np.float64)) for l, (k, b) in random_filters().items()}
     replay = Replay()
     double = VGG(double_weights, np.zeros(3), 1 / 255, backend=replay)
     *images, x = [image(seed, size) for seed in range(3)]
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     free = exact(x.astype(np.float64))[1]
     right_masks = masks_of(double, x.astype(np.float64))
     for backend in ("fast", "plain"):
-        single = VGG(weights(), np.zeros(3), 1 / 255, backend=backend)
+        single = VGG(random_filters(), np.zeros(3), 1 / 255, backend=backend)
         gradient = Objective.from_images(single, *images, **settings)(x)[1]
         masks = masks_of(single, x)
         replay.masks = iter(masks)

@@ -193,13 +193,17 @@ class _Child:
 # In the child ---------------------------------------------------------------------------------------------------------
 
 
+def random_filters() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Of VGG-19's widths."""
+    kernels = he_kernels(np.random.default_rng(0), FILTERS, "conv5_1")
+    return {layer: (kernel.astype(np.float32), np.zeros(kernel.shape[3], np.float32)) for layer, kernel in kernels}
+
+
 def network(weights: str | None, backend: str | Backend) -> VGG:
     """The network of this name, or VGG-19 with random filters."""
     if weights:
         return load_weights(weights, padding="replicate", backend=backend)
-    kernels = he_kernels(np.random.default_rng(0), FILTERS, "conv5_1")
-    convolutions = {l: (kernel.astype(np.float32), np.zeros(kernel.shape[3], np.float32)) for l, kernel in kernels}
-    return VGG(convolutions, np.zeros(3), 1 / 255, backend=backend)
+    return VGG(random_filters(), np.zeros(3), 1 / 255, backend=backend)
 
 
 def image(seed: int, size: int) -> np.ndarray:

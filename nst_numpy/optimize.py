@@ -33,6 +33,7 @@ __all__ = ["OptimizeResult", "minimize"]
 
 # Values of OptimizeResult.status. 0 to 3 and 99 are those of SciPy's BFGS; 130 is the shell's for Ctrl-C.
 PIECE = 1 << 20  # elements that `dot` takes at once
+LARGE = 1 << 16  # elements from which on it is compiled
 RUNNING, CONVERGED, MAXITER, NO_PROGRESS, NOT_FINITE, STOPPED, INTERRUPTED = -1, 0, 1, 2, 3, 99, 130
 
 
@@ -162,11 +163,18 @@ Trial = tuple[float, float, float]  # of a line search: a step, φ and its slope
 def dot(a: np.ndarray, b: np.ndarray) -> float:
     """Scalar product of two arrays of one shape, in float64, summed in an order that no thread changes.
 
-    Piece by piece: the products in float64 would take twice the memory of an array.
+    Piece by piece: the products in float64 would take twice the memory of an array. Large arrays go to a compiled twin.
     """
     a, b = a.reshape(-1), b.reshape(-1)
+    if a.size >= LARGE:
+        from nst_numpy.backends import loops  # Numba takes its time to import
+
+        if loops.COMPILED:
+            sums = np.empty(-(-a.size // loops.PIECE))
+            loops.dots(a, b, sums)
+            return sum(sums.tolist())
     pieces = (np.s_[k : k + PIECE] for k in range(0, a.size, PIECE))
-    return math.fsum(np.sum(np.multiply(a[piece], b[piece], dtype=np.float64)) for piece in pieces)
+    return sum((float(np.sum(np.multiply(a[piece], b[piece], dtype=np.float64))) for piece in pieces), 0.0)
 
 
 def first_rate(learning_rate: float | None, point: Point) -> float:

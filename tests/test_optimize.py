@@ -488,6 +488,30 @@ def test_sums_are_float64():
     assert optimize.dot(a, a) == 2**24 + 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [0, 1, 31, optimize.LARGE - 1, optimize.LARGE, optimize.LARGE + 4096 + 33])
+def test_dot_of_any_size(size, dtype):
+    """Its compiled twin, too: the exact sum of the exact products, but for the rounding of float64."""
+    a, b = np.random.default_rng(size).standard_normal((2, size)).astype(dtype)
+    products = a.astype(np.float64) * b
+    assert abs(optimize.dot(a, b) - math.fsum(products)) <= 1e-14 * np.abs(products).sum()
+    shape = (-1, 3) if size % 3 == 0 else (1, -1)
+    assert optimize.dot(a.reshape(shape), b.reshape(shape)) == optimize.dot(a, b)
+    huge = np.full(size, 1e30, dtype)
+    assert optimize.dot(huge, huge) == pytest.approx(1e60 * size)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_dot_of_what_is_not_finite(value):
+    for size in (10, optimize.LARGE):
+        a = np.zeros(size, np.float32)
+        a[-1] = value
+        assert np.array_equal(optimize.dot(a, np.ones_like(a)), value, equal_nan=True)
+        a[0] = -value
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(optimize.dot(a, np.ones_like(a)))
+
+
 @pytest.mark.parametrize("method", optimize.METHODS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_points_keep_shape_and_type_and_x0_is_not_changed(dtype, method):

@@ -19,6 +19,7 @@ import numba
 import numpy as np
 
 ZERO, REPLICATE, CIRCULAR = range(3)  # paddings
+PIECE = 1 << 12  # elements of a vector that are summed at once
 COMPILED = not getattr(numba.config, "DISABLE_JIT", False)  # NUMBA_DISABLE_JIT leaves Python functions
 OPTIONS: Any = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
@@ -328,3 +329,25 @@ def max_pool_backward(dy: np.ndarray, winner: np.ndarray, first: int, last: int,
             else:
                 for c in range(dx.shape[2]):
                     to[c] = 0
+
+
+# Vectors of the optimisers --------------------------------------------------------------------------------------------
+
+
+@compiled
+def dots(a: np.ndarray, b: np.ndarray, sums: np.ndarray) -> None:
+    """The scalar products, in float64, of the pieces of two vectors."""
+    lanes = np.empty(32)
+    for k in range(len(sums)):
+        x, y = a[PIECE * k : PIECE * (k + 1)], b[PIECE * k : PIECE * (k + 1)]
+        lanes[:] = 0
+        for i in range(len(x) // 32):
+            p, q = x[32 * i : 32 * (i + 1)], y[32 * i : 32 * (i + 1)]
+            for c in range(32):
+                lanes[c] += np.float64(p[c]) * np.float64(q[c])
+        total = 0.0
+        for c in range(32):
+            total += lanes[c]
+        for i in range(len(x) // 32 * 32, len(x)):
+            total += np.float64(x[i]) * np.float64(y[i])
+        sums[k] = total
