@@ -187,7 +187,7 @@ class _Child:
 
     def end(self) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()  # closes the pipes
 
 
 # In the child ---------------------------------------------------------------------------------------------------------

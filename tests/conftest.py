@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process for each core: their BLAS would wait for each other
@@ -21,6 +23,14 @@ def pytest_configure(config):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
     if os.environ.get("CI"):  # elsewhere a new version of some library may warn
         config.getini("filterwarnings").insert(0, "error")
+
+
+def pytest_sessionstart(session):
+    if getattr(session.config.option, "numprocesses", None):  # compile once, not in every worker
+        code = "import sys; from nst_numpy.backends.fast import Fast; Fast(1, sys.argv[1])"
+        compilers = [subprocess.Popen([sys.executable, "-c", code, dtype]) for dtype in ("float32", "float64")]
+        for compiler in compilers:
+            compiler.wait()
 
 
 def pytest_addoption(parser):
