@@ -17,6 +17,7 @@ import importlib.util
 import json
 import math
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -106,9 +107,7 @@ def bench(
 def machine() -> dict:
     """What figures depend on: the CPU, its caches (bytes), the library for matrix products, and its kernels."""
     cpu = Path("/proc/cpuinfo")
-    names = [
-        line.partition(": ")[2] for line in (cpu.read_text() if cpu.exists() else "").splitlines() if "name" in line
-    ]
+    model = re.search(r"^model name\s*: (.*)", cpu.read_text() if cpu.exists() else "", re.MULTILINE)
     caches = {}
     for cache in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
         level, kind, size = ((cache / what).read_text().strip() for what in ("level", "type", "size"))
@@ -116,7 +115,7 @@ def machine() -> dict:
             caches[f"L{level}"] = int(size.removesuffix("K")) * 1024
     blas = next((x for x in threadpoolctl.threadpool_info() if x["user_api"] == "blas"), {})
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": model[1] if model else platform.processor(),
         "architecture": llvmlite.binding.get_host_cpu_name(),
         "caches": dict(sorted(caches.items())),
         "blas": f"{blas.get('internal_api')} {blas.get('version')}",
