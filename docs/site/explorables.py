@@ -4,7 +4,6 @@
 without scripts. What it shows for every other choice, sentence included, goes along as JSON; explorables.js only swaps.
 """
 
-import base64
 import io
 import json
 import re
@@ -15,7 +14,7 @@ from itertools import combinations_with_replacement, pairwise, product
 from typing import Any
 
 import numpy as np
-from painted import descent, settings
+from painted import address, descent, settings
 from PIL import Image
 
 from nst_numpy import Objective, exercises, images, layers, load_weights, losses, samples
@@ -647,10 +646,6 @@ def drawn(image: np.ndarray) -> str:
 
 def exact(image: np.ndarray) -> str:
     return address("png", images.png(images.to_uint8(image)))
-
-
-def address(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
 
 
 def picture(values: np.ndarray, color: tuple[int, int, int]) -> str:

@@ -58,7 +58,12 @@ def shot(key: str, image: np.ndarray, label: str, says: str, *, still: bool = Fa
 def picture(image: Any) -> str:
     file = io.BytesIO()
     Image.fromarray(images.to_uint8(image)).save(file, "WEBP", quality=85, method=6)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return address("webp", file.getvalue())
+
+
+def address(kind: str, data: bytes) -> str:
+    """A picture as part of the page."""
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
 
 
 # Settings -------------------------------------------------------------------------------------------------------------
