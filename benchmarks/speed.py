@@ -252,6 +252,18 @@ class Timed(Backend):
     def gram_backward(self, dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -> np.ndarray:
         return self.backend.gram_backward(dG, a, da)
 
+    def content(self, a: np.ndarray, P: np.ndarray) -> float:
+        return self.backend.content(a, P)
+
+    def content_backward(self, a: np.ndarray, P: np.ndarray, factor: float, da: np.ndarray | None = None) -> np.ndarray:
+        return self.backend.content_backward(a, P, factor, da)
+
+    def variation(self, x: np.ndarray) -> float:
+        return self.backend.variation(x)
+
+    def variation_backward(self, x: np.ndarray, factor: float, dx: np.ndarray | None = None) -> np.ndarray:
+        return self.backend.variation_backward(x, factor, dx)
+
 
 class _Ours:
     def __init__(self, size: int, threads: int | None, weights: str | None):

@@ -143,8 +143,10 @@ class VGG:
     def input_forward(self, image: np.ndarray) -> np.ndarray:
         """The input of conv1_1: (255 · image − mean) · scale, in the dtype in which the network computes."""
         check_pixels(image)
-        centered: np.ndarray = 255 * image.astype(self.dtype, copy=False) - self.mean.astype(self.dtype)
-        return centered * float(self.scale)
+        a: np.ndarray = 255 * image.astype(self.dtype, copy=False)
+        a -= self.mean.astype(self.dtype)
+        a *= float(self.scale)
+        return a
 
     def input_backward(self, da: np.ndarray) -> np.ndarray:
         """Gradient with respect to the image: da times the factor of the linear map, 255 · scale."""

@@ -154,11 +154,14 @@ class ContentTerm:
     weight : float
     mask : ndarray, shape (H, W), optional
         How much each position counts, 0–1; see `losses.guided_content_loss`.
+    backend : Backend
+        It computes the loss and its gradient where there is no mask.
     """
 
     layer: str
     P: np.ndarray | None = field(repr=False)
     weight: float
+    backend: Backend = field(default=plain, repr=False)
     name: str = "content"
     mask: np.ndarray | None = field(default=None, repr=False)
 
@@ -167,15 +170,17 @@ class ContentTerm:
         return value, self.backward(dS, a)
 
     def statistic(self, a: np.ndarray) -> float:
-        F, P = feature_matrix(a), self._target
-        return losses.content_loss(F, P) if self.mask is None else losses.guided_content_loss(F, P, self._t(a))
+        if self.mask is None:
+            return self.backend.content(a, self._target)
+        return losses.guided_content_loss(feature_matrix(a), self._target, self._t(a))
 
     def loss(self, S: Any, M: int) -> tuple[float, float]:
         return self.weight * float(S), self.weight
 
-    def backward(self, dS: float, a: np.ndarray) -> np.ndarray:
-        F, P = feature_matrix(a), self._target
-        dF = losses.content_gradient(F, P) if self.mask is None else losses.guided_content_gradient(F, P, self._t(a))
+    def backward(self, dS: float, a: np.ndarray) -> Gradient:
+        if self.mask is None:
+            return partial(self.backend.content_backward, a, self._target, dS)
+        dF = losses.guided_content_gradient(feature_matrix(a), self._target, self._t(a))
         dF *= dS
         return dF.T.reshape(a.shape)
 
@@ -269,6 +274,8 @@ class VariationTerm:
     rows : int, optional
         The height of strips in which a large image is evaluated, to save memory. Neighbouring strips share a row, whose
         differences are subtracted once, as well.
+    backend : Backend
+        It computes the usual variation, of squares.
     """
 
     variation: TotalVariation
@@ -276,9 +283,13 @@ class VariationTerm:
     name: str = "tv"
     layer: None = None
     rows: int | None = None
+    backend: Backend = field(default=plain, repr=False)
 
-    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+    def __call__(self, x: np.ndarray) -> tuple[float, Gradient]:
         if not self.circular:
+            c = self.variation.squares
+            if c is not None:
+                return c * self.backend.variation(x), partial(self.backend.variation_backward, x, c)
             return self._in_strips(x)
         around = np.pad(x, ((0, 1), (0, 1), (0, 0)), mode="wrap")
         value, gradient = self._in_strips(around)
@@ -422,6 +433,8 @@ class Objective:
         of_content = masks.one_each("content_masks", content_masks, len(styles))
         regions = [masks.of_image(*mask, image) for mask in of_content]
         kept = masks.of_image("content_mask", content_mask, image)
+        if kept is not None and (kept == 1).all():  # the whole image
+            kept = None
         H, W = image.shape[:2]
         N = {l: network.filters(l) for l in (*v, *w)}
         M = {l: (H // reduction(l)) * (W // reduction(l)) for l in (*v, *w)}
@@ -431,7 +444,9 @@ class Objective:
         for l in v:
             P = feature_matrix(content_features[l].copy()) if tile is None else None
             t = masks.in_layer("content_mask", kept, l)
-            terms.append(ContentTerm(l, P, alpha * v[l] * convention.content_factor(N[l], M[l]), mask=t))
+            terms.append(
+                ContentTerm(l, P, alpha * v[l] * convention.content_factor(N[l], M[l]), network.engine, mask=t)
+            )
         if content_masks is None:  # one region, the whole picture, and a blend of all styles
             regions, shared_out = regions[:1], [(0, b) for b in shares]
         else:
@@ -449,7 +464,7 @@ class Objective:
                     weight *= len(regions) * shares[r] * (1.0 if t is None else float(np.mean(t**2)))
                 terms.append(StyleTerm(l, A[r][l], weight, network.engine, mask=t))
         variation, circular = convention.total_variation(gamma, H, W), network.padding == "circular"
-        terms += [VariationTerm(variation, circular, rows=tile), *further]
+        terms += [VariationTerm(variation, circular, rows=tile, backend=network.engine), *further]
         if tile is None:
             return cls(network, terms)
         from nst_numpy.tiled import TiledObjective

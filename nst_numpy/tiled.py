@@ -390,11 +390,11 @@ def _remember(kept: OrderedDict[str, Any], key: str, value: Any) -> None:
 
 def _unbound(term: Any) -> Any:
     """A term without the backend, which belongs to a process."""
-    return replace(term, backend=cast(Any, None)) if isinstance(term, StyleTerm) else term
+    return replace(term, backend=cast(Any, None)) if isinstance(term, ContentTerm | StyleTerm) else term
 
 
 def _bound(term: Any, network: VGG) -> Any:
-    return replace(term, backend=network.engine) if isinstance(term, StyleTerm) else term
+    return replace(term, backend=network.engine) if isinstance(term, ContentTerm | StyleTerm) else term
 
 
 def _pickled(what: str, value: Any) -> bytes:

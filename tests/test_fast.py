@@ -323,6 +323,47 @@ def test_gram_backward_adds_to_the_running_gradient_in_place(backend, cut, shape
         assert (around == 7).all()
 
 
+@pytest.mark.parametrize("backend", [BACKEND, plain], ids=["fast", "plain"])
+@given(
+    st.tuples(st.integers(1, 20), st.integers(1, 30), st.integers(1, 40)),
+    dtypes,
+    st.sampled_from(["C", "Fortran", "part", "none"]),
+    seeds,
+)
+@settings(max_examples=40)
+def test_content_and_variation(backend, shape, dtype, layout, seed):
+    """Against sums written out in float64; gradients are added in place, to a running gradient of any layout."""
+    a, running = any_layout(like(seed, shape, dtype), seed), like(seed + 2, shape, dtype)
+    target = like(seed + 1, shape, dtype)
+    P, exact = target.reshape(-1, shape[2]).T, a.astype(float)
+    assert np.isclose(
+        backend.content(a, P), 0.5 * ((exact - target) ** 2).sum(), rtol=1e-5 if dtype == np.float32 else 1e-12
+    )
+    down, right = np.diff(exact, axis=0), np.diff(exact, axis=1)
+    tv = 0.5 * ((down**2).sum() + (right**2).sum())
+    assert np.isclose(backend.variation(a), tv, rtol=1e-5 if dtype == np.float32 else 1e-12)
+    of_tv = np.zeros(shape)
+    of_tv[1:] += down
+    of_tv[:-1] -= down
+    of_tv[:, 1:] += right
+    of_tv[:, :-1] -= right
+    for backward, gradient in (
+        (lambda *da: backend.content_backward(a, P, 0.3, *da), 0.3 * (exact - target)),
+        (lambda *dx: backend.variation_backward(a, 0.7, *dx), 0.7 * of_tv),
+    ):
+        if layout == "none":
+            assert_close(backward(), gradient.astype(dtype), dtype)
+            continue
+        around = np.full((shape[0] + 2, shape[1] + 2, shape[2]), 7, dtype)
+        around[1:-1, 1:-1] = running
+        da = around[1:-1, 1:-1] if layout == "part" else running.copy(layout[0])
+        assert backward(da) is da
+        assert_close(da, (running + gradient).astype(dtype), dtype)
+        if layout == "part":
+            around[1:-1, 1:-1] = 7
+            assert (around == 7).all()
+
+
 # A whole network ------------------------------------------------------------------------------------------------------
 
 
@@ -549,7 +590,7 @@ def compiled():
 
 backend = Fast(1)
 before = compiled()
-assert len(before) == 16 and set(before.values()) == {1}, before
+assert len(before) == 20 and set(before.values()) == {1}, before
 for size, C in ((20, 3), (20, 8), (50, 8)):
     prepared = backend.prepare(np.zeros((3, 3, C, 9), np.float32), np.zeros(9, np.float32))
     for kind in ("average", "max"):

@@ -169,25 +169,27 @@ def test_crop(H, W, C, y0, more_rows, more_columns, seed):
 @given(sides, sides, sides, seeds)
 @quick
 def test_patches(rows, W, C, seed):
-    padded, columns = like(seed, (rows + 2, W + 2, C)), np.empty((rows, W, 9 * C))
-    loops.patches(padded, columns)
-    assert np.array_equal(columns, np.concatenate(list(layers.window_views(padded, 3, 1)), axis=2))
+    padded, planes = like(seed, (rows + 2, W + 2, C)), np.full((9 * C, rows + 1, W), UNTOUCHED)
+    loops.patches(padded, planes)
+    columns = np.concatenate(list(layers.window_views(padded, 3, 1)), axis=2)
+    assert np.array_equal(planes[:, :rows], columns.transpose(2, 0, 1))
+    assert (planes[:, rows:] == UNTOUCHED).all()
 
 
 @given(sides, sides, sides, seeds)
 @quick
 def test_scatter_is_the_adjoint_of_patches(rows, W, C, seed):
-    """⟨columns, patches(dx)⟩ = ⟨scatter(columns), dx⟩, with dx in zeros, two pixels wide on all sides."""
-    columns, x = like(seed, (rows + 2, W + 2, 9 * C)), like(seed + 1, (rows, W, C))
-    dx, gathered = np.full((rows, W, C), np.nan), np.empty(columns.shape)
-    loops.scatter(columns, dx)
+    """⟨planes, patches(dx)⟩ = ⟨scatter(planes), dx⟩, with dx in zeros, two pixels wide on all sides."""
+    planes, x = like(seed, (9 * C, rows + 2, W + 2)), like(seed + 1, (rows, W, C))
+    dx, gathered = np.full((rows, W, C), np.nan), np.empty(planes.shape)
+    loops.scatter(planes, dx)
     loops.patches(np.pad(x, ((2, 2), (2, 2), (0, 0))), gathered)
-    assert np.isclose((columns * gathered).sum(), (dx * x).sum(), rtol=1e-10)
+    assert np.isclose((planes * gathered).sum(), (dx * x).sum(), rtol=1e-10)
     for k in range(x.size):  # and element by element
         one = np.zeros(x.size)
         one[k] = 1
         loops.patches(np.pad(one.reshape(x.shape), ((2, 2), (2, 2), (0, 0))), gathered)
-        assert np.isclose((columns * gathered).sum(), dx.ravel()[k], rtol=1e-10)
+        assert np.isclose((planes * gathered).sum(), dx.ravel()[k], rtol=1e-10)
         if k == 3:
             break
 

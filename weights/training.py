@@ -145,13 +145,13 @@ class FastTraining(Fast, TrainingBackend):
 
         def work(indices: Iterator[int]) -> None:
             padded = self.buffers.take((rows + 2, width + 2, C), x.dtype)
-            columns = self.buffers.take((rows, width, 9 * C), x.dtype)
+            planes = self.buffers.take((9 * C, rows, width), x.dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows)
                 loops.gather(x, NO_SIGNS, False, loops.ZERO, strip * rows - 1, -1, padded[: here + 2])
-                loops.patches(padded[: here + 2], columns[:here])
+                loops.patches(padded[: here + 2], planes)
                 dz = dy[strip * rows : strip * rows + here].reshape(-1, K)
-                np.matmul(columns[:here].reshape(-1, 9 * C).T, dz, out=kernels[strip])
+                np.matmul(planes.reshape(9 * C, -1)[:, : len(dz)], dz, out=kernels[strip])
                 biases[strip] = dz.sum(axis=0)
 
         with self.session():

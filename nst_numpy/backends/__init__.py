@@ -25,9 +25,9 @@ class Backend(Protocol):
     backend: they are handed back to it and never looked into. They are therefore typed `Any`. A cache serves one
     backward call, with the weights and the pooling of its forward call.
 
-    *Memory.* No function changes its arguments, except `gram_backward` its `da`. A result belongs to the caller and is
-    never overwritten by a later call, but it may share memory with its cache, so it must not be changed before the
-    backward call. A backend may use the memory of a result again when no array refers to it any more.
+    *Memory.* No function changes its arguments, except those that add to `da` or `dx`. A result belongs to the caller
+    and is never overwritten by a later call, but it may share memory with its cache, so it must not be changed before
+    the backward call. A backend may use the memory of a result again when no array refers to it any more.
 
     *Threads.* All functions may be called from several threads at once.
     """
@@ -172,6 +172,66 @@ class Backend(Protocol):
         -------
         ndarray, shape (H, W, N)
             `da` itself if it was given, else a new array.
+        """
+        ...
+
+    def content(self, a: np.ndarray, P: np.ndarray) -> float:
+        """½ Σ (F − P)² of a response, whose F is (N × M), and a target; summed in float64.
+
+        Parameters
+        ----------
+        a : ndarray, shape (H, W, N)
+        P : ndarray, shape (N, M)
+
+        Returns
+        -------
+        float
+        """
+        ...
+
+    def content_backward(self, a: np.ndarray, P: np.ndarray, factor: float, da: np.ndarray | None = None) -> np.ndarray:
+        """Gradient factor · (F − P) of `content`, times a factor, with respect to the response.
+
+        Parameters
+        ----------
+        a : ndarray, shape (H, W, N)
+        P : ndarray, shape (N, M)
+        factor : float
+        da : ndarray, shape (H, W, N), optional
+            As in `gram_backward`.
+
+        Returns
+        -------
+        ndarray, shape (H, W, N)
+        """
+        ...
+
+    def variation(self, x: np.ndarray) -> float:
+        """½ Σ d² over the differences d between neighbours in an image, down and to the right; summed in float64.
+
+        Parameters
+        ----------
+        x : ndarray, shape (H, W, C)
+
+        Returns
+        -------
+        float
+        """
+        ...
+
+    def variation_backward(self, x: np.ndarray, factor: float, dx: np.ndarray | None = None) -> np.ndarray:
+        """Gradient of `variation`, times a factor, with respect to the image.
+
+        Parameters
+        ----------
+        x : ndarray, shape (H, W, C)
+        factor : float
+        dx : ndarray, shape (H, W, C), optional
+            As `da` in `gram_backward`.
+
+        Returns
+        -------
+        ndarray, shape (H, W, C)
         """
         ...
 

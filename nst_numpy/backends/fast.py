@@ -34,6 +34,7 @@ TILES_AT_ONCE = 150  # up to so many, the work is cut by planes, not strips: eac
 ROWS_OF_COLUMNS = 4096  # rows of a matrix product in im2col
 ROWS_OF_POOLING = 8  # rows of a pooled map in one piece of work
 GRAM_ROWS, GRAM_BACKWARD_ROWS = (512, 4096), (128, 2048)  # fewest and most rows of F in one piece; else an eighth of F
+PARTS = 8  # of a loss that takes one pass over memory
 
 PADDINGS = {"zero": loops.ZERO, "replicate": loops.REPLICATE, "circular": loops.CIRCULAR}
 NO_SIGNS = np.empty((0, 0, 0), np.uint32)
@@ -143,6 +144,10 @@ class Fast:
         for kind in ("average", "max"):
             y, cache = self.pool_forward(response, kind)
             self.pool_backward(y, kind, cache)
+        self.content(image, image.reshape(-1, 3).T)
+        self.content_backward(image, image.reshape(-1, 3).T, 1.0)
+        self.variation(image)
+        self.variation_backward(image, 1.0)
         loops.dots(image.reshape(-1), image.reshape(-1), np.empty(1))
 
     def session(self) -> AbstractContextManager[None]:
@@ -325,36 +330,38 @@ class Fast:
     def _columns(
         self, size: tuple[int, ...], dtype: np.dtype, gather: Gather, prepared: Prepared, finish: Finish
     ) -> None:
-        (height, width), C = size, prepared.C
+        (height, width), C, narrow = size, prepared.C, prepared.C < WINOGRAD_CHANNELS
         rows = 2 * max(1, min(height + 1, ROWS_OF_COLUMNS // width) // 2)  # even, for the pooling in `finish`
 
         def work(indices: Iterator[int]) -> None:
             padded = self.buffers.take((rows + 2, width + 2, C), dtype)
-            columns = self.buffers.take((rows, width, 9 * C), dtype)
-            out = self.buffers.take((rows * width, prepared.K), dtype)
+            planes = self.buffers.take((9 * C, rows, width), dtype)
+            out = self.buffers.take((rows, width, prepared.K), dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows)
                 gather(strip * rows - 1, -1, padded[: here + 2])
-                loops.patches(padded, columns[:here])
-                m = here * width
-                np.matmul(columns.reshape(-1, 9 * C)[:m], prepared.columns, out=out[:m])
-                finish(out[:m].reshape(here, width, prepared.K), strip * rows)
+                loops.patches(padded[: here + 2], planes)
+                y = out[:here]
+                of_parts = _parts(planes, here * width, here if narrow else 1)
+                np.matmul(of_parts.swapaxes(1, 2), prepared.columns, out=y.reshape(len(of_parts), -1, prepared.K))
+                finish(y, strip * rows)
 
         self.workers.share(-(-height // rows), work)
 
     def _columns_back(self, gather: Gather, prepared: Prepared, dx: np.ndarray) -> None:
-        (height, width, C), K = dx.shape, prepared.K
+        (height, width, C), K, narrow = dx.shape, prepared.K, prepared.C < WINOGRAD_CHANNELS
+        kernel = np.asfortranarray(prepared.columns) if narrow else prepared.columns
         rows = max(1, min(height, ROWS_OF_COLUMNS // width))
 
         def work(indices: Iterator[int]) -> None:
             padded = self.buffers.take((rows + 2, width + 2, K), dx.dtype)
-            columns = self.buffers.take((rows + 2, width + 2, 9 * C), dx.dtype)
+            planes = self.buffers.take((9 * C, rows + 2, width + 2), dx.dtype)
             for strip in indices:
                 here = min(rows, height - strip * rows) + 2
                 gather(strip * rows - 1, -1, padded[:here])
-                flat = columns[:here].reshape(-1, 9 * C)
-                np.matmul(padded[:here].reshape(-1, K), prepared.columns.T, out=flat)
-                loops.scatter(columns, dx[strip * rows : strip * rows + here - 2])
+                of_parts = _parts(planes, here * (width + 2), here if narrow else 1)
+                np.matmul(kernel, padded[:here].reshape(len(of_parts), -1, K).swapaxes(1, 2), out=of_parts)
+                loops.scatter(planes, dx[strip * rows : strip * rows + here - 2])
 
         self.workers.share(-(-height // rows), work)
 
@@ -429,6 +436,67 @@ class Fast:
         with self.session():
             self.workers.share(-(-len(flat) // rows), work)
         return result
+
+    # Content loss and total variation ---------------------------------------------------------------------------------
+
+    def content(self, a: np.ndarray, P: np.ndarray) -> float:
+        """½ Σ (F − P)² for a response (H, W, N) and a target (N, M)."""
+        flat, target = _vector(a), _vector(P.T)
+        sums = np.empty(-(-flat.size // loops.PIECE))
+        self._pieces(len(sums), lambda first, last: loops.half_squares(flat, target, first, last, sums))
+        return float(sums.sum())
+
+    def content_backward(self, a: np.ndarray, P: np.ndarray, factor: float, da: np.ndarray | None = None) -> np.ndarray:
+        """Gradient factor · (F − P) with respect to the response a (H, W, N); added to `da` in place, if given."""
+        if da is not None and not da.flags.c_contiguous:
+            da += self.content_backward(a, P, factor)
+            return da
+        flat, target = _vector(a), _vector(P.T)
+        result = self.buffers.take(a.shape, a.dtype) if da is None else da
+        to, add = result.reshape(-1), da is not None
+        pieces = -(-flat.size // loops.PIECE)
+        self._pieces(pieces, lambda first, last: loops.difference(flat, target, factor, first, last, add, to))
+        return result
+
+    def variation(self, x: np.ndarray) -> float:
+        """½ Σ d² over the differences d between neighbours in an image (H, W, C)."""
+        rows = _rows(x)
+        sums = np.empty(len(rows))
+        self._pieces(len(rows), lambda first, last: loops.variation(rows, x.shape[2], first, last, sums))
+        return float(sums.sum())
+
+    def variation_backward(self, x: np.ndarray, factor: float, dx: np.ndarray | None = None) -> np.ndarray:
+        """The gradient of `variation` times a factor; added to `dx` in place, if given."""
+        if dx is None:
+            dx = np.zeros_like(x, order="C")
+        elif not dx.flags.c_contiguous:
+            dx += self.variation_backward(x, factor)
+            return dx
+        rows, to = _rows(x), _rows(dx)
+        self._pieces(len(rows), lambda first, last: loops.variation_backward(rows, x.shape[2], factor, first, last, to))
+        return dx
+
+    def _pieces(self, pieces: int, do: Callable[[int, int], None]) -> None:
+        """Run do(first, last) for parts of so many pieces, about `PARTS` of them."""
+        cuts = [pieces * k // PARTS for k in range(PARTS + 1)]
+        self.workers.each(PARTS, lambda k: do(cuts[k], cuts[k + 1]))
+
+
+def _parts(planes: np.ndarray, pixels: int, parts: int) -> np.ndarray:
+    """The first pixels of planes (9 C, …) as matrices of equal size: (parts, 9 C, pixels / parts).
+
+    With few channels, BLAS is faster on a row of the image than on a strip.
+    """
+    return planes.reshape(len(planes), -1)[:, :pixels].reshape(len(planes), parts, -1).swapaxes(0, 1)
+
+
+def _vector(a: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(a).reshape(-1)
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """An image (H, W, C) as a matrix (H, W C)."""
+    return np.ascontiguousarray(x).reshape(len(x), -1)
 
 
 def _between(value: int, least: int, most: int) -> int:

@@ -237,35 +237,43 @@ def crop(tiles: np.ndarray, y0: int, y: np.ndarray) -> None:
 
 
 @compiled
-def patches(padded: np.ndarray, columns: np.ndarray) -> None:
-    """The 3×3 neighbourhoods of a strip `padded` (rows + 2, W + 2, C) as rows of `columns` (rows, W, 9 C)."""
-    C = padded.shape[2]
-    for i in range(columns.shape[0]):
-        for j in range(columns.shape[1]):
-            to = columns[i, j]
-            for o in range(3):
-                for p in range(3):
-                    for c in range(C):
-                        to[(3 * o + p) * C + c] = padded[i + o, j + p, c]
+def patches(padded: np.ndarray, planes: np.ndarray) -> None:
+    """The 3×3 neighbourhoods of a strip `padded` (rows + 2, W + 2, C) as columns of `planes` (9 C, …, W)."""
+    rows, W, C = padded.shape[0] - 2, planes.shape[2], padded.shape[2]
+    line = np.empty((C, W + 2), padded.dtype)
+    for r in range(rows + 2):
+        row = padded[r].reshape(-1)
+        for c in range(C):
+            to = line[c]
+            for j in range(W + 2):
+                to[j] = row[j * C + c]
+        for o in range(max(0, r - rows + 1), min(3, r + 1)):
+            for p in range(3):
+                for c in range(C):
+                    source, to = line[c, p : p + W], planes[(3 * o + p) * C + c, r - o]
+                    for j in range(W):
+                        to[j] = source[j]
 
 
 @compiled
-def scatter(columns: np.ndarray, dx: np.ndarray) -> None:
+def scatter(planes: np.ndarray, dx: np.ndarray) -> None:
     """The adjoint of `patches`: each dx (rows, W, C) collects its nine parts.
 
-    `columns` is (rows + 2, W + 2, 9 C), one row and one column of outputs more on each side.
+    `planes` is (9 C, …, W + 2), with one row and one column of outputs more on each side.
     """
-    C = dx.shape[2]
-    for i in range(dx.shape[0]):
-        for j in range(dx.shape[1]):
-            to = dx[i, j]
-            for c in range(C):
-                to[c] = 0
+    rows, W, C = dx.shape
+    total = np.empty(W, dx.dtype)
+    for i in range(rows):
+        row = dx[i].reshape(-1)
+        for c in range(C):
+            total[:] = 0
             for o in range(3):
                 for p in range(3):
-                    source = columns[i + 2 - o, j + 2 - p]
-                    for c in range(C):
-                        to[c] += source[(3 * o + p) * C + c]
+                    source = planes[(3 * o + p) * C + c, i + 2 - o, 2 - p : 2 - p + W]
+                    for j in range(W):
+                        total[j] += source[j]
+            for j in range(W):
+                row[j * C + c] = total[j]
 
 
 # Pooling, 2×2 with stride 2 -------------------------------------------------------------------------------------------
@@ -329,6 +337,83 @@ def max_pool_backward(dy: np.ndarray, winner: np.ndarray, first: int, last: int,
             else:
                 for c in range(dx.shape[2]):
                     to[c] = 0
+
+
+# Losses ---------------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def half_squares(a: np.ndarray, b: np.ndarray, first: int, last: int, sums: np.ndarray) -> None:
+    """½ Σ (a − b)², in float64, for the pieces first … last − 1 of two vectors."""
+    lanes = np.empty(32)
+    for k in range(first, last):
+        x, y = a[PIECE * k : PIECE * (k + 1)], b[PIECE * k : PIECE * (k + 1)]
+        lanes[:] = 0
+        for i in range(len(x) // 32):
+            p, q = x[32 * i : 32 * (i + 1)], y[32 * i : 32 * (i + 1)]
+            for c in range(32):
+                d = np.float64(p[c] - q[c])
+                lanes[c] += d * d
+        for i in range(len(x) // 32 * 32, len(x)):
+            d = np.float64(x[i] - y[i])
+            lanes[0] += d * d
+        sums[k] = 0.5 * np.sum(lanes)
+
+
+@compiled
+def difference(a: np.ndarray, b: np.ndarray, factor: float, first: int, last: int, add: bool, to: np.ndarray) -> None:
+    """For pieces first … last − 1 of vectors: the difference factor · (a − b); with `add`, added to what is there."""
+    w, end = to.dtype.type(factor), min(PIECE * last, len(to))
+    x, y, z = a[PIECE * first : end], b[PIECE * first : end], to[PIECE * first : end]
+    if add:
+        for i in range(len(z)):
+            z[i] += (x[i] - y[i]) * w
+    else:
+        for i in range(len(z)):
+            z[i] = (x[i] - y[i]) * w
+
+
+@compiled
+def variation(x: np.ndarray, C: int, first: int, last: int, sums: np.ndarray) -> None:
+    """½ Σ d², in float64, for the rows first … last − 1 of x (H, W C): the differences d to the right and down."""
+    lanes = np.empty(32)
+    for i in range(first, last):
+        row = x[i]
+        lanes[:] = 0
+        for down in range(2):
+            if down and i + 1 == x.shape[0]:
+                break
+            other = x[i + 1] if down else row[C:]
+            for j in range(len(other) // 32):
+                p, q = row[32 * j : 32 * (j + 1)], other[32 * j : 32 * (j + 1)]
+                for c in range(32):
+                    d = np.float64(q[c] - p[c])
+                    lanes[c] += d * d
+            for c in range(len(other) // 32 * 32, len(other)):
+                d = np.float64(other[c] - row[c])
+                lanes[0] += d * d
+        sums[i] = 0.5 * np.sum(lanes)
+
+
+@compiled
+def variation_backward(x: np.ndarray, C: int, factor: float, first: int, last: int, dx: np.ndarray) -> None:
+    """Add the gradient of factor · ½ Σ d² to the rows first … last − 1 of dx (H, W C): see `losses`."""
+    w = dx.dtype.type(factor)
+    for i in range(first, last):
+        row, to = x[i], dx[i]
+        if i > 0:
+            other = x[i - 1]
+            for c in range(len(to)):
+                to[c] += (row[c] - other[c]) * w
+        if i + 1 < x.shape[0]:
+            other = x[i + 1]
+            for c in range(len(to)):
+                to[c] += (row[c] - other[c]) * w
+        inner, shifted, left, right = row[: len(row) - C], row[C:], to[: len(to) - C], to[C:]
+        for c in range(len(inner)):
+            left[c] += (inner[c] - shifted[c]) * w
+        for c in range(len(inner)):
+            right[c] += (shifted[c] - inner[c]) * w
 
 
 # Vectors of the optimisers --------------------------------------------------------------------------------------------

@@ -82,6 +82,31 @@ def gram_backward(dG: np.ndarray, a: np.ndarray, da: np.ndarray | None = None) -
     """Gradient (H, W, N) with respect to the response a through its Gram matrix; added to `da` in place, if given."""
     with session():
         gradient = losses.gram_backward(dG, losses.feature_matrix(a)).T.reshape(a.shape)
+    return _added(gradient, da)
+
+
+def content(a: np.ndarray, P: np.ndarray) -> float:
+    """½ Σ (F − P)² for a response (H, W, N) and a target (N, M)."""
+    return losses.content_loss(losses.feature_matrix(a), P)
+
+
+def content_backward(a: np.ndarray, P: np.ndarray, factor: float, da: np.ndarray | None = None) -> np.ndarray:
+    """Gradient factor · (F − P) with respect to the response a (H, W, N); added to `da` in place, if given."""
+    gradient = losses.content_gradient(losses.feature_matrix(a), P).T.reshape(a.shape) * a.dtype.type(factor)
+    return _added(gradient, da)
+
+
+def variation(x: np.ndarray) -> float:
+    """½ Σ d² over the differences d between neighbours in an image (H, W, C)."""
+    return losses.total_variation(x)
+
+
+def variation_backward(x: np.ndarray, factor: float, dx: np.ndarray | None = None) -> np.ndarray:
+    """The gradient of `variation` times a factor; added to `dx` in place, if given."""
+    return _added(losses.total_variation_gradient(x) * x.dtype.type(factor), dx)
+
+
+def _added(gradient: np.ndarray, da: np.ndarray | None) -> np.ndarray:
     if da is None:
         return gradient
     da += gradient

@@ -110,6 +110,12 @@ class TotalVariation:
     coefficients: dict[str, float]
     pixel_scale: tuple[float, float, float] | None = None
 
+    @property
+    def squares(self) -> float | None:
+        """c, if it is c times the sum of squares that `losses.total_variation` computes; else None."""
+        alone = self.pixel_scale is None and self.coefficients.keys() <= {"squares"}
+        return self.coefficients.get("squares", 0.0) if alone else None
+
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient at the image x, of shape (H, W, 3).
 
