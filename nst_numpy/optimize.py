@@ -177,6 +177,17 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
     return sum((float(np.sum(np.multiply(a[piece], b[piece], dtype=np.float64))) for piece in pieces), 0.0)
 
 
+def add(to: np.ndarray, factor: float, v: np.ndarray) -> None:
+    """Add a multiple of an array to another one, in place. Large arrays go to a compiled twin, without a temporary."""
+    if to.size >= LARGE and to.flags.c_contiguous and v.flags.c_contiguous:
+        from nst_numpy.backends import loops
+
+        if loops.COMPILED:
+            loops.add(to.reshape(-1), to.dtype.type(factor), v.reshape(-1))
+            return
+    to += factor * v
+
+
 def first_rate(learning_rate: float | None, point: Point) -> float:
     """The learning rate given, or the one with which the largest first change of an element of x is 0.01."""
     if learning_rate is not None:
@@ -396,14 +407,14 @@ def two_loop(gradient: np.ndarray, pairs: deque[tuple[np.ndarray, np.ndarray, fl
     alphas = []
     for s, y, curvature in reversed(pairs):
         alpha = dot(s, q) / curvature
-        q -= alpha * y
+        add(q, -alpha, y)
         alphas.append(alpha)
     if pairs:
         _, y, curvature = pairs[-1]
         q *= curvature / dot(y, y)
     for (s, y, curvature), alpha in zip(pairs, reversed(alphas), strict=True):
         beta = dot(y, q) / curvature
-        q += (alpha - beta) * s
+        add(q, alpha - beta, s)
     return q
 
 

@@ -501,6 +501,21 @@ def test_dot_of_any_size(size, dtype):
     assert optimize.dot(huge, huge) == pytest.approx(1e60 * size)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["whole", "transposed", "part"])
+@pytest.mark.parametrize("rows", [1, optimize.LARGE // 40 + 1])
+def test_add_in_place(rows, layout, dtype):
+    a, v = np.random.default_rng(rows).standard_normal((2, rows, 41)).astype(dtype)
+    if layout == "transposed":
+        v = np.asfortranarray(v)
+    expected, around = a - 0.3 * v.astype(np.float64), np.zeros((rows, 43), dtype)
+    to = around[:, 1:-1] if layout == "part" else a.copy()
+    to[...] = a
+    optimize.add(to, -0.3, v)
+    assert to.dtype == dtype and np.allclose(to, expected, rtol=0, atol=10 * np.finfo(dtype).eps)
+    assert not around[:, [0, -1]].any()
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_dot_of_what_is_not_finite(value):
     for size in (10, optimize.LARGE):

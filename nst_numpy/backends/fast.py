@@ -148,6 +148,7 @@ class Fast:
         self.content_backward(image, image.reshape(-1, 3).T, 1.0)
         self.variation(image)
         self.variation_backward(image, 1.0)
+        loops.add(image.reshape(-1), image.dtype.type(1), image.reshape(-1))
         loops.dots(image.reshape(-1), image.reshape(-1), np.empty(1))
 
     def session(self) -> AbstractContextManager[None]:

@@ -420,6 +420,13 @@ def variation_backward(x: np.ndarray, C: int, factor: float, first: int, last: i
 
 
 @compiled
+def add(to: np.ndarray, factor: Any, v: np.ndarray) -> None:
+    """Add factor · v to a vector."""
+    for i in range(len(to)):
+        to[i] += factor * v[i]
+
+
+@compiled
 def dots(a: np.ndarray, b: np.ndarray, sums: np.ndarray) -> None:
     """The scalar products, in float64, of the pieces of two vectors."""
     lanes = np.empty(32)
