@@ -25,6 +25,8 @@ class Replay(Backend):
     session, prepare = staticmethod(plain.session), staticmethod(plain.prepare)
     pool_forward, pool_backward = staticmethod(plain.pool_forward), staticmethod(plain.pool_backward)
     gram, gram_backward = staticmethod(plain.gram), staticmethod(plain.gram_backward)
+    content, content_backward = staticmethod(plain.content), staticmethod(plain.content_backward)
+    variation, variation_backward = staticmethod(plain.variation), staticmethod(plain.variation_backward)
     conv_relu_backward = staticmethod(plain.conv_relu_backward)
     conv_relu_pool_backward = staticmethod(plain.conv_relu_pool_backward)
 

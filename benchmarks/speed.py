@@ -31,7 +31,7 @@ import numpy as np
 import threadpoolctl
 
 from nst_numpy import backends, load_weights
-from nst_numpy.backends import Backend
+from nst_numpy.backends import Backend, fast
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
 from nst_numpy.topology import FILTERS, block, layer_names, reduction
@@ -67,7 +67,8 @@ def bench(
         "contestants": name → "loss", "step"
         (seconds), "memory" (peak of the whole process over what it held before its first sweep, bytes) and "kernels"
         (bytes of it that are transformed kernels); and of nst_numpy "convolutions" (all together: "seconds", and "rate"
-        in GFLOP/s) and "layers": name → "forward" and "backward" (seconds), "operations".
+        in GFLOP/s), "layers": name → "method", "forward" and "backward" (seconds), "operations", and "rules": the
+        limits by which the fast backend chooses methods and cuts the work.
 
     Raises
     ------
@@ -149,10 +150,10 @@ def table(result: dict) -> str:
         f"convolutions of nst_numpy, counted as direct: {total['rate']:.0f} GFLOP/s, "
         f"{total['rate'] / rate:.2f} times the rate of matrix products",
         "",
-        f"{'':16}{'forward':>11}{'':>22}{'backward':>11}",
+        f"{'':24}{'forward':>11}{'':>22}{'backward':>11}",
     ]
     for layer, t in result["layers"].items():
-        line = f"{layer:16}"
+        line = f"{layer:16}{t['method']:8}"
         for sweep in ("forward", "backward"):
             line += f"{t[sweep] * 1e3:8.1f} ms"
             layer_rate = t["operations"] / t[sweep] / 1e9
@@ -313,12 +314,18 @@ class _Ours:
                 operations = 2 * self.network.convolutions[name][0].size * pixels
                 if "pool" in function:
                     name += f" + pool{block(name)}"
-                run = runs.setdefault(name, {"operations": operations})
+                run = runs.setdefault(name, {"method": self.method(prepared, pixels), "operations": operations})
                 run[sweep] = min(run.get(sweep, seconds), seconds)
         seconds = sum(t["forward"] + t["backward"] for t in runs.values())
         operations = 2 * sum(t["operations"] for t in runs.values())
         total = {"seconds": seconds, "rate": operations / seconds / 1e9}
-        return {"threads": self.threads, "convolutions": total, "layers": runs}
+        rules = {name: value for name, value in vars(fast).items() if name.isupper() and isinstance(value, int | tuple)}
+        return {"threads": self.threads, "convolutions": total, "layers": runs, "rules": rules}
+
+    @staticmethod
+    def method(prepared: fast.Prepared, pixels: int) -> str:
+        filtering = prepared.method(math.isqrt(pixels), math.isqrt(pixels))
+        return f"F({filtering.m}×{filtering.m})" if filtering else "im2col"
 
 
 class _Torch:

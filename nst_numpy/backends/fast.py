@@ -33,8 +33,8 @@ COPIED_KERNELS = 2**17  # C · K up to which the backward pass has its own copy 
 TILES_AT_ONCE = 150  # up to so many, the work is cut by planes, not strips: each transformed kernel is read only once
 ROWS_OF_COLUMNS = 4096  # rows of a matrix product in im2col
 ROWS_OF_POOLING = 8  # rows of a pooled map in one piece of work
-GRAM_ROWS, GRAM_BACKWARD_ROWS = (512, 4096), (128, 2048)  # fewest and most rows of F in one piece; else an eighth of F
-PARTS = 8  # of a loss that takes one pass over memory
+GRAM_ROWS, GRAM_BACKWARD_ROWS = (512, 4096), (128, 2048)  # fewest and most rows of F in one piece; else 1/32 of F
+PARTS = 32  # of what takes one pass over memory: more than there are cores, few enough to be worth a call
 
 PADDINGS = {"zero": loops.ZERO, "replicate": loops.REPLICATE, "circular": loops.CIRCULAR}
 NO_SIGNS = np.empty((0, 0, 0), np.uint32)
@@ -400,7 +400,7 @@ class Fast:
     def gram(self, a: np.ndarray) -> np.ndarray:
         """G = F Fᵀ of a response (H, W, N): the sum of the Gram matrices of parts, always in the same order."""
         flat = np.ascontiguousarray(a).reshape(-1, a.shape[-1])
-        rows = _between(len(flat) // 8, *GRAM_ROWS)
+        rows = _between(len(flat) // PARTS, *GRAM_ROWS)
         parts = [flat[k : k + rows] for k in range(0, len(flat), rows)]
         grams = np.empty((len(parts), a.shape[-1], a.shape[-1]), a.dtype)
 
@@ -421,7 +421,7 @@ class Fast:
         flat = np.ascontiguousarray(a).reshape(-1, a.shape[-1])
         result = self.buffers.take(a.shape, a.dtype) if da is None else da
         total = result.reshape(flat.shape)
-        rows = _between(len(flat) // 8, *GRAM_BACKWARD_ROWS)
+        rows = _between(len(flat) // PARTS, *GRAM_BACKWARD_ROWS)
 
         def work(indices: Iterator[int]) -> None:
             part = self.buffers.take((rows, flat.shape[1]), a.dtype)
