@@ -34,8 +34,8 @@ each_padding = pytest.mark.parametrize("padding", PADDINGS)
 NEVER = 10**6
 METHODS = {
     "im2col": {"WINOGRAD_CHANNELS": NEVER},
-    "F(4×4)": {"WINOGRAD_CHANNELS": 1, "WINOGRAD_PIXELS": 1, "F6_TILES": NEVER},
-    "F(6×6)": {"WINOGRAD_CHANNELS": 1, "WINOGRAD_PIXELS": 1, "F6_TILES": 1},
+    "F(4×4)": {"WINOGRAD_CHANNELS": 1, "WINOGRAD_PIXELS": 1, "F6_TILES": NEVER, "F6_TILES_NARROW": NEVER},
+    "F(6×6)": {"WINOGRAD_CHANNELS": 1, "WINOGRAD_PIXELS": 1, "F6_TILES": 1, "F6_TILES_NARROW": 1},
 }
 FEW_PIECES = {"ROWS_OF_POOLING": 8}
 MANY_PIECES = {  # the work cut so small that a small image has several pieces of each kind
@@ -158,12 +158,17 @@ def test_conv_relu_by_the_method_chosen(size, dtype):
     [
         (3, 64, (100, 100), None),
         (64, 3, (100, 100), None),
-        (4, 4, (48, 48), winograd.F6),
+        (4, 4, (72, 72), winograd.F6),
         (64, 64, (7, 7), None),
         (64, 64, (5, 10), winograd.F4),
-        (64, 64, (42, 48), winograd.F4),
-        (64, 64, (43, 48), winograd.F6),
-        (64, 64, (48, 43), winograd.F6),
+        (64, 64, (60, 72), winograd.F4),
+        (64, 64, (60, 73), winograd.F6),
+        (73, 60, (73, 60), winograd.F6),
+        (256, 255, (7, 7), None),
+        (256, 256, (1, 1), winograd.F4),
+        (256, 256, (42, 48), winograd.F4),
+        (256, 256, (43, 48), winograd.F6),
+        (256, 256, (48, 43), winograd.F6),
     ],
 )
 def test_the_method_for_a_map(C, K, size, method):
@@ -591,7 +596,7 @@ def compiled():
 backend = Fast(1)
 before = compiled()
 assert len(before) == 21 and set(before.values()) == {1}, before
-for size, C in ((20, 3), (20, 8), (50, 8)):
+for size, C in ((20, 3), (20, 8), (72, 8)):
     prepared = backend.prepare(np.zeros((3, 3, C, 9), np.float32), np.zeros(9, np.float32))
     for kind in ("average", "max"):
         y, cache = backend.conv_relu_forward(np.zeros((size, size, C), np.float32), prepared)

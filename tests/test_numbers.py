@@ -19,8 +19,8 @@ from nst_numpy.backends.fast import Fast
 NEVER = 10**6
 METHODS = {
     "im2col": {"WINOGRAD_CHANNELS": NEVER},
-    "F(4×4)": {"WINOGRAD_CHANNELS": 1, "WINOGRAD_PIXELS": 1, "F6_TILES": NEVER},
-    "F(6×6)": {"WINOGRAD_CHANNELS": 1, "WINOGRAD_PIXELS": 1, "F6_TILES": 1},
+    "F(4×4)": {"WINOGRAD_CHANNELS": 1, "WINOGRAD_PIXELS": 1, "F6_TILES": NEVER, "F6_TILES_NARROW": NEVER},
+    "F(6×6)": {"WINOGRAD_CHANNELS": 1, "WINOGRAD_PIXELS": 1, "F6_TILES": 1, "F6_TILES_NARROW": 1},
 }
 BOUNDS = {"im2col": 8, "F(4×4)": 40, "F(6×6)": 60}  # docs/winograd.md states them
 each_method = pytest.mark.parametrize("method", METHODS)

@@ -22,13 +22,15 @@ from nst_numpy.signals import interrupts_wait
 
 logger = logging.getLogger(__name__)
 
-# These limits were measured with benchmarks/methods.py, in float32 on two cores of an AMD Zen 4.
+# These limits were measured with benchmarks/methods.py, in float32, on two cores each of an AMD Zen 4 and an AMD Zen 5.
 # Below them im2col is used: about as fast at 3 → 64 channels and on 8² pixels, half as fast at 24 → 64.
 WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 4, 50
-F6_TILES = 64  # F(4×4) below so many tiles of 6×6: 512 → 512 takes 25 (F4) and 30 ms (F6) at 40², 37 and 34 at 48²
-TILES_PER_STRIP = 32  # approximately; a strip's working set then fits into the L2 cache
-NARROW = 2**15  # C · K above which strips are wider, since larger matrix products are faster
-TILES_PER_WIDE_STRIP = 96
+WINOGRAD_KERNEL = 2**16  # C · K from which on Winograd is faster on a single pixel, too: 512 → 512 takes 2 ms, not 11
+NARROW = 2**15  # C · K above which a layer is wide
+F6_TILES = 64  # F(4×4) below so many tiles of 6×6: 512 → 512 takes 19 (F4) and 21 ms (F6) at 48², 42 and 29 at 54²
+F6_TILES_NARROW = 130  # the same for narrow layers: 160 → 160 takes 6.9 (F4) and 8.0 ms (F6) at 64²
+TILES_PER_STRIP = 32  # approximately; 16 to 64 are within 5 % of each other, for the wider of them up to 32
+TILES_PER_WIDE_STRIP = 96  # for wide layers, since larger matrix products are faster
 COPIED_KERNELS = 2**17  # C · K up to which the backward pass has its own copy of the transformed kernels
 TILES_AT_ONCE = 150  # up to so many, the work is cut by planes, not strips: each transformed kernel is read only once
 ROWS_OF_COLUMNS = 4096  # rows of a matrix product in im2col
@@ -65,9 +67,11 @@ class Prepared:
 
     def method(self, height: int, width: int) -> winograd.Filtering | None:
         """The fastest method for a map of this size: a Winograd filtering, or None for im2col."""
-        if min(self.C, self.K) < WINOGRAD_CHANNELS or height * width < WINOGRAD_PIXELS:
+        few = height * width < WINOGRAD_PIXELS and self.C * self.K < WINOGRAD_KERNEL
+        if few or min(self.C, self.K) < WINOGRAD_CHANNELS:
             return None
-        return winograd.F6 if -(-height // 6) * -(-width // 6) >= F6_TILES else winograd.F4
+        least = F6_TILES_NARROW if self.C * self.K <= NARROW else F6_TILES
+        return winograd.F6 if -(-height // 6) * -(-width // 6) >= least else winograd.F4
 
     def transformed(self, filtering: winograd.Filtering) -> np.ndarray:
         """The n² planes of the kernel in Winograd's basis: (n², C, K)."""
@@ -134,7 +138,7 @@ class Fast:
         self.pool_forward(response, "average")
         if len(first.signatures) > known and first.stats.cache_hits.total() == hits:  # neither in memory nor on disk
             logger.warning("nst_numpy: compiling the fast kernels, once on this machine; it takes about ten seconds")
-        large = np.zeros((48, 48, 8), dtype)  # for all three methods
+        large = np.zeros((72, 72, 8), dtype)  # for all three methods
         for x in (image, response, large):
             prepared = self.prepare(np.zeros((3, 3, x.shape[2], 8), dtype), np.zeros(8, dtype))
             y, signs = self.conv_relu_forward(x, prepared)
