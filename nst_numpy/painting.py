@@ -223,8 +223,8 @@ class GramCache:
         key = network, layers, tile, checksum([images, parts])
         found = self._found.pop(key, None) or list(style_grams(network, images, layers, parts, tile))
         self._found[key] = found  # as the latest
-        if len(self._found) > self._most:
-            del self._found[next(iter(self._found))]
+        for oldest in list(self._found)[: -self._most]:
+            self._found.pop(oldest, None)  # another thread may have done so
         return found
 
 
@@ -437,6 +437,18 @@ class Motif:
         return colors.with_luminance(self._original_at(*x.shape[:2]), x)
 
 
+def work_done(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray:
+    """The work done after each step, in steps at full size, to estimate the remaining time: it grows with the area.
+
+    Examples
+    --------
+    >>> work_done([32, 64], [2, 1])
+    array([0.  , 0.25, 0.5 , 1.5 ])
+    """
+    costs = [cost for size, n in zip(sizes, steps, strict=True) for cost in [(size / sizes[-1]) ** 2] * n]
+    return np.cumsum([0.0, *costs])
+
+
 class Recorder:
     """Records a run: the history, the frames, the progress bar, and the user's callback."""
 
@@ -454,9 +466,7 @@ class Recorder:
         self.history, self.frames = list(saved.history), list(saved.frames)
         self._last = saved.at.steps if saved.at else -1
         self._motif, self._every, self._callback, self._total = motif, every, callback, sum(steps)
-        # The work done after each step, in steps at full size, to estimate the remaining time: it grows with the area.
-        costs = [cost for size, n in zip(sizes, steps, strict=True) for cost in [(size / sizes[-1]) ** 2] * n]
-        self._work = np.cumsum([0.0, *costs])
+        self._work = work_done(sizes, steps)
         form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         initial = self._work[max(self._last, 0)]
         self._bar = tqdm(total=self._work[-1], initial=initial, disable=not progress, bar_format=form, file=console)
