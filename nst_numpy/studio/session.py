@@ -1,12 +1,10 @@
 """What one browser has in the studio: its images, its settings, the painting under way, and its finished pictures."""
 
 import io
-import json
 import secrets
-import tempfile
-import time
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from nst_numpy.studio.sources import Source
 MOST_BYTES = 64 << 20  # of an upload
 MOST_PIXELS = 100_000_000  # of an upload: beyond that, reading alone takes gigabytes
 MOST_IMAGES = 30  # that one browser may have in the studio
+MOST_STYLES = 5
 MOST_PICTURES = 200  # in the gallery
 THUMBNAIL = 320  # pixels
 PREVIEW, PREVIEW_STEPS = 160, 40
@@ -132,8 +131,8 @@ def sample_bytes(name: str) -> bytes:
 
 @cache
 def sample(name: str) -> Given:
-    """A sample; `name` is one of `SAMPLES`."""
-    return read(sample_bytes(name), name)
+    """A sample; `name` is one of `SAMPLES`, and the key."""
+    return replace(read(sample_bytes(name), name), key=name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,22 +145,72 @@ class Finished:
         A PNG with its settings inside, in the private folder.
     name : str
         For the download.
-    values : dict
-        The settings as they were chosen, for "again with…".
+    width, height : int
+    complete : bool
+        False if it was stopped.
+    chosen : Chosen
+        What it was painted from, for "again with…".
     """
 
     file: Path
     name: str
     width: int
     height: int
-    about: str
-    values: dict[str, Any]
-    content: Given
-    styles: tuple[Given, ...]
-    painting: Painting
     complete: bool
-    when: float = field(default_factory=time.time)
-    key: str = field(default_factory=lambda: secrets.token_hex(8))
+    chosen: "Chosen"
+    of: Painting
+    key: str
+
+
+@dataclass
+class Chosen:
+    """All that is chosen on the page.
+
+    Attributes
+    ----------
+    content : Given or None
+        Without one it is a texture.
+    styles : list of Given
+        Without any it is a reconstruction.
+    values : dict
+        Settings that differ from the defaults, as arguments of `Settings`.
+    masks : dict of str to Source
+        For the key of a style, the region of the content image in which it is painted.
+    """
+
+    content: Given | None = None
+    styles: list[Given] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    masks: dict[str, Source] = field(default_factory=dict)
+
+    @property
+    def images(self) -> list[Given]:
+        """The content and the styles."""
+        return [given for given in (self.content, *self.styles) if given]
+
+    def copy(self) -> "Chosen":
+        """The same, unchanged by what is chosen next."""
+        return Chosen(self.content, [*self.styles], {**self.values}, {**self.masks})
+
+    def painting(self, painter: Painter, **changes: Any) -> Painting:
+        """A painting of what is chosen, with some settings changed; it has not begun.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `Settings`, and if no image is chosen.
+        """
+        values = {**self.values, **changes}
+        if "style_blend" in values and len(values["style_blend"]) != len(self.styles):
+            del values["style_blend"]
+        masks = [self.masks.get(style.key) for style in self.styles]
+        return Painting(
+            self.content and self.content.source,
+            [style.source for style in self.styles],
+            Settings(**values),
+            content_masks=masks if self.content and any(masks) else None,
+            painter=painter,
+        )
 
 
 class Session:
@@ -169,32 +218,178 @@ class Session:
 
     Attributes
     ----------
-    content : Given or None
-    styles : list of Given
-    values : dict
-        Settings that differ from the defaults, as arguments of `Settings`.
-    masks : dict of str to ndarray
-        For the key of a style, the region of the content image in which it is painted: float32 (h, w), 0–1.
+    chosen : Chosen
+    uploads : dict of str to Given
+        By their keys.
     preview, painting : Painting or None
         A small one, which begins anew when anything changes; and the one that was asked for.
+    shown : Painting or None
+        The one of the two that is looked at.
+    problem : str
+        Why there is no preview; empty if there is one, or nothing is chosen.
     gallery : list of Finished
         The latest first.
     keep : bool
         Whether to paint on when the last page is closed.
+    pages : int
+        How many are open.
+    version : int
+        Grows with every change of what is chosen, which the other tabs have to show.
     """
 
     def __init__(self, painter: Painter, folder: Path):
         self.painter, self.folder = painter, folder
-        self.content: Given | None = None
-        self.styles: list[Given] = []
+        self.chosen = Chosen()
         self.uploads: dict[str, Given] = {}
-        self.values: dict[str, Any] = {}
-        self.masks: dict[str, np.ndarray] = {}
         self.preview: Painting | None = None
         self.painting: Painting | None = None
+        self.shown: Painting | None = None
+        self.problem = ""
         self.gallery: list[Finished] = []
         self.fetched = set[str]()  # keys of pictures that were downloaded
         self.keep = True
         self.pages = 0
-        self.changes = 0  # grows with every change that other tabs have to show
-        self._made: tuple[dict[str, Any], Given, tuple[Given, ...]] | None = None
+        self.version = 0
+        self._of_painting = Chosen()
+        self._collecting = threading.Lock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a painting that was asked for has not ended."""
+        return self.painting is not None and self.painting.state not in ENDS
+
+    def upload(self, data: bytes, name: str) -> Given:
+        """An uploaded file, or the same one if it was uploaded before.
+
+        Raises
+        ------
+        Refused
+            As `read`, and if there are too many.
+        """
+        digest = Source(name, data).digest
+        for given in self.uploads.values():
+            if given.source.digest == digest:
+                return given
+        if len(self.uploads) >= MOST_IMAGES:
+            raise Refused(f"The studio keeps {MOST_IMAGES} of your images, and has them. Choose one of those.")
+        given = read(data, name)
+        self.uploads[given.key] = given
+        return given
+
+    def find(self, key: str) -> Given | None:
+        """The image with this key, uploaded or a sample."""
+        return sample(key) if key in SAMPLES else self.uploads.get(key)
+
+    def choose(self, role: str, given: Given) -> None:
+        """Take an image as the content ("content"), or as one more style ("style").
+
+        Raises
+        ------
+        Refused
+            If it is a style already, or there are too many.
+        """
+        if role == "content":
+            self.chosen.content, self.chosen.masks = given, {}
+        elif any(style.source.digest == given.source.digest for style in self.chosen.styles):
+            raise Refused(f"{given.source.name} is among the styles already. Give it more weight, or choose another.")
+        elif len(self.chosen.styles) >= MOST_STYLES:
+            raise Refused(f"There are {MOST_STYLES} styles already. Remove one first.")
+        else:
+            self.chosen.styles.append(given)
+        self.changed()
+
+    def remove(self, key: str) -> None:
+        """Take an image away, the content or a style, by its key."""
+        if self.chosen.content and self.chosen.content.key == key:
+            self.chosen.content, self.chosen.masks = None, {}
+        else:
+            k = next((k for k, style in enumerate(self.chosen.styles) if style.key == key), None)
+            if k is not None:
+                del self.chosen.styles[k]
+                if blend := self.chosen.values.get("style_blend"):
+                    self.chosen.values["style_blend"] = (*blend[:k], *blend[k + 1 :])
+                self.chosen.masks.pop(key, None)
+        self.changed()
+
+    def set(self, name: str, value: Any) -> None:
+        """Change a setting; None is the default."""
+        if value is None:
+            self.chosen.values.pop(name, None)
+        else:
+            self.chosen.values[name] = value
+        self.changed()
+
+    def changed(self) -> None:
+        """Begin the preview anew, unless a painting is under way."""
+        self.version += 1
+        if not self.busy:
+            self._begin_preview()
+
+    def _begin_preview(self) -> None:
+        if self.preview:
+            self.preview.close()
+        self.preview, self.problem = None, ""
+        if not (self.chosen.content or self.chosen.styles):
+            self.shown = None
+            return
+        try:
+            self.preview = self.chosen.painting(self.painter, size=(PREVIEW,), steps=PREVIEW_STEPS)
+            self.preview.start()
+        except (TypeError, ValueError) as error:
+            self.preview, self.problem = None, str(error)
+        self.shown = self.preview
+
+    def paint(self) -> None:
+        """Paint what is chosen at its size; the preview ends.
+
+        Raises
+        ------
+        Refused
+            If no image is chosen, a setting is wrong, or the line is full.
+        """
+        if self.busy:
+            raise Refused("A painting is under way. Stop it, or wait until it is finished.")
+        try:
+            painting = self.chosen.painting(self.painter)
+            if self.preview:
+                self.preview.close()
+            painting.start()
+        except (TypeError, ValueError) as error:
+            raise Refused(f"{error}") from None
+        if self.painting:
+            self.collect()
+            self.painting.close()
+        self._of_painting = self.chosen.copy()
+        self.preview, self.painting, self.shown, self.problem = None, painting, painting, ""
+
+    def again(self, finished: Finished) -> None:
+        """Choose what a picture was painted from."""
+        self.chosen = finished.chosen.copy()
+        self.changed()
+
+    def collect(self) -> bool:
+        """Put a painting that has ended into the gallery; return whether there was one. It writes a file."""
+        with self._collecting:
+            painting = self.painting
+            if painting is None or painting.result is None or any(one.of is painting for one in self.gallery):
+                return False
+            result = painting.result
+            height, width = result.image.shape[:2]
+            stems = [given.source.name.rpartition(".")[0] for given in self._of_painting.images]
+            key = secrets.token_hex(8)
+            file = self.folder / f"{key}.png"
+            result.save(file)
+            name = f"{'-'.join(stems[:3])}-{len(self.gallery) + 1}.png"
+            self.gallery.insert(0, Finished(file, name, width, height, result.complete, self._of_painting, painting, key))
+            for old in self.gallery[MOST_PICTURES:]:
+                old.file.unlink(missing_ok=True)
+            del self.gallery[MOST_PICTURES:]
+            return True
+
+    def leave(self) -> None:
+        """A page was closed. With the last one the work ends, unless it is to go on."""
+        self.pages -= 1
+        if self.pages <= 0 and not self.keep:
+            for painting in (self.preview, self.painting):
+                if painting:
+                    painting.stop()
