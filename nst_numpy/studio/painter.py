@@ -18,6 +18,7 @@ from nst_numpy import weights as weight_files
 from nst_numpy.conventions import Convention
 from nst_numpy.conventions.convention import StyleGram
 from nst_numpy.network import VGG
+from nst_numpy.objective import Objective
 from nst_numpy.painting import GramCache, Motif, paint, work_done
 from nst_numpy.records import name_of
 from nst_numpy.result import TransferResult
@@ -81,6 +82,8 @@ class Painting:
         Whether it is, or after the current step will be, paused.
     step, steps : int
         Steps done and asked for, over all sizes; `steps` is 0 until the images are read.
+    sizes : list of int
+        The sizes that it works through; empty until the images are read.
     history : list of dict
         As in `TransferResult`, so far.
     number : int
@@ -131,6 +134,7 @@ class Painting:
         self.content, self.styles, self.settings = content, styles, settings
         self.masks = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
         self.state, self.step, self.steps = "waiting", 0, 0
+        self.sizes = list[int]()
         self.error, self.warnings = "", list[str]()
         self.result: TransferResult | None = None
         self._history: list[Losses] = []
@@ -143,6 +147,7 @@ class Painting:
         self._work = np.zeros(1)
         self._recent = deque[tuple[float, float]](maxlen=RECENT)  # times, and the work done until then
         self._motif: Motif | None = None
+        self._objective: tuple[tuple[int, ...], Objective] | None = None
         self._thread = threading.Thread(target=self._run, name="nst_numpy painting", daemon=True)
 
     # From other threads -----------------------------------------------------------------------------------------------
@@ -192,7 +197,7 @@ class Painting:
         """Let earlier pictures go; the result stays. For a painting that has ended."""
         with self._changed:
             self._kept.clear()
-            self._motif = None
+            self._motif = self._objective = None
 
     def wait(self, seconds: float | None = None) -> str:
         """Wait until it has ended, or for so long; return the state."""
@@ -266,6 +271,27 @@ class Painting:
             motif = self._motif = Motif(self.content, self._style, self._with_network, **self.masks)
         return motif
 
+    def objective_for(self, shape: tuple[int, ...]) -> Objective:
+        """What is minimised at the size at which a picture of this shape, (h, w, 3), is painted; the latest is kept.
+
+        Raises
+        ------
+        ValueError
+            If it is painted in tiles.
+        """
+        if self._objective is None or self._objective[0] != shape:
+            motif = self.motif
+            size = next(size for size in self.sizes if motif.content_at(size).shape == shape)
+            if motif.tile_at(size) is not None:
+                raise ValueError(
+                    f"a picture of {shape[1]}×{shape[0]} pixels is painted in tiles, as the whole does not fit into the "
+                    "memory: choose a smaller size to look inside"
+                )
+            objective = motif.stage(size, 0, style_grams=grams).function
+            assert isinstance(objective, Objective)
+            self._objective = shape, objective
+        return self._objective[1]
+
     # In its own thread ------------------------------------------------------------------------------------------------
 
     @property
@@ -311,9 +337,9 @@ class Painting:
 
     def _painted(self) -> TransferResult:
         motif = self.motif
-        sizes = self.settings.sizes(*motif.content.shape[:2])
-        steps = self.settings.steps * (len(sizes) if len(self.settings.steps) == 1 else 1)
-        self.steps, self._work = sum(steps), work_done(sizes, steps)
+        self.sizes = self.settings.sizes(*motif.content.shape[:2])
+        steps = self.settings.steps * (len(self.sizes) if len(self.settings.steps) == 1 else 1)
+        self.steps, self._work = sum(steps), work_done(self.sizes, steps)
         result = paint(
             self.content,
             self._style,
