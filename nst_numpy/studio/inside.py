@@ -171,7 +171,7 @@ class Inside:
     >>> inside = Inside(Objective.from_images(load_weights("vgg19-mini"), x, style), 1 - x)
     >>> layer = inside.layer("conv3_4")
     >>> layer.F.shape, layer.P.shape, layer.grams[0].A.shape, list(layer.injected)
-    ((8, 7, 256), (8, 7, 256), (256, 256), ['content', 'style'])
+    ((8, 6, 160), (8, 6, 160), (160, 160), ['content', 'style'])
     >>> pixel = inside.at(10, 20)
     >>> np.allclose(sum(pixel.shares.values()), pixel.gradient, rtol=1e-3)
     True
