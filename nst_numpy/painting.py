@@ -345,18 +345,29 @@ class Motif:
 
     def tile_at(self, size: int, tile: int | None = None, executor: Executor | None = None) -> int | None:
         """The tile at one size, None for none: the given one, or the largest that fits the memory."""
-        (height, width), settings, network = self.content.shape[:2], self.settings, self.network
-        shape = tuple(max(1, round(side * size / max(height, width))) for side in (height, width))
+        shape = self._shape_at(size)
         if tile is not None or executor is not None:
             tile = tile or TILE
             return tile if max(shape) > tile else None
+        return memory.choose(*self._memory_arguments(shape))
+
+    def memory_at(self, size: int, tile: int | None = None) -> int:
+        """The memory that the painting needs at one size, in bytes; an estimate."""
+        network, layers, shape, *others = self._memory_arguments(self._shape_at(size))
+        return memory.needed(network, layers, shape, tile, *others)
+
+    def _shape_at(self, size: int) -> tuple[int, int]:
+        height, width = self.content.shape[:2]
+        return max(1, round(height * size / max(height, width))), max(1, round(width * size / max(height, width)))
+
+    def _memory_arguments(self, shape: tuple[int, int]) -> tuple[Any, ...]:
+        """What `memory.choose` asks for, for a picture of this shape."""
+        settings, network = self.settings, self.network
         v = settings.convention.weighted_layers("content", settings.content_layers, network)
         w = settings.convention.weighted_layers("style", settings.style_layers, network)
-        scale = [self._style_size(size) / max(image.shape) for image in self.styles]
+        scale = [self._style_size(max(shape)) / max(image.shape) for image in self.styles]
         styles = [(round(s * i.shape[0]), round(s * i.shape[1])) for s, i in zip(scale, self.styles, strict=True)]
-        return memory.choose(
-            network, [*v, *w], (shape[0], shape[1]), settings.optimizer, settings.optimizer_options, styles
-        )
+        return network, [*v, *w], shape, settings.optimizer, settings.optimizer_options, styles
 
     def stage(
         self,

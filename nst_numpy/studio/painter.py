@@ -1,15 +1,15 @@
 """Paintings that run in threads of their own, and are watched, paused, taken step by step and stopped from others."""
 
-import contextlib
 import logging
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -17,13 +17,15 @@ from nst_numpy import images
 from nst_numpy import weights as weight_files
 from nst_numpy.conventions import Convention
 from nst_numpy.conventions.convention import StyleGram
+from nst_numpy.memory import available
 from nst_numpy.network import VGG
+from nst_numpy.objective import Objective
 from nst_numpy.painting import GramCache, Motif, paint, work_done
 from nst_numpy.records import name_of
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses
 from nst_numpy.settings import Settings
-from nst_numpy.studio.sources import with_names
+from nst_numpy.studio.sources import named_apart, with_names
 from nst_numpy.validation import warnings_to
 
 logger = logging.getLogger(__name__)
@@ -81,6 +83,8 @@ class Painting:
         Whether it is, or after the current step will be, paused.
     step, steps : int
         Steps done and asked for, over all sizes; `steps` is 0 until the images are read.
+    sizes : list of int
+        The sizes that it works through; empty until the images are read.
     history : list of dict
         As in `TransferResult`, so far.
     number : int
@@ -128,13 +132,17 @@ class Painting:
             content, settings = styles[0], replace(settings, content_layers=())
         elif not styles:
             styles, settings = [content], replace(settings, style_layers=())
-        self.content, self.styles, self.settings = content, styles, settings
-        self.masks = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
+        if settings.style_layers in ((), {}) and settings.content_layers is None:
+            raise ValueError("without a style, choose the layers from which the content image is reconstructed")
+        masks = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
+        content, styles, init, self.masks = named_apart([content, styles, settings.init, masks])
+        self.content, self.styles, self.settings = content, styles, replace(settings, init=init)
         self.state, self.step, self.steps = "waiting", 0, 0
+        self.sizes = list[int]()
         self.error, self.warnings = "", list[str]()
         self.result: TransferResult | None = None
         self._history: list[Losses] = []
-        self._kept, self._most = OrderedDict[int, np.ndarray](), kept
+        self._kept, self.most = OrderedDict[int, np.ndarray](), kept
         self._shown: tuple[int, np.ndarray] | None = None
         self._allowed = float("inf")  # steps until it pauses
         self._stopping = self._closed = False
@@ -143,12 +151,18 @@ class Painting:
         self._work = np.zeros(1)
         self._recent = deque[tuple[float, float]](maxlen=RECENT)  # times, and the work done until then
         self._motif: Motif | None = None
+        self._objective: tuple[tuple[int, ...], Objective] | None = None
         self._thread = threading.Thread(target=self._run, name="nst_numpy painting", daemon=True)
 
     # From other threads -----------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, instead_of: "Painting | None" = None) -> None:
         """Begin, or get in line.
+
+        Parameters
+        ----------
+        instead_of : Painting, optional
+            One that is closed, such as a preview with other settings; this one takes its place in line.
 
         Raises
         ------
@@ -156,7 +170,9 @@ class Painting:
             If too many are in line.
         """
         if self._painter:
-            self._painter._enter(self, new=True)
+            self._painter.enter(self, instead_of)
+        if instead_of:
+            instead_of.close()
         self._thread.start()
 
     def pause(self) -> None:
@@ -192,7 +208,7 @@ class Painting:
         """Let earlier pictures go; the result stays. For a painting that has ended."""
         with self._changed:
             self._kept.clear()
-            self._motif = None
+            self._motif = self._objective = None
 
     def wait(self, seconds: float | None = None) -> str:
         """Wait until it has ended, or for so long; return the state."""
@@ -263,14 +279,31 @@ class Painting:
     def motif(self) -> Motif:
         """Its images as they are painted, read when they are first needed."""
         if (motif := self._motif) is None:
-            motif = self._motif = Motif(self.content, self._style, self._with_network, **self.masks)
+            motif = self._motif = Motif(self.content, self.styles, self._with_network, **self.masks)
         return motif
 
-    # In its own thread ------------------------------------------------------------------------------------------------
+    def objective_for(self, shape: tuple[int, ...]) -> Objective:
+        """What is minimised at the size at which a picture of this shape, (h, w, 3), is painted; the latest is kept.
 
-    @property
-    def _style(self) -> Any:
-        return self.styles
+        Raises
+        ------
+        ValueError
+            If it is painted in tiles.
+        """
+        if self._objective is None or self._objective[0] != shape:
+            motif = self.motif
+            size = next(size for size in self.sizes if motif.content_at(size).shape == shape)
+            if motif.tile_at(size) is not None:
+                raise ValueError(
+                    f"a picture of {shape[1]}×{shape[0]} pixels is painted in tiles, as the whole does not fit into the "
+                    "memory: choose a smaller size to look inside"
+                )
+            objective = motif.stage(size, 0, style_grams=grams).function
+            assert isinstance(objective, Objective)
+            self._objective = shape, objective
+        return self._objective[1]
+
+    # In its own thread ------------------------------------------------------------------------------------------------
 
     @property
     def _with_network(self) -> Settings:
@@ -306,17 +339,17 @@ class Painting:
                 if self._closed:
                     self._let_go()
                 if self._painter:
-                    self._painter._leave(self)
+                    self._painter.leave(self)
                 self._changed.notify_all()
 
     def _painted(self) -> TransferResult:
         motif = self.motif
-        sizes = self.settings.sizes(*motif.content.shape[:2])
-        steps = self.settings.steps * (len(sizes) if len(self.settings.steps) == 1 else 1)
-        self.steps, self._work = sum(steps), work_done(sizes, steps)
+        self.sizes = self.settings.sizes(*motif.content.shape[:2])
+        steps = self.settings.steps * (len(self.sizes) if len(self.settings.steps) == 1 else 1)
+        self.steps, self._work = sum(steps), work_done(self.sizes, steps)
         result = paint(
             self.content,
-            self._style,
+            self.styles,
             self._with_network,
             **self.masks,
             callback=self._after_step,
@@ -348,18 +381,18 @@ class Painting:
             image = image.astype(np.float32, copy=False).view()
             image.flags.writeable = False
             self._kept[len(self._history) - 1] = image  # not copied: the optimizers change no array
-            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._most:
+            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self.most:
                 self._kept.popitem(last=False)
             self._recent.append((perf_counter(), float(self._work[min(step, len(self._work) - 1)])))
             if self._allowed <= 0 and step < self.steps and not self._stopping:
                 self.state = "paused"
                 if self._painter:
-                    self._painter._leave(self)
+                    self._painter.leave(self)
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._allowed > 0 or self._stopping)
                 if self._painter and not self._stopping:
                     self.state = "waiting"
-                    self._painter._enter(self)
+                    self._painter.enter_again(self)
                     self._take_turn()
                 self._recent.clear()
                 self.state = "painting"
@@ -369,7 +402,7 @@ class Painting:
 
     def _take_turn(self) -> None:
         if self._painter:
-            self._changed.wait_for(lambda: self._stopping or self._painter._is_turn_of(self))
+            self._changed.wait_for(lambda: self._stopping or self._painter.is_turn_of(self))
         if self._stopping and not self._history:
             raise KeyboardInterrupt
 
@@ -390,37 +423,112 @@ class Painter:
     ----------
     waiting : int
         How many may wait, beside the one that is painted.
+
+    Examples
+    --------
+    >>> from nst_numpy import Settings, samples
+    >>> painter = Painter(waiting=1)
+    >>> images, settings = (samples.portrait(), samples.woodcut_waves(64)), Settings(size=(32,), steps=2)
+    >>> paintings = [Painting(*images, settings, painter=painter) for _ in range(3)]
+    >>> paintings[0].pause()
+    >>> for painting in paintings[:2]:
+    ...     painting.start()
+    >>> paintings[1].wait()  # as the first one is paused
+    'finished'
+    >>> painter.close()
     """
 
     def __init__(self, waiting: int = 4):
         self.waiting = waiting
         self.changed = threading.Condition()
         self._line: list[Painting] = []
+        self._all = WeakSet[Painting]()
 
     def place(self, painting: Painting) -> int:
-        """How many are before it in the line; 0 if none, or if it is not in line."""
+        """How many are before it in line; 0 as well if it is not in line."""
         with self.changed:
             return self._line.index(painting) if painting in self._line else 0
 
     def close(self) -> None:
         """Stop all."""
         with self.changed:
-            for painting in self._line:
+            for painting in list(self._all):
                 painting.stop()
 
-    def _enter(self, painting: Painting, new: bool = False) -> None:
+    def enter(self, painting: Painting, instead_of: Painting | None = None) -> None:
+        """Get in line; for `Painting.start`, which says more."""
         with self.changed:
-            if new and len(self._line) > self.waiting:
+            place = self._line.index(instead_of) + 1 if instead_of in self._line else None
+            if place is None and len(self._line) > self.waiting:
                 raise ValueError(
                     f"{self.waiting} paintings are waiting already: wait until one of them is finished, or stop one"
                 )
+            self._line.insert(len(self._line) if place is None else place, painting)
+            self._all.add(painting)
+
+    def enter_again(self, painting: Painting) -> None:
+        """Get in line after a pause."""
+        with self.changed:
             self._line.append(painting)
 
-    def _leave(self, painting: Painting) -> None:
+    def leave(self, painting: Painting) -> None:
+        """Leave the line, for a pause or at the end."""
         with self.changed:
-            with contextlib.suppress(ValueError):
+            if painting in self._line:
                 self._line.remove(painting)
             self.changed.notify_all()
 
-    def _is_turn_of(self, painting: Painting) -> bool:
-        return self._line[0] is painting
+    def is_turn_of(self, painting: Painting) -> bool:
+        """Whether it is the first in line."""
+        with self.changed:
+            return self._line[:1] == [painting]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The memory that a painting needs, an estimate; prints as a sentence.
+
+    Attributes
+    ----------
+    memory : int
+        In bytes.
+    free : int or None
+        What there is; None if the system does not say.
+    tiled : bool
+        Whether it is painted in tiles, since the whole does not fit.
+    """
+
+    memory: int
+    free: int | None
+    tiled: bool
+
+    def __str__(self) -> str:
+        there = "" if self.free is None else f"; {_in_words(self.free)} are free"
+        tiles = ". It is painted in tiles, which takes longer, as the whole does not fit" if self.tiled else ""
+        return f"About {_in_words(self.memory)} of memory are needed{there}{tiles}."
+
+
+def needs(painting: Painting) -> Needs:
+    """How much memory a painting needs, before it starts. This reads its images.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit even in the smallest tiles, or anything is wrong with an image.
+
+    Examples
+    --------
+    >>> from nst_numpy import Settings, samples
+    >>> found = needs(Painting(samples.portrait(), samples.woodcut_waves(64), Settings(size=64)))
+    >>> found.memory > 2**20, found.tiled
+    (True, False)
+    """
+    motif, free = painting.motif, available()
+    size = painting.settings.sizes(*motif.content.shape[:2])[-1]
+    tile = motif.tile_at(size)
+    return Needs(motif.memory_at(size, tile) + painting.most, free, tile is not None)
+
+
+def _in_words(memory: int) -> str:
+    """Bytes in words: 850 MB, 2.1 GB."""
+    return f"{memory / 1e9:.1f} GB" if memory >= 1e9 else f"{memory / 1e6:.0f} MB"

@@ -3,7 +3,9 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ class Source:
         What the file is called where it comes from. Folders, control characters and a leading - or # are left out.
     data : bytes
         Of the file, in one of the formats `images.FORMATS`.
+    drawn_by : str
+        The function of `samples` that it comes from, if any.
 
     Examples
     --------
@@ -39,6 +43,7 @@ class Source:
 
     name: str
     data: bytes = field(repr=False)
+    drawn_by: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         name = "".join(c for c in re.split(r"[/\\]", self.name)[-1] if c.isprintable()).strip().lstrip("-#.")
@@ -55,7 +60,7 @@ class Source:
             If there is none of this name.
         """
         check_choice("sample", name, SAMPLES)
-        return cls(f"{name}.png", images.png(np.asarray(SAMPLES[name]())))
+        return cls(f"{name}.png", _drawn(name), name)
 
     def read(self) -> bytes:
         """All of it, at every call: no reader disturbs another."""
@@ -65,6 +70,38 @@ class Source:
     def digest(self) -> str:
         """SHA-256 of the file."""
         return hashlib.sha256(self.data).hexdigest()
+
+
+@cache
+def _drawn(name: str) -> bytes:
+    return images.png(np.asarray(SAMPLES[name]()))
+
+
+def named_apart(value: Any) -> Any:
+    """Nested lists and dicts of images, in which different sources have different names.
+
+    Examples
+    --------
+    >>> first, second = Source("a.png", b"1"), Source("a.png", b"2")
+    >>> named_apart([first, [second, None, first]])
+    [Source(name='a.png'), [Source(name='a-2.png'), None, Source(name='a.png')]]
+    """
+    taken: dict[str, bytes] = {}
+
+    def named(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: named(v) for name, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [named(v) for v in value]
+        if not isinstance(value, Source):
+            return value
+        path = Path(value.name)
+        names = chain([value.name], (f"{path.stem}-{n}{path.suffix}" for n in count(2)))
+        name = next(name for name in names if taken.get(name, value.data) == value.data)
+        taken[name] = value.data
+        return value if name == value.name else replace(value, name=name)
+
+    return named(value)
 
 
 def with_names(record: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
