@@ -1,26 +1,37 @@
 """The page: what is chosen on the left, the picture in the middle, and what is inside it on the right."""
 
 import time
-from collections.abc import Callable
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping
 from functools import partial
+from math import log10
 from pathlib import Path
 from typing import Any
 
 from nicegui import run, ui
 
+from nst_numpy import conventions
 from nst_numpy.cli import arguments
 from nst_numpy.optimize import METHODS
-from nst_numpy.painting import Settings
-from nst_numpy.settings import KEEP_COLORS
-from nst_numpy.studio.controls import Tag, button, choice, entry, slider
+from nst_numpy.settings import KEEP_COLORS, STARTS, Settings
+from nst_numpy.studio.controls import Tag, button, choice, entry, fresh_id, slider
 from nst_numpy.studio.painter import ENDS, Painting
-from nst_numpy.studio.session import PREVIEW, SAMPLES, Given, Refused, Session, sample
+from nst_numpy.studio.session import PREVIEW, SAMPLES, Finished, Given, Refused, Session, sample
 
 TICK = 0.2  # seconds
 PACE = 30  # of the time in which a picture is encoded: how much later the next one comes
 SIZES = 128, 2048
 FOLDER = Path(__file__).parent
 ASSETS = f"<style>{(FOLDER / 'page.css').read_text()}</style><script>{(FOLDER / 'page.js').read_text()}</script>"
+# Settings that are folded away; names of files on this computer can't be given.
+CHOICES = {
+    "keep_colors": KEEP_COLORS,
+    "init": [name for name in STARTS if name != "grey"],
+    "optimizer": list(METHODS),
+    "convention": list(conventions.CONVENTIONS),
+}
+ELSEWHERE = ("size", "style_weight", "style_blend", "weights")
+ADVANCED = [name for name in arguments.SETTINGS if name not in ELSEWHERE]
 STATES = {
     "waiting": "Waiting for its turn",
     "preparing": "Preparing",
@@ -50,6 +61,8 @@ class Page:
     def __init__(self, session: Session):
         self.session = session
         self._version = session.version
+        self._at: int | None = None  # the earlier picture that is looked at
+        self._pictures: list[str] = []
         self._asked: tuple[Painting | None, int] = (None, -1)  # the picture that was last asked for
         self._next = 0.0  # when the next one may be
         with Tag("header"):
@@ -170,11 +183,9 @@ class Page:
 
     @ui.refreshable_method
     def _chosen(self) -> None:
-        values, usual = self.session.chosen.values, Settings()
-        help = arguments.HELP
-
-        def put(name: str, value: Any) -> None:
-            self.attempt(self.session.set, name, value)
+        values = self.session.chosen.values
+        usual = Settings(convention=values.get("convention", "nst_numpy"))
+        help, put = arguments.HELP, partial(self.attempt, self.session.set)
 
         slider(
             "Size",
@@ -198,3 +209,273 @@ class Page:
             help=help["style_weight"],
             name="style_weight",
         )
+        with Tag("details", classes="more"):
+            Tag("summary", "All other settings")
+            for name in ADVANCED:
+                self._setting(name, values.get(name), usual)
+            button("Back to the defaults", self._defaults, "plain")
+
+    def _setting(self, name: str, value: Any, usual: Settings) -> None:
+        """The control of a setting, which shows the default where none is chosen."""
+        label, help = name.replace("_", " ").capitalize(), arguments.HELP.get(name, "")
+        default = getattr(usual, name)
+        if name in CHOICES:
+            options = {"": "none"} if default is None else {}
+            options |= {one: one.replace("_", " ") for one in CHOICES[name]}
+
+            def take(text: str) -> None:
+                self.attempt(self.session.set, name, text or None)
+                if name == "convention":  # it has other defaults
+                    self._chosen.refresh()
+
+            choice(label, value or default or "", options, take, help=help, name=name)
+            return
+        if name.endswith("_layers"):
+            default = getattr(usual.convention, name)
+        entry(label, in_words(default if value is None else value), partial(self._parse, name), help=help, name=name)
+
+    def _parse(self, name: str, text: str) -> None:
+        """Take what was entered for a setting; nothing is the default."""
+        how = arguments.SETTINGS[name]
+        try:
+            value = how["type"](text) if text.strip() else None
+        except (ValueError, ArgumentTypeError):
+            label = name.replace("_", " ").capitalize()
+            self.tell(f"{label}: expected {how['metavar']}, found {text!r}. Nothing was changed.")
+            return
+        self.attempt(self.session.set, name, value)
+
+    def _defaults(self) -> None:
+        self.session.chosen.values.clear()
+        self.session.changed()
+        self._show_chosen()
+
+    def _show_chosen(self) -> None:
+        """Show what is chosen anew, after more than one control has changed."""
+        self._version = self.session.version
+        self._thumbnails.refresh()
+        self._chosen.refresh()
+
+    # The picture ------------------------------------------------------------------------------------------------------
+
+    def _easel(self) -> None:
+        with Tag("div", classes="tools"):
+            self._paint = button("Paint", self._start, "primary")
+            self._pause = button("Pause", self._pause_or_resume)
+            self._step = button("One step", lambda: self._painting("step_on"))
+            self._stop = button("Stop", lambda: self._painting("stop"))
+        self._progress = Tag("progress", max=1, value=0, aria_label="Progress")
+        self._detail = Tag("p", "Choose a photograph and a painting; the preview begins by itself.", "detail")
+        self._state = Tag("p", classes="aside", role="status")
+        with Tag("div", classes="frame", tabindex=0, role="group", aria_label="The picture; scrolls when it is zoomed"):
+            with ui.interactive_image("", on_mouse=self._pointed, events=["click"]).classes("picture") as self._picture:
+                self._before = Tag("img", classes="before", alt="")
+        with Tag("div", classes="views"):
+            by_style = "(event) => event.target.closest('.easel').style.setProperty('--{}', event.target.value + '%')"
+            for label, variable, least, most, value in (
+                ("Before ↔ after", "cut", 0, 100, 0),
+                ("Zoom", "zoom", 100, 800, 100),
+            ):
+                of = fresh_id()
+                with Tag("div", classes="field"):
+                    Tag("label", label, for_=of)
+                    control = Tag("input", id=of, type="range", min=least, max=most, value=value)
+                    control.on("input", js_handler=by_style.format(variable))
+            with Tag("div", classes="field"):
+                self._step_label = Tag("label", "Step", for_="step")
+                with Tag("div", classes="stepper"):
+                    button("‹", partial(self._walk, -1), aria_label="One step back")
+                    self._steps = Tag("input", id="step", type="range", min=0, max=0, value=0)
+                    button("›", partial(self._walk, 1), aria_label="One step forward")
+            self._steps.on(
+                "input",
+                lambda event: self._look_at(int(event.args)),
+                js_handler="(event) => emit(event.target.value)",
+                throttle=0.1,
+            )
+        with Tag("label", classes="keep"):
+            keep = Tag("input", type="checkbox", checked=self.session.keep)
+            Tag("span", "Go on painting when this page is closed")
+        keep.on("change", self._set_keep, js_handler="(event) => emit(event.target.checked)")
+
+    def _set_keep(self, event: Any) -> None:
+        self.session.keep = bool(event.args)
+
+    def _start(self) -> None:
+        self._at = None
+        self.attempt(self.session.paint)
+
+    def _painting(self, do: str) -> None:
+        """Have the painting that is shown do something."""
+        if self.session.shown:
+            self._at = None
+            getattr(self.session.shown, do)()
+
+    def _pause_or_resume(self) -> None:
+        if self.session.shown:
+            self._painting("resume" if self.session.shown.pausing else "pause")
+
+    def _walk(self, steps: int) -> None:
+        """Go so many pictures on, or back; beyond the last one of a paused painting, paint one more."""
+        painting = self.session.shown
+        if painting is None or not painting.earlier:
+            return
+        there = painting.earlier
+        now = there[-1] if self._at is None else self._at
+        if now + steps > there[-1] and painting.state == "paused":
+            self._painting("step_on")
+        else:
+            self._look_at(min(max(now + steps, there[0]), there[-1]))
+
+    def _look_at(self, number: int) -> None:
+        there = self.session.shown.earlier if self.session.shown else []
+        self._at = None if not there or number >= there[-1] else max(number, there[0])
+
+    async def _tick(self) -> None:
+        """Bring the page up to date."""
+        session = self.session
+        if session.version != self._version:  # in another tab
+            self._show_chosen()
+        if session.to_collect:
+            await run.io_bound(session.collect)
+        if self._pictures != (pictures := [one.key for one in session.gallery]):
+            self._pictures = pictures
+            self._gallery.refresh()
+        painting = session.shown
+        if painting is not self._asked[0]:
+            self._at = None
+        ended = painting is None or painting.state in ENDS
+        self._paint.put(disabled=session.busy or not session.chosen.images)
+        for tag in (self._pause, self._step, self._stop):
+            tag.put(disabled=ended)
+        self._pause.say("Resume" if painting and painting.pausing else "Pause")
+        self._progress.put(value=round(painting.progress, 3) if painting else 0)
+        self._describe(painting)
+        self._show_picture(painting)
+
+    def _describe(self, painting: Painting | None) -> None:
+        """Say what is going on."""
+        session = self.session
+        if painting is None:
+            start = "Choose a photograph and a painting; the preview begins by itself."
+            self._detail.say(sentence(session.problem) if session.problem else start)
+            self._state.say("")
+            return
+        what = f"Preview of {PREVIEW} pixels" if painting is session.preview else "Painting"
+        state = STATES[painting.state]
+        words = f"{what}: {state[0].lower()}{state[1:]}"
+        if before := session.painter.place(painting):
+            words += f", behind {before} other{'s' * (before > 1)}"
+        detail = words
+        if painting.state in ("painting", "paused"):
+            size = max(painting.history[-1]["size"], 0) if painting.history else 0
+            detail += f", step {painting.step} of {painting.steps} at {size:.0f} pixels"
+            if painting.remaining is not None and painting.state == "painting":
+                detail += f", {duration(painting.remaining)} left"
+        if painting.error:
+            detail += f". {sentence(painting.error)}"
+        if painting.warnings:
+            detail += f". {sentence(painting.warnings[-1])}"
+        self._detail.say(detail)
+        self._state.say(words + (f". {sentence(painting.error)}" if painting.error else ""))
+
+    def _show_picture(self, painting: Painting | None) -> None:
+        """Ask for the picture, if there is a new one and it is time."""
+        there = painting.earlier if painting else []
+        if there:
+            at = there[-1] if self._at is None else self._at
+            self._steps.put(min=there[0], max=there[-1], value=at)
+            self._step_label.say(f"Step: picture {at} of {there[-1]}")
+        content = self.session.chosen.content
+        self._before.put(src=f"/images/{content.key}?shown" if content else None, hidden=content is None)
+        number = -1 if painting is None else painting.number - 1 if self._at is None else self._at
+        if (painting, number) == self._asked or time.monotonic() < self._next:
+            return
+        self._asked = painting, number
+        self._next = time.monotonic() + PACE * self.session.encoding
+        source = ""
+        if painting and number >= 0:
+            at = "" if self._at is None else f"&at={number}"
+            source = f"/live?of={self.session.begun}&number={number}{at}"
+        self._picture.set_source(source)
+
+    def _pointed(self, event: Any) -> None:
+        pass
+
+    # Inside -----------------------------------------------------------------------------------------------------------
+
+    def _inside(self) -> None:
+        with ui.tabs().classes("tabs") as tabs:
+            for name in ("Losses", "Layers", "Pixel", "Code", "Gallery"):
+                ui.tab(name)
+        with ui.tab_panels(tabs, value="Gallery", animated=False).classes("panels"):
+            with ui.tab_panel("Gallery"):
+                self._gallery()
+
+    @ui.refreshable_method
+    def _gallery(self) -> None:
+        if not self.session.gallery:
+            Tag("p", "Finished pictures are kept here until the studio ends.", "help")
+        with Tag("ul", classes="gallery"):
+            for one in self.session.gallery:
+                with Tag("li"):
+                    with Tag("a", href=f"/pictures/{one.key}", target="_blank", aria_label=f"Open {one.name}"):
+                        Tag("img", src=f"/pictures/{one.key}", alt=one.name, loading="lazy")
+                    Tag("p", f"{one.width}×{one.height}{'' if one.complete else ', stopped'}", "name")
+                    Tag("p", one.chosen.described(), "help")
+                    with Tag("div", classes="tools"):
+                        Tag(
+                            "a",
+                            "Download",
+                            "button",
+                            href=f"/pictures/{one.key}?download",
+                            download=one.name,
+                            aria_label=f"Download {one.name}",
+                        )
+                        button("Again with…", partial(self._again, one), aria_label=f"Again with the settings of {one.name}")
+
+    def _again(self, finished: Finished) -> None:
+        self.attempt(self.session.again, finished)
+        self._show_chosen()
+
+
+def in_words(value: Any) -> str:
+    """A setting as it is entered.
+
+    Examples
+    --------
+    >>> in_words((100, 20)), in_words({"conv1_1": 1.0}), in_words(20.0), in_words(None)
+    ('100,20', 'conv1_1:1', '20', '')
+    """
+    if isinstance(value, Mapping):
+        sign = ":" if all("_" in name and name[-1].isdigit() for name in value) else "="
+        return ",".join(f"{name}{sign}{number:g}" for name, number in value.items())
+    if isinstance(value, list | tuple):
+        return ",".join(map(in_words, value))
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def sentence(text: str) -> str:
+    """A message of the library as a sentence.
+
+    Examples
+    --------
+    >>> sentence("size must be at least 1, found 0")
+    'Size must be at least 1, found 0.'
+    """
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    Examples
+    --------
+    >>> duration(0.4), duration(75), duration(7300)
+    ('1 s', '1 min 15 s', '2 h 2 min')
+    """
+    whole = max(1, round(seconds))
+    minutes, hours = whole // 60, whole // 3600
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"

@@ -8,6 +8,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 import webbrowser
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -21,15 +22,17 @@ from PIL import Image
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from nst_numpy import images
 from nst_numpy.studio import page
 from nst_numpy.studio.gate import LOCKED, Gate, cookies
-from nst_numpy.studio.painter import Painter
-from nst_numpy.studio.session import MOST_BYTES, SMALLER, Refused, Session
+from nst_numpy.studio.painter import Painter, Painting
+from nst_numpy.studio.session import MOST_BYTES, SMALLER, Given, Refused, Session
 
 PORT = 8642
 MOST_SESSIONS = 100
 KEPT_IN = Path("studio_pictures")
 LIVE_QUALITY = 90
+LARGEST_SHOWN = 1024
 # Nothing comes from elsewhere, and no other page shows this one in a frame. The framework compiles templates in the
 # page, for which it needs 'unsafe-eval'.
 POLICY = (
@@ -154,6 +157,8 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
         given = session.find(key)
         if given is None:
             return PlainTextResponse("There is no such image any more.", 404)
+        if "shown" in request.query_params:
+            return Response(await run.io_bound(_as_painted, given), media_type="image/jpeg", headers=FOR_EVER)
         if "whole" in request.query_params:
             return Response(given.source.data, media_type="application/octet-stream", headers=_as_file(given.source.name))
         return Response(given.thumbnail, media_type="image/png", headers=FOR_EVER)
@@ -161,10 +166,13 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
     @app.get("/live")
     async def live(request: Request) -> Response:
         session: Session = request.scope["session"]
-        picture = session.shown.picture if session.shown else None
-        if picture is None:
+        at = request.query_params.get("at", "")
+        began = time.perf_counter()
+        data = await run.io_bound(_shown, session.shown, int(at) if at.isdecimal() else None)
+        session.encoding = time.perf_counter() - began
+        if data is None:
             return Response(status_code=204)
-        return Response(await run.io_bound(jpeg, picture), media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+        return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     @app.get("/pictures/{key}")
     async def picture(request: Request, key: str) -> Response:
@@ -208,6 +216,22 @@ async def _body(request: Request, name: str) -> bytes:
         if len(data) > MOST_BYTES:
             raise Refused(f"{name} has more than {MOST_BYTES >> 20} MB, which the studio takes at most. {SMALLER}")
     return bytes(data)
+
+
+def _shown(painting: Painting | None, at: int | None) -> bytes | None:
+    """A picture of a painting as a JPEG file, the latest or an earlier one; None if there is none."""
+    if painting is None:
+        return None
+    with contextlib.suppress(ValueError):  # it is no longer kept
+        if at is not None:
+            return jpeg(images.to_uint8(painting.picture_at(at)))
+    picture = painting.picture
+    return None if picture is None else jpeg(picture)
+
+
+def _as_painted(given: Given) -> bytes:
+    """A content image as large as a screen."""
+    return jpeg(images.to_uint8(images.load(given.source, min(LARGEST_SHOWN, max(given.width, given.height)))))
 
 
 def jpeg(picture: np.ndarray) -> bytes:

@@ -188,6 +188,14 @@ class Chosen:
         """The content and the styles."""
         return [given for given in (self.content, *self.styles) if given]
 
+    def described(self) -> str:
+        """The names of the images, and the settings that differ from the defaults."""
+        names = " in the style of ".join(
+            part for part in (self.content and self.content.source.name, ", ".join(s.source.name for s in self.styles)) if part
+        )
+        values = [f"{name.replace('_', ' ')} {value}" for name, value in self.values.items() if name != "size"]
+        return "; ".join([names, *values])
+
     def copy(self) -> "Chosen":
         """The same, unchanged by what is chosen next."""
         return Chosen(self.content, [*self.styles], {**self.values}, {**self.masks})
@@ -250,6 +258,8 @@ class Session:
         self.keep = True
         self.pages = 0
         self.version = 0
+        self.begun = 0  # paintings and previews
+        self.encoding = 0.0  # seconds in which the last picture was encoded
         self._of_painting = Chosen()
         self._collecting = threading.Lock()
 
@@ -317,7 +327,10 @@ class Session:
             self.chosen.values.pop(name, None)
         else:
             self.chosen.values[name] = value
-        self.changed()
+        if name == "size":  # it is not that of the preview
+            self.version += 1
+        else:
+            self.changed()
 
     def changed(self) -> None:
         """Begin the preview anew, unless a painting is under way."""
@@ -335,6 +348,7 @@ class Session:
         try:
             self.preview = self.chosen.painting(self.painter, size=(PREVIEW,), steps=PREVIEW_STEPS)
             self.preview.start()
+            self.begun += 1
         except (TypeError, ValueError) as error:
             self.preview, self.problem = None, str(error)
         self.shown = self.preview
@@ -360,6 +374,7 @@ class Session:
             self.collect()
             self.painting.close()
         self._of_painting = self.chosen.copy()
+        self.begun += 1
         self.preview, self.painting, self.shown, self.problem = None, painting, painting, ""
 
     def again(self, finished: Finished) -> None:
@@ -367,12 +382,18 @@ class Session:
         self.chosen = finished.chosen.copy()
         self.changed()
 
-    def collect(self) -> bool:
-        """Put a painting that has ended into the gallery; return whether there was one. It writes a file."""
+    @property
+    def to_collect(self) -> bool:
+        """Whether there is a picture that is not in the gallery."""
+        painting = self.painting
+        return painting is not None and painting.result is not None and all(one.of is not painting for one in self.gallery)
+
+    def collect(self) -> None:
+        """Put a painting that has ended into the gallery, if it is not there. It writes a file."""
         with self._collecting:
             painting = self.painting
-            if painting is None or painting.result is None or any(one.of is painting for one in self.gallery):
-                return False
+            if not self.to_collect or painting is None or painting.result is None:
+                return
             result = painting.result
             height, width = result.image.shape[:2]
             stems = [given.source.name.rpartition(".")[0] for given in self._of_painting.images]
@@ -384,7 +405,6 @@ class Session:
             for old in self.gallery[MOST_PICTURES:]:
                 old.file.unlink(missing_ok=True)
             del self.gallery[MOST_PICTURES:]
-            return True
 
     def leave(self) -> None:
         """A page was closed. With the last one the work ends, unless it is to go on."""

@@ -1,0 +1,1 @@
+"""Inside a painting, on the page: its losses, its layers, one pixel, and the code that paints it."""
