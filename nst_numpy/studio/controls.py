@@ -40,6 +40,11 @@ class Tag(TextElement):
                 self._props[name] = value
         return self
 
+    @property
+    def value(self) -> str:
+        """What is entered."""
+        return str(self._props.get("value", ""))
+
     def say(self, text: str) -> None:
         """Change the text."""
         if self.text != text:
@@ -146,7 +151,12 @@ def entry(
         control = Tag("input", id=of, value=value, autocomplete="off", **attributes)
         control.put(aria_describedby=f"{of}-help" if help else None)
         _help(help, name, of)
-    control.on("change", lambda event: on_change(event.args), js_handler="(event) => emit(event.target.value)")
+
+    def changed(event: Any) -> None:
+        control._props["value"] = event.args
+        on_change(event.args)
+
+    control.on("change", changed, js_handler="(event) => emit(event.target.value)")
     return control
 
 

@@ -1,5 +1,6 @@
 """The page: what is chosen on the left, the picture in the middle, and what is inside it on the right."""
 
+import asyncio
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
@@ -8,13 +9,14 @@ from math import log10
 from pathlib import Path
 from typing import Any
 
-from nicegui import run, ui
+from nicegui import ui
 
 from nst_numpy import conventions
 from nst_numpy.cli import arguments
 from nst_numpy.optimize import METHODS
 from nst_numpy.settings import KEEP_COLORS, STARTS, Settings
 from nst_numpy.studio.controls import Tag, button, choice, entry, fresh_id, slider
+from nst_numpy.studio.looking import Looking
 from nst_numpy.studio.painter import ENDS, Painting
 from nst_numpy.studio.session import PREVIEW, SAMPLES, Finished, Given, Refused, Session, sample
 
@@ -70,12 +72,13 @@ class Page:
             Tag("a", "Help", href="/help", target="_blank")
             self._theme()
         self._alert = Tag("p", classes="alert", id="alert", role="alert")
-        with Tag("main"):
+        with Tag("div", classes="studio"):
             with Tag("section", classes="choose", aria_label="What to paint"):
                 self._images()
                 self._chosen()
             with Tag("section", classes="easel", aria_label="The picture"):
                 self._easel()
+            self.looking = Looking(self._picture)
             with Tag("section", classes="inside", aria_label="Inside"):
                 self._inside()
         ui.timer(TICK, self._tick)
@@ -135,7 +138,7 @@ class Page:
 
     async def _take_sample(self, role: str, event: Any) -> None:
         if event.args in SAMPLES:
-            given = await run.io_bound(sample, event.args)
+            given = await asyncio.to_thread(sample, event.args)
             self.attempt(self.session.choose, role, given)
             self._show_chosen()
 
@@ -337,7 +340,7 @@ class Page:
         if session.version != self._version:  # in another tab
             self._show_chosen()
         if session.to_collect:
-            await run.io_bound(session.collect)
+            await asyncio.to_thread(session.collect)
         if self._pictures != (pictures := [one.key for one in session.gallery]):
             self._pictures = pictures
             self._gallery.refresh()
@@ -352,6 +355,7 @@ class Page:
         self._progress.put(value=round(painting.progress, 3) if painting else 0)
         self._describe(painting)
         self._show_picture(painting)
+        self.looking.tick(painting, self._at)
 
     def _describe(self, painting: Painting | None) -> None:
         """Say what is going on."""
@@ -400,17 +404,28 @@ class Page:
         self._picture.set_source(source)
 
     def _pointed(self, event: Any) -> None:
-        pass
+        self.looking.point(int(event.image_y), int(event.image_x))
+        self._tabs.set_value("Pixel")
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
     def _inside(self) -> None:
-        with ui.tabs().classes("tabs") as tabs:
-            for name in ("Losses", "Layers", "Pixel", "Code", "Gallery"):
+        panels: dict[str, Callable[[], None]] = {
+            "Losses": self.looking.losses,
+            "Layers": self.looking.layers,
+            "Pixel": self.looking.pixel,
+            "Gallery": self._gallery,
+        }
+        with ui.tabs(on_change=self._tab_changed).classes("tabs").props("dense no-caps") as self._tabs:
+            for name in panels:
                 ui.tab(name)
-        with ui.tab_panels(tabs, value="Gallery", animated=False).classes("panels"):
-            with ui.tab_panel("Gallery"):
-                self._gallery()
+        with ui.tab_panels(self._tabs, value=self.looking.tab, animated=False).classes("panels"):
+            for name, build in panels.items():
+                with ui.tab_panel(name):
+                    build()
+
+    def _tab_changed(self, event: Any) -> None:
+        self.looking.tab = event.value
 
     @ui.refreshable_method
     def _gallery(self) -> None:

@@ -1,5 +1,6 @@
 """The studio as a server: who may enter, what is uploaded and downloaded, and when it ends. `page` builds the page."""
 
+import asyncio
 import contextlib
 import errno
 import io
@@ -17,7 +18,7 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
-from nicegui import run, ui
+from nicegui import ui
 from PIL import Image
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -146,7 +147,7 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
                 raise Refused("An image is a content or a style.")
             name = unquote(request.headers.get("x-name", ""))
             data = await _body(request, name)
-            session.choose(role, await run.io_bound(session.upload, data, name))
+            session.choose(role, await asyncio.to_thread(session.upload, data, name))
         except Refused as refused:
             return PlainTextResponse(str(refused), 422)
         return Response(status_code=204)
@@ -158,7 +159,7 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
         if given is None:
             return PlainTextResponse("There is no such image any more.", 404)
         if "shown" in request.query_params:
-            return Response(await run.io_bound(_as_painted, given), media_type="image/jpeg", headers=FOR_EVER)
+            return Response(await asyncio.to_thread(_as_painted, given), media_type="image/jpeg", headers=FOR_EVER)
         if "whole" in request.query_params:
             return Response(given.source.data, media_type="application/octet-stream", headers=_as_file(given.source.name))
         return Response(given.thumbnail, media_type="image/png", headers=FOR_EVER)
@@ -168,7 +169,7 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
         session: Session = request.scope["session"]
         at = request.query_params.get("at", "")
         began = time.perf_counter()
-        data = await run.io_bound(_shown, session.shown, int(at) if at.isdecimal() else None)
+        data = await asyncio.to_thread(_shown, session.shown, int(at) if at.isdecimal() else None)
         session.encoding = time.perf_counter() - began
         if data is None:
             return Response(status_code=204)
