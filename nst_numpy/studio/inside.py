@@ -37,7 +37,9 @@ class Gram:
 
     @property
     def difference(self) -> np.ndarray:
-        return self.G - self.A
+        """G − A."""
+        difference: np.ndarray = self.G - self.A
+        return difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,12 +269,15 @@ class Inside:
             channel = int(np.argmax(np.abs(self.gradient[y, x])))
         objective, gradient = self._in_float64
         network, terms = objective.network, objective.terms
+        at_layers = [(term, network.canonical(term.layer)) for term in terms if term.layer is not None]
 
         def loss(change: np.ndarray) -> float:
             image = self.x.astype(np.float64)
             image[y, x, channel] += change[0]
             features, _ = network.forward(image, self._terms)
-            arrays = ((term, image if term.layer is None else features[network.canonical(term.layer)]) for term in terms)
+            arrays = (
+                (term, image if term.layer is None else features[network.canonical(term.layer)]) for term in terms
+            )
             return float(sum(term(a)[0] for term, a in arrays))
 
         analytic = gradient[y, x, channel]

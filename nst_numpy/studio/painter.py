@@ -295,8 +295,8 @@ class Painting:
             size = next(size for size in self.sizes if motif.content_at(size).shape == shape)
             if motif.tile_at(size) is not None:
                 raise ValueError(
-                    f"a picture of {shape[1]}×{shape[0]} pixels is painted in tiles, as the whole does not fit into the "
-                    "memory: choose a smaller size to look inside"
+                    f"a picture of {shape[1]}×{shape[0]} pixels is painted in tiles, as the whole does not fit into "
+                    "the memory: choose a smaller size to look inside"
                 )
             objective = motif.stage(size, 0, style_grams=grams).function
             assert isinstance(objective, Objective)
@@ -401,8 +401,8 @@ class Painting:
             self._allowed -= 1
 
     def _take_turn(self) -> None:
-        if self._painter:
-            self._changed.wait_for(lambda: self._stopping or self._painter.is_turn_of(self))
+        if painter := self._painter:
+            self._changed.wait_for(lambda: self._stopping or painter.is_turn_of(self))
         if self._stopping and not self._history:
             raise KeyboardInterrupt
 
