@@ -1,5 +1,6 @@
 """The lines that paint a painting once more, in Python and in the shell: the same pixels."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -16,7 +17,7 @@ from nst_numpy.result import TransferResult
 from nst_numpy.settings import Settings
 from nst_numpy.studio.painter import Painting
 from nst_numpy.studio.sources import Source
-from nst_numpy.stylize import reconstruct, texture, transfer
+from nst_numpy.stylize import reconstruct, texture
 from nst_numpy.validation import shown
 from nst_numpy.weights import load as load_weights
 
@@ -74,7 +75,7 @@ def command(painting: Painting) -> str:
     Raises
     ------
     ValueError
-        If an image, or the network, has no name.
+        If an image, or the network, has no name, or there are no layers, for which the command has no word.
 
     Examples
     --------
@@ -88,6 +89,8 @@ def command(painting: Painting) -> str:
         keywords["style_blend"] = (1.0,) * len(painting.styles)  # it takes several only with their weights
     if isinstance(network := keywords.get("weights"), VGG):
         keywords |= {"weights": network.name} | _unusual(network, painting.settings.convention)
+    if empty := [name for name, value in keywords.items() if value in ((), {})]:
+        raise ValueError(f"{empty[0]}: the command takes at least one layer, only Python none")
     words = ["nst-numpy", function.__name__]
     for value in arguments:
         words += map(_shell, value) if isinstance(value, list) else [_shell(value)]
@@ -103,24 +106,24 @@ def command(painting: Painting) -> str:
 def _call(painting: Painting) -> tuple[Callable[..., TransferResult], list[Any], dict[str, Any]]:
     """The function that paints it, its images, and the keywords without which it would be another picture."""
     settings, content, styles = painting.settings, painting.content, painting.styles
-    function: Callable[..., TransferResult] = transfer
-    arguments, fixed = [content, styles if len(styles) > 1 else styles[0]], dict[str, Any]()
-    if content is styles[0] and settings.content_layers in ((), {}):
-        function, arguments, fixed = texture, arguments[1:], {"content_layers": ()}
-    elif content is styles[0] and settings.style_layers in ((), {}):
+    function, fixed = painting.function, dict[str, Any]()
+    arguments = [content, styles if len(styles) > 1 else styles[0]]
+    if function is texture:
+        arguments, fixed = arguments[1:], {"content_layers": ()}
+    elif function is reconstruct:
         layers = settings.content_layers
-        function, fixed = reconstruct, {"content_layers": layers, "style_layers": ()}
+        fixed = {"content_layers": layers, "style_layers": ()}
         arguments = [content, layers[0] if isinstance(layers, tuple) and len(layers) == 1 else layers]
     usual = {name: p.default for name, p in signature(function).parameters.items() if name in FIELDS}
-    keywords = {name: getattr(settings, name) for name in usual}
+    keywords = {name: getattr(settings, name) for name in usual} | {"convention": settings.convention.name}
     keywords["optimizer_options"] = {n: v for n, v in settings.optimizer_options.items() if n != "learning_rate"}
     if isinstance(settings.weights, VGG) and not _unusual(settings.weights, settings.convention):
         keywords["weights"] = settings.weights.name
     always = {"size", *(["tv_weight"] if function is reconstruct else [])}  # whose own default is not that of Settings
     for name in [name for name, value in keywords.items() if name not in always and not isinstance(value, VGG)]:
-        fewer = Settings(**{**usual, **keywords, name: usual[name]}, **fixed)
-        if fewer.to_dict() == settings.to_dict():
-            del keywords[name]
+        with contextlib.suppress(ValueError):  # options that belong to an optimizer need its name
+            if Settings(**{**usual, **keywords, name: usual[name]}, **fixed).to_dict() == settings.to_dict():
+                del keywords[name]
     if len(settings.steps) == 1 and "steps" in keywords:
         keywords["steps"] = settings.steps[0]
     keywords |= {name: value for name, value in painting.masks.items() if value is not None}
