@@ -19,6 +19,7 @@ from nst_numpy.objective import ContentTerm, Objective, StyleTerm, Term, added
 from nst_numpy.studio.painter import Painting
 from nst_numpy.tiled import TiledObjective
 from nst_numpy.topology import is_convolution
+from nst_numpy.validation import check_number
 
 H = 1e-5  # of the differences: here the errors of curvature and of rounding are both below 1e-6
 
@@ -37,7 +38,9 @@ class Gram:
 
     @property
     def difference(self) -> np.ndarray:
-        return self.G - self.A
+        """G − A."""
+        difference: np.ndarray = self.G - self.A
+        return difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,17 +266,19 @@ class Inside:
         ValueError
             If there is no such pixel.
         """
+        for what, index, size in zip(("row", "column"), (y, x), self.x.shape, strict=False):
+            check_number(what, index, whole=True, most=size - 1)
         if channel is None:
             channel = int(np.argmax(np.abs(self.gradient[y, x])))
+        check_number("channel", channel, whole=True, most=2)
         objective, gradient = self._in_float64
-        network, terms = objective.network, objective.terms
+        network = objective.network
 
         def loss(change: np.ndarray) -> float:
             image = self.x.astype(np.float64)
             image[y, x, channel] += change[0]
-            features, _ = network.forward(image, self._terms)
-            arrays = ((term, image if term.layer is None else features[network.canonical(term.layer)]) for term in terms)
-            return float(sum(term(a)[0] for term, a in arrays))
+            arrays = network.forward(image, self._terms)[0] | {"": image}
+            return float(sum(t(arrays[network.canonical(t.layer) if t.layer else ""])[0] for t in objective.terms))
 
         analytic = gradient[y, x, channel]
         found = gradcheck(loss, np.array([analytic]), np.zeros(1), h=H)

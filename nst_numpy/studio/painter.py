@@ -4,9 +4,10 @@ import logging
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from inspect import signature
 from time import perf_counter
 from typing import Any
 from weakref import WeakSet
@@ -26,6 +27,7 @@ from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses
 from nst_numpy.settings import Settings
 from nst_numpy.studio.sources import named_apart, with_names
+from nst_numpy.stylize import reconstruct, texture, transfer
 from nst_numpy.validation import warnings_to
 
 logger = logging.getLogger(__name__)
@@ -77,7 +79,10 @@ class Painting:
 
     Attributes
     ----------
+    function : callable
+        The one of the library that paints the same: `transfer`, `texture` or `reconstruct`.
     settings : Settings
+        Those that the function takes; the others have their defaults.
     state : {"waiting", "preparing", "painting", "paused", "finished", "stopped", "failed"}
     pausing : bool
         Whether it is, or after the current step will be, paused.
@@ -128,12 +133,15 @@ class Painting:
         styles = [s for s in (style if isinstance(style, list | tuple) else [style]) if s is not None]
         if content is None and not styles:
             raise ValueError("there is no image: choose a content image, a style image, or both")
+        self.function: Callable[..., TransferResult] = transfer
         if content is None:
-            content, settings = styles[0], replace(settings, content_layers=())
+            self.function, content = texture, styles[0]
+            settings = replace(settings, **_usual(settings, texture), content_layers=())
         elif not styles:
-            styles, settings = [content], replace(settings, style_layers=())
-        if settings.style_layers in ((), {}) and settings.content_layers is None:
-            raise ValueError("without a style, choose the layers from which the content image is reconstructed")
+            self.function, styles = reconstruct, [content]
+            settings = replace(settings, **_usual(settings, reconstruct), style_layers=())
+            if settings.content_layers is None:
+                raise ValueError("without a style, choose the layers from which the content image is reconstructed")
         masks = {"content_masks": content_masks, "style_masks": style_masks, "content_mask": content_mask}
         content, styles, init, self.masks = named_apart([content, styles, settings.init, masks])
         self.content, self.styles, self.settings = content, styles, replace(settings, init=init)
@@ -295,8 +303,8 @@ class Painting:
             size = next(size for size in self.sizes if motif.content_at(size).shape == shape)
             if motif.tile_at(size) is not None:
                 raise ValueError(
-                    f"a picture of {shape[1]}×{shape[0]} pixels is painted in tiles, as the whole does not fit into the "
-                    "memory: choose a smaller size to look inside"
+                    f"a picture of {shape[1]}×{shape[0]} pixels is painted in tiles, as the whole does not fit into "
+                    "the memory: choose a smaller size to look inside"
                 )
             objective = motif.stage(size, 0, style_grams=grams).function
             assert isinstance(objective, Objective)
@@ -401,8 +409,8 @@ class Painting:
             self._allowed -= 1
 
     def _take_turn(self) -> None:
-        if self._painter:
-            self._changed.wait_for(lambda: self._stopping or self._painter.is_turn_of(self))
+        if painter := self._painter:
+            self._changed.wait_for(lambda: self._stopping or painter.is_turn_of(self))
         if self._stopping and not self._history:
             raise KeyboardInterrupt
 
@@ -414,6 +422,13 @@ class Painting:
     def _let_go(self) -> None:
         self.release()
         self.result = self._shown = None
+
+
+def _usual(settings: Settings, function: Callable[..., TransferResult]) -> dict[str, Any]:
+    """The defaults of those settings that a function does not take."""
+    usual, takes = Settings(convention=settings.convention), signature(function).parameters
+    names = [f.name for f in fields(Settings) if f.name not in (*takes, "content_layers", "style_layers")]
+    return {name: getattr(usual, name) for name in names}
 
 
 class Painter:

@@ -14,7 +14,11 @@ import numpy as np
 from nst_numpy import images, samples
 from nst_numpy.validation import check_choice
 
-SAMPLES = {"portrait": samples.portrait, "swirling_night": samples.swirling_night, "woodcut_waves": samples.woodcut_waves}
+SAMPLES = {
+    "portrait": samples.portrait,
+    "swirling_night": samples.swirling_night,
+    "woodcut_waves": samples.woodcut_waves,
+}
 LONGEST_NAME = 100  # characters
 
 
