@@ -12,12 +12,20 @@ import numpy as np
 from nicegui import background_tasks, ui
 
 from nst_numpy import images
-from nst_numpy.studio.controls import Tag, choice, entry, slider, table
+from nst_numpy.studio import code
+from nst_numpy.studio.controls import Tag, choice, entry, table
 from nst_numpy.studio.inside import Difference, Inside, Layer, Pixel, look
 from nst_numpy.studio.painter import ENDS, Painting
 from nst_numpy.topology import reduction
 
 PACE = 30  # of the time that a look takes: how much later the next one comes, while the picture is painted
+# The clipboard needs a secure page, as one from this computer is; else the text is selected, for Ctrl-C.
+COPY = """(event) => {
+    const text = event.target.previousElementSibling;
+    if (navigator.clipboard) navigator.clipboard.writeText(text.textContent);
+    else getSelection().selectAllChildren(text);
+    event.target.textContent = navigator.clipboard ? "Copied" : "Selected";
+}"""
 POINTS = 300  # of a curve
 COLORS = "#4a90c2", "#d9822b", "#3f9e63", "#b4549f", "#8a7a2f", "#7a74c9", "#c0504d", "#4fa3a5", "#999999"
 
@@ -36,6 +44,7 @@ class Looking:
         self._inside: tuple[Painting, int, Inside] | None = None
         self._drawn: Any = None  # what the losses show
         self._shown: Any = None  # what the other tab shows
+        self._coded: Any = None  # what the code paints
         self._next, self._busy = 0.0, False
         self._layer, self._filter = "", -1
         self._at: tuple[int, int] | None = None
@@ -68,6 +77,8 @@ class Looking:
         self._painting, self._number = painting, number
         if self.tab == "Losses":
             self._draw_losses()
+        if self.tab == "Code" and painting:
+            self._show_code(painting)
         if self.tab not in ("Layers", "Pixel") or painting is None or self._busy:
             return
         there = painting.earlier
@@ -182,6 +193,32 @@ class Looking:
             table(["", ""], rows_of(difference), "A finite difference beside it, in float64")
             units = [(layer, span(rows), span(columns), f"{len(rows) * len(columns)}") for layer, (rows, columns) in pixel.units.items()]
             table(["layer", "rows", "columns", "positions"], units, "Which positions of each layer see this pixel")
+
+
+    # The code ---------------------------------------------------------------------------------------------------------
+
+    def code(self) -> None:
+        """Build the tab of the code."""
+        help = "These lines paint exactly this picture, in a folder that has the images under these names."
+        Tag("p", help, "help")
+        self._codes = []
+        for title in ("Python", "Command line"):
+            with Tag("div", classes="code"):
+                Tag("h2", title)
+                text = Tag("pre", tabindex=0, aria_label=title)
+                copy = Tag("button", "Copy", type="button", aria_label=f"Copy: {title}")
+                copy.on("click", js_handler=COPY)
+                self._codes.append(text)
+
+    def _show_code(self, painting: Painting) -> None:
+        asked = painting, painting.result is not None
+        if asked != self._coded:
+            self._coded = asked
+            for text, write in zip(self._codes, (code.python, code.command), strict=True):
+                try:
+                    text.say(write(painting))
+                except ValueError as error:
+                    text.say(f"# {error}")
 
 
 def rows_of(difference: Difference) -> list[tuple[str, str]]:

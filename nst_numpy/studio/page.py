@@ -1,10 +1,12 @@
 """The page: what is chosen on the left, the picture in the middle, and what is inside it on the right."""
 
 import asyncio
+import re
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
 from functools import partial
+from html import escape
 from math import log10
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,15 @@ from nst_numpy import conventions
 from nst_numpy.cli import arguments
 from nst_numpy.optimize import METHODS
 from nst_numpy.settings import KEEP_COLORS, STARTS, Settings
+from nst_numpy.studio.brush import Brushwork
 from nst_numpy.studio.controls import Tag, button, choice, entry, fresh_id, slider
 from nst_numpy.studio.looking import Looking
 from nst_numpy.studio.painter import ENDS, Painting
 from nst_numpy.studio.session import PREVIEW, SAMPLES, Finished, Given, Refused, Session, sample
+from nst_numpy.stylize import parameters_of
 
 TICK = 0.2  # seconds
+LARGEST_SHOWN = 1024  # pixels of the photograph
 PACE = 30  # of the time in which a picture is encoded: how much later the next one comes
 SIZES = 128, 2048
 FOLDER = Path(__file__).parent
@@ -43,6 +48,14 @@ STATES = {
     "stopped": "Stopped: this is the best picture so far",
     "failed": "Failed",
 }
+
+
+INTRODUCTION = (
+    "These are the arguments of transfer(), and the options of nst-numpy transfer. The page has a control for each, but for "
+    "those that name files."
+)
+START = "Choose a photograph and a painting; the preview begins by itself."
+LAYERS = "Now choose a painting. (Without one, content layers can be chosen, from which the photograph is reconstructed.)"
 
 
 def build(session: Session) -> None:
@@ -98,7 +111,7 @@ class Page:
             do(*arguments)
             self.tell("")
         except Refused as refused:
-            self.tell(str(refused))
+            self.tell(sentence(str(refused)))
         self._version = self.session.version
 
     # What is chosen ---------------------------------------------------------------------------------------------------
@@ -161,6 +174,8 @@ class Page:
                 if given.note:
                     Tag("span", given.note, "help")
                 button("Remove", partial(self._remove, given.key), "plain", aria_label=f"Remove {name}")
+            if role == "style" and self.session.chosen.content:
+                self._region_of(given)
             if role == "style" and number > 1:
                 k = self.session.chosen.styles.index(given)
                 blend = self.session.chosen.values.get("style_blend") or (1.0,) * number
@@ -173,6 +188,104 @@ class Page:
                     step=0.1,
                     shown=lambda v: f"{v:.1f}",
                 )
+
+    def _region_of(self, given: Given) -> None:
+        """The buttons by which a style is kept to a region of the photograph."""
+        name, mask = given.source.name, self.session.chosen.masks.get(given.key)
+        with Tag("div", classes="regions"):
+            if mask:
+                Tag("a", "Region", href=f"/regions/{given.key}", download=mask.name, aria_label=f"Download the region of {name}")
+                button("All of the photograph", partial(self._set_region, given, None), "plain")
+            else:
+                button("Only a region …", partial(self._paint_region, given), "plain", aria_label=f"Region of {name}")
+                if any(key != given.key for key in self.session.chosen.masks):
+                    button("The rest", partial(self._set_rest, given), "plain", aria_label=f"{name} in the rest")
+
+    def _set_region(self, given: Given, work: Brushwork | None) -> None:
+        self.attempt(self.session.set_region, given, work)
+        self._show_chosen()
+
+    def _set_rest(self, given: Given) -> None:
+        self.attempt(self.session.set_rest, given)
+        self._show_chosen()
+
+    def _paint_region(self, given: Given) -> None:
+        """Let a region be painted with a brush."""
+        content = self.session.chosen.content
+        if content is None:
+            return
+        longest = min(LARGEST_SHOWN, max(content.width, content.height))
+        scale = longest / max(content.width, content.height)
+        work = Brushwork(max(1, round(content.width * scale)), max(1, round(content.height * scale)))
+        brush = {"width": longest / 8, "x": work.width / 2, "y": work.height / 2, "erases": False, "down": False}
+
+        def show() -> None:
+            picture.set_content(work.svg((brush["x"], brush["y"]), brush["width"]))
+
+        def moved(event: Any) -> None:
+            brush["x"], brush["y"] = event.image_x, event.image_y
+            if event.type == "pointerdown":
+                work.begin(brush["width"], brush["x"], brush["y"], bool(brush["erases"]))
+            elif event.type == "pointermove" and event.buttons and work.strokes:
+                work.move(brush["x"], brush["y"])
+            show()
+
+        def pressed(event: Any) -> None:
+            key, step = event.args, brush["width"] / 4
+            if key == " ":
+                brush["down"] = not brush["down"]
+                if brush["down"]:
+                    work.begin(brush["width"], brush["x"], brush["y"], bool(brush["erases"]))
+            else:
+                dx, dy = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}[key]
+                brush["x"] = min(max(brush["x"] + dx * step, 0), work.width)
+                brush["y"] = min(max(brush["y"] + dy * step, 0), work.height)
+                if brush["down"]:
+                    work.move(brush["x"], brush["y"])
+            show()
+
+        def take(name: str, event: Any) -> None:
+            brush[name] = event
+
+        def clear() -> None:
+            work.strokes.clear()
+            show()
+
+        def done(keep: bool) -> None:
+            dialog.close()
+            if keep:
+                self._set_region(given, work)
+
+        with ui.dialog().props("aria-labelledby=region-title") as dialog, Tag("div", classes="region"):
+            Tag("h2", f"Where {given.source.name} is painted", id="region-title")
+            Tag("p", "Paint the region with the brush. On the keyboard: arrows move it, space sets it down and lifts it.", "help")
+            keys = (
+                "(event) => { if ([' ', 'ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'].includes(event.key)) "
+                "{ event.preventDefault(); emit(event.key); } }"
+            )
+            with Tag("div", classes="canvas", tabindex=0, role="application", aria_label="The photograph, with a brush") as canvas:
+                events = ["pointerdown", "pointermove"]
+                picture = ui.interactive_image(f"/images/{content.key}?shown", on_mouse=moved, events=events, sanitize=False)
+            canvas.on("keydown", pressed, js_handler=keys)
+            slider(
+                "Brush",
+                round(brush["width"]),
+                partial(take, "width"),
+                least=4,
+                most=round(longest / 2),
+                step=2,
+                shown=lambda v: f"{v:.0f} pixels",
+            )
+            with Tag("label", classes="keep"):
+                erase = Tag("input", type="checkbox")
+                Tag("span", "Erase")
+            erase.on("change", lambda e: take("erases", bool(e.args)), js_handler="(event) => emit(event.target.checked)")
+            with Tag("div", classes="tools"):
+                button("Use this region", partial(done, True), "primary")
+                button("Clear", clear)
+                button("Cancel", partial(done, False))
+        show()
+        dialog.open()
 
     def _remove(self, key: str) -> None:
         self.attempt(self.session.remove, key)
@@ -268,7 +381,8 @@ class Page:
             self._step = button("One step", lambda: self._painting("step_on"))
             self._stop = button("Stop", lambda: self._painting("stop"))
         self._progress = Tag("progress", max=1, value=0, aria_label="Progress")
-        self._detail = Tag("p", "Choose a photograph and a painting; the preview begins by itself.", "detail")
+        self._detail = Tag("p", START, "detail")
+        self._needs = Tag("p", classes="help")
         self._state = Tag("p", classes="aside", role="status")
         with Tag("div", classes="frame", tabindex=0, role="group", aria_label="The picture; scrolls when it is zoomed"):
             with ui.interactive_image("", on_mouse=self._pointed, events=["click"]).classes("picture") as self._picture:
@@ -304,9 +418,14 @@ class Page:
     def _set_keep(self, event: Any) -> None:
         self.session.keep = bool(event.args)
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
         self._at = None
-        self.attempt(self.session.paint)
+        self._paint.put(disabled=True)
+        try:
+            self._needs.say(await asyncio.to_thread(self.session.paint))
+            self.tell("")
+        except Refused as refused:
+            self.tell(sentence(str(refused)))
 
     def _painting(self, do: str) -> None:
         """Have the painting that is shown do something."""
@@ -348,7 +467,7 @@ class Page:
         if painting is not self._asked[0]:
             self._at = None
         ended = painting is None or painting.state in ENDS
-        self._paint.put(disabled=session.busy or not session.chosen.images)
+        self._paint.put(disabled=session.busy or not session.chosen.ready)
         for tag in (self._pause, self._step, self._stop):
             tag.put(disabled=ended)
         self._pause.say("Resume" if painting and painting.pausing else "Pause")
@@ -361,8 +480,9 @@ class Page:
         """Say what is going on."""
         session = self.session
         if painting is None:
-            start = "Choose a photograph and a painting; the preview begins by itself."
+            start = LAYERS if session.chosen.content else START
             self._detail.say(sentence(session.problem) if session.problem else start)
+            self._needs.say("")
             self._state.say("")
             return
         what = f"Preview of {PREVIEW} pixels" if painting is session.preview else "Painting"
@@ -414,6 +534,7 @@ class Page:
             "Losses": self.looking.losses,
             "Layers": self.looking.layers,
             "Pixel": self.looking.pixel,
+            "Code": self.looking.code,
             "Gallery": self._gallery,
         }
         with ui.tabs(on_change=self._tab_changed).classes("tabs").props("dense no-caps") as self._tabs:
@@ -494,3 +615,17 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes % 60} min"
     return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def help_text() -> str:
+    """The descriptions of all settings, as a page."""
+    parts = []
+    for head, text in parameters_of(Settings).items():
+        name = head.split()[0]
+        words = re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(" ".join(text.split())))
+        parts.append(f'<h2 id="{name}"><code>{escape(head)}</code></h2><p>{words}</p>')
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Settings of a painting</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{(FOLDER / "page.css").read_text()}</style></head>'
+        f'<body class="text"><main><h1>Settings of a painting</h1><p>{escape(INTRODUCTION)}</p>{"".join(parts)}</main></body></html>'
+    )

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 from nicegui import ui
 from PIL import Image
 from starlette.datastructures import Headers, MutableHeaders
@@ -33,7 +33,6 @@ PORT = 8642
 MOST_SESSIONS = 100
 KEPT_IN = Path("studio_pictures")
 LIVE_QUALITY = 90
-LARGEST_SHOWN = 1024
 # Nothing comes from elsewhere, and no other page shows this one in a frame. The framework compiles templates in the
 # page, for which it needs 'unsafe-eval'.
 POLICY = (
@@ -164,6 +163,18 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
             return Response(given.source.data, media_type="application/octet-stream", headers=_as_file(given.source.name))
         return Response(given.thumbnail, media_type="image/png", headers=FOR_EVER)
 
+    @app.get("/regions/{key}")
+    async def region(request: Request, key: str) -> Response:
+        session: Session = request.scope["session"]
+        mask = session.chosen.masks.get(key)
+        if mask is None:
+            return PlainTextResponse("There is no such region any more.", 404)
+        return Response(mask.data, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    @app.get("/help")
+    async def help() -> Response:
+        return HTMLResponse(page.help_text())
+
     @app.get("/live")
     async def live(request: Request) -> Response:
         session: Session = request.scope["session"]
@@ -232,7 +243,7 @@ def _shown(painting: Painting | None, at: int | None) -> bytes | None:
 
 def _as_painted(given: Given) -> bytes:
     """A content image as large as a screen."""
-    return jpeg(images.to_uint8(images.load(given.source, min(LARGEST_SHOWN, max(given.width, given.height)))))
+    return jpeg(images.to_uint8(images.load(given.source, min(page.LARGEST_SHOWN, max(given.width, given.height)))))
 
 
 def jpeg(picture: np.ndarray) -> bytes:

@@ -14,7 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from nst_numpy import images, samples
 from nst_numpy.settings import Settings
-from nst_numpy.studio.painter import ENDS, Painter, Painting
+from nst_numpy.studio.brush import Brushwork, all_but
+from nst_numpy.studio.painter import ENDS, Painter, Painting, needs
 from nst_numpy.studio.sources import Source
 
 MOST_BYTES = 64 << 20  # of an upload
@@ -28,13 +29,17 @@ SMALLER = "Scale it down, and choose it again."
 KNOWN = "PNG, JPEG, WebP, TIFF, GIF, BMP or AVIF"
 
 # What can be chosen without a file: what it is called, and what makes it.
-SAMPLES: dict[str, tuple[str, Callable[[], Image.Image]]] = {
-    "portrait.png": ("A portrait (photograph)", samples.portrait),
-    "swirling_night.png": ("A swirling night", samples.swirling_night),
-    "woodcut_waves.png": ("Woodcut waves", samples.woodcut_waves),
-    "other_night.png": ("A night in other strokes", lambda: samples.swirling_night(seed=11)),
-    "other_waves.png": ("Waves in other rows", lambda: samples.woodcut_waves(seed=7)),
+SAMPLES: dict[str, tuple[str, Callable[[], Source]]] = {
+    "portrait": ("A portrait (photograph)", lambda: Source.sample("portrait")),
+    "swirling_night": ("A swirling night", lambda: Source.sample("swirling_night")),
+    "woodcut_waves": ("Woodcut waves", lambda: Source.sample("woodcut_waves")),
+    "other_night": ("A night in other strokes", lambda: _drawn("other_night.png", samples.swirling_night(seed=11))),
+    "other_waves": ("Waves in other rows", lambda: _drawn("other_waves.png", samples.woodcut_waves(seed=7))),
 }
+
+
+def _drawn(name: str, picture: Image.Image) -> Source:
+    return Source(name, images.png(np.asarray(picture)))
 
 
 class Refused(ValueError):
@@ -81,15 +86,18 @@ def read(data: bytes, name: str) -> Given:
 
     Examples
     --------
-    >>> given = read(sample_bytes("woodcut_waves.png"), "waves.png")
+    >>> given = read(Source.sample("woodcut_waves").data, "waves.png")
     >>> given.source.name, given.width, given.height
     ('waves.png', 512, 512)
     >>> read(b"no image", "letter.txt")
     Traceback (most recent call last):
     nst_numpy.studio.session.Refused: letter.txt is not an image that can be read here. Choose a PNG, JPEG, WebP, TIFF, GIF, BMP or AVIF file.
     """
-    source = Source(name, data)
-    name = source.name
+    return _given(Source(name, data))
+
+
+def _given(source: Source) -> Given:
+    name, data = source.name, source.data
     if len(data) > MOST_BYTES:
         raise Refused(f"{name} has {len(data) >> 20} MB; the studio takes at most {MOST_BYTES >> 20}. {SMALLER}")
     if not data:
@@ -124,15 +132,9 @@ def _too_many(name: str, found: str) -> str:
 
 
 @cache
-def sample_bytes(name: str) -> bytes:
-    """A sample as a PNG file; `name` is one of `SAMPLES`."""
-    return images.png(np.asarray(SAMPLES[name][1]()))
-
-
-@cache
 def sample(name: str) -> Given:
     """A sample; `name` is one of `SAMPLES`, and the key."""
-    return replace(read(sample_bytes(name), name), key=name)
+    return replace(_given(SAMPLES[name][1]()), key=name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +189,11 @@ class Chosen:
     def images(self) -> list[Given]:
         """The content and the styles."""
         return [given for given in (self.content, *self.styles) if given]
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is enough to paint: a style, or a photograph and the layers that it is reconstructed from."""
+        return bool(self.styles or (self.content and self.values.get("content_layers")))
 
     def described(self) -> str:
         """The names of the images, and the settings that differ from the defaults."""
@@ -261,7 +268,7 @@ class Session:
         self.begun = 0  # paintings and previews
         self.encoding = 0.0  # seconds in which the last picture was encoded
         self._of_painting = Chosen()
-        self._collecting = threading.Lock()
+        self._collecting, self._starting = threading.Lock(), threading.Lock()
 
     @property
     def busy(self) -> bool:
@@ -339,43 +346,69 @@ class Session:
             self._begin_preview()
 
     def _begin_preview(self) -> None:
-        if self.preview:
-            self.preview.close()
-        self.preview, self.problem = None, ""
-        if not (self.chosen.content or self.chosen.styles):
-            self.shown = None
-            return
+        """Paint what is chosen small, instead of the last preview."""
+        old, self.preview, self.problem = self.preview, None, ""
         try:
-            self.preview = self.chosen.painting(self.painter, size=(PREVIEW,), steps=PREVIEW_STEPS)
-            self.preview.start()
-            self.begun += 1
+            if self.chosen.ready:
+                preview = self.chosen.painting(self.painter, size=(PREVIEW,), steps=PREVIEW_STEPS)
+                preview.start(old)
+                self.preview, old = preview, None
+                self.begun += 1
         except (TypeError, ValueError) as error:
-            self.preview, self.problem = None, str(error)
+            self.problem = str(error)
+        if old:
+            old.close()
         self.shown = self.preview
 
-    def paint(self) -> None:
-        """Paint what is chosen at its size; the preview ends.
+    def paint(self) -> str:
+        """Paint what is chosen at its size, instead of the preview; return what it needs. This reads the images.
 
         Raises
         ------
         Refused
-            If no image is chosen, a setting is wrong, or the line is full.
+            If no image is chosen, a setting is wrong, the line is full, or it does not fit into the memory.
         """
-        if self.busy:
-            raise Refused("A painting is under way. Stop it, or wait until it is finished.")
-        try:
-            painting = self.chosen.painting(self.painter)
-            if self.preview:
-                self.preview.close()
-            painting.start()
-        except (TypeError, ValueError) as error:
-            raise Refused(f"{error}") from None
-        if self.painting:
+        with self._starting:
+            if self.busy:
+                raise Refused("A painting is under way. Stop it, or wait until it is finished.")
+            try:
+                painting = self.chosen.painting(self.painter)
+                need = needs(painting)
+                painting.start(self.preview)
+            except (TypeError, ValueError) as error:
+                raise Refused(f"{error}") from None
             self.collect()
-            self.painting.close()
-        self._of_painting = self.chosen.copy()
-        self.begun += 1
-        self.preview, self.painting, self.shown, self.problem = None, painting, painting, ""
+            if self.painting:
+                self.painting.close()
+            self._of_painting = self.chosen.copy()
+            self.begun += 1
+            self.preview, self.painting, self.shown, self.problem = None, painting, painting, ""
+        return str(need)
+
+    def set_region(self, style: Given, work: Brushwork | None) -> None:
+        """Keep a style to a region of the content image, or give it all of it again."""
+        mask = work and work.source(f"region_{self.chosen.styles.index(style) + 1}.png")
+        if mask:
+            self.chosen.masks[style.key] = mask
+        else:
+            self.chosen.masks.pop(style.key, None)
+        self.changed()
+
+    def set_rest(self, style: Given) -> None:
+        """Keep a style to what the regions of the others leave.
+
+        Raises
+        ------
+        Refused
+            If no other style has a region.
+        """
+        others = [mask for key, mask in self.chosen.masks.items() if key != style.key]
+        content = self.chosen.content
+        if not others or content is None:
+            raise Refused("No other style has a region yet. Paint one for another style first.")
+        name = f"region_{self.chosen.styles.index(style) + 1}.png"
+        self.chosen.masks[style.key] = all_but(others, content.width, content.height, name)
+        self.changed()
 
     def again(self, finished: Finished) -> None:
         """Choose what a picture was painted from."""
