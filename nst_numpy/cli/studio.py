@@ -17,7 +17,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on; by default only this computer reaches it"
     )
-    command.add_argument("--port", type=int, metavar="N", help="0 for any that is free; by default 8642 or the next one")
+    command.add_argument(
+        "--port", type=int, metavar="N", help="0 for any that is free; by default 8642 or the next one"
+    )
     command.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
 
 
@@ -26,7 +28,7 @@ def _studio(options: argparse.Namespace) -> int:
         import nicegui  # noqa: F401
     except ImportError:
         raise ValueError("the studio needs NiceGUI: pip install 'nst_numpy[studio]'") from None
-    from nst_numpy.studio.server import serve
+    from nst_numpy.studio.web.server import serve
 
     serve(options.host, options.port, browser=options.browser)
     return 0

@@ -93,9 +93,8 @@ class Brushwork:
         brush = ""
         if at:
             x, y = at
-            brush = (
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{width / 2:g}" fill="none" stroke="white" stroke-width="{width / 12:g}"/>'
-            )
+            ring = f'r="{width / 2:g}" fill="none" stroke="white" stroke-width="{max(1.0, width / 20):g}"'
+            brush = f'<circle cx="{x:.1f}" cy="{y:.1f}" {ring}/>'
         return (
             f'<mask id="region"><rect {whole} fill="black"/><g fill="none" stroke-linecap="round" '
             f'stroke-linejoin="round">{lines}</g></mask>'

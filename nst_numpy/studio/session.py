@@ -18,6 +18,7 @@ from nst_numpy.studio.brush import Brushwork, all_but
 from nst_numpy.studio.painter import ENDS, Painter, Painting, needs
 from nst_numpy.studio.sources import Source
 
+LARGEST_SHOWN = 1024  # pixels of a photograph beside its painting
 MOST_BYTES = 64 << 20  # of an upload
 MOST_PIXELS = 100_000_000  # of an upload: beyond that, reading alone takes gigabytes
 MOST_IMAGES = 30  # that one browser may have in the studio
@@ -89,9 +90,9 @@ def read(data: bytes, name: str) -> Given:
     >>> given = read(Source.sample("woodcut_waves").data, "waves.png")
     >>> given.source.name, given.width, given.height
     ('waves.png', 512, 512)
-    >>> read(b"no image", "letter.txt")
+    >>> read(b"no image", "letter.txt")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    nst_numpy.studio.session.Refused: letter.txt is not an image that can be read here. Choose a PNG, JPEG, WebP, TIFF, GIF, BMP or AVIF file.
+    nst_numpy.studio.session.Refused: letter.txt is not an image that can be read here. Choose a PNG, ...
     """
     return _given(Source(name, data))
 
@@ -197,9 +198,9 @@ class Chosen:
 
     def described(self) -> str:
         """The names of the images, and the settings that differ from the defaults."""
-        names = " in the style of ".join(
-            part for part in (self.content and self.content.source.name, ", ".join(s.source.name for s in self.styles)) if part
-        )
+        content = self.content.source.name if self.content else ""
+        styles = ", ".join(style.source.name for style in self.styles)
+        names = " in the style of ".join(filter(None, [content, styles]))
         values = [f"{name.replace('_', ' ')} {value}" for name, value in self.values.items() if name != "size"]
         return "; ".join([names, *values])
 
@@ -419,7 +420,9 @@ class Session:
     def to_collect(self) -> bool:
         """Whether there is a picture that is not in the gallery."""
         painting = self.painting
-        return painting is not None and painting.result is not None and all(one.of is not painting for one in self.gallery)
+        return (
+            painting is not None and painting.result is not None and all(one.of is not painting for one in self.gallery)
+        )
 
     def collect(self) -> None:
         """Put a painting that has ended into the gallery, if it is not there. It writes a file."""
@@ -434,7 +437,9 @@ class Session:
             file = self.folder / f"{key}.png"
             result.save(file)
             name = f"{'-'.join(stems[:3])}-{len(self.gallery) + 1}.png"
-            self.gallery.insert(0, Finished(file, name, width, height, result.complete, self._of_painting, painting, key))
+            self.gallery.insert(
+                0, Finished(file, name, width, height, result.complete, self._of_painting, painting, key)
+            )
             for old in self.gallery[MOST_PICTURES:]:
                 old.file.unlink(missing_ok=True)
             del self.gallery[MOST_PICTURES:]

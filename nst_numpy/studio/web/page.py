@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from html import escape
 from math import log10
@@ -18,14 +18,15 @@ from nst_numpy.cli import arguments
 from nst_numpy.optimize import METHODS
 from nst_numpy.settings import KEEP_COLORS, STARTS, Settings
 from nst_numpy.studio.brush import Brushwork
-from nst_numpy.studio.controls import Tag, button, choice, entry, fresh_id, slider
-from nst_numpy.studio.looking import Looking
 from nst_numpy.studio.painter import ENDS, Painting
 from nst_numpy.studio.session import PREVIEW, SAMPLES, Finished, Given, Refused, Session, sample
+from nst_numpy.studio.web.controls import Tag, button, checkbox, choice, entry, fresh_id, slider
+from nst_numpy.studio.web.looking import Looking
+from nst_numpy.studio.web.region import paint_region
+from nst_numpy.studio.words import duration, in_words, label_of, sentence
 from nst_numpy.stylize import parameters_of
 
 TICK = 0.2  # seconds
-LARGEST_SHOWN = 1024  # pixels of the photograph
 PACE = 30  # of the time in which a picture is encoded: how much later the next one comes
 SIZES = 128, 2048
 FOLDER = Path(__file__).parent
@@ -51,11 +52,13 @@ STATES = {
 
 
 INTRODUCTION = (
-    "These are the arguments of transfer(), and the options of nst-numpy transfer. The page has a control for each, but for "
-    "those that name files."
+    "These are the arguments of transfer(), and the options of nst-numpy transfer. The page has a control for each "
+    "that names no file."
 )
 START = "Choose a photograph and a painting; the preview begins by itself."
-LAYERS = "Now choose a painting. (Without one, content layers can be chosen, from which the photograph is reconstructed.)"
+LAYERS = (
+    "Now choose a painting. (Without one, content layers can be chosen, from which the photograph is reconstructed.)"
+)
 
 
 def build(session: Session) -> None:
@@ -186,7 +189,6 @@ class Page:
                     least=0,
                     most=4,
                     step=0.1,
-                    shown=lambda v: f"{v:.1f}",
                 )
 
     def _region_of(self, given: Given) -> None:
@@ -194,7 +196,13 @@ class Page:
         name, mask = given.source.name, self.session.chosen.masks.get(given.key)
         with Tag("div", classes="regions"):
             if mask:
-                Tag("a", "Region", href=f"/regions/{given.key}", download=mask.name, aria_label=f"Download the region of {name}")
+                Tag(
+                    "a",
+                    "Region",
+                    href=f"/regions/{given.key}",
+                    download=mask.name,
+                    aria_label=f"Download the region of {name}",
+                )
                 button("All of the photograph", partial(self._set_region, given, None), "plain")
             else:
                 button("Only a region …", partial(self._paint_region, given), "plain", aria_label=f"Region of {name}")
@@ -210,82 +218,8 @@ class Page:
         self._show_chosen()
 
     def _paint_region(self, given: Given) -> None:
-        """Let a region be painted with a brush."""
-        content = self.session.chosen.content
-        if content is None:
-            return
-        longest = min(LARGEST_SHOWN, max(content.width, content.height))
-        scale = longest / max(content.width, content.height)
-        work = Brushwork(max(1, round(content.width * scale)), max(1, round(content.height * scale)))
-        brush = {"width": longest / 8, "x": work.width / 2, "y": work.height / 2, "erases": False, "down": False}
-
-        def show() -> None:
-            picture.set_content(work.svg((brush["x"], brush["y"]), brush["width"]))
-
-        def moved(event: Any) -> None:
-            brush["x"], brush["y"] = event.image_x, event.image_y
-            if event.type == "pointerdown":
-                work.begin(brush["width"], brush["x"], brush["y"], bool(brush["erases"]))
-            elif event.type == "pointermove" and event.buttons and work.strokes:
-                work.move(brush["x"], brush["y"])
-            show()
-
-        def pressed(event: Any) -> None:
-            key, step = event.args, brush["width"] / 4
-            if key == " ":
-                brush["down"] = not brush["down"]
-                if brush["down"]:
-                    work.begin(brush["width"], brush["x"], brush["y"], bool(brush["erases"]))
-            else:
-                dx, dy = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}[key]
-                brush["x"] = min(max(brush["x"] + dx * step, 0), work.width)
-                brush["y"] = min(max(brush["y"] + dy * step, 0), work.height)
-                if brush["down"]:
-                    work.move(brush["x"], brush["y"])
-            show()
-
-        def take(name: str, event: Any) -> None:
-            brush[name] = event
-
-        def clear() -> None:
-            work.strokes.clear()
-            show()
-
-        def done(keep: bool) -> None:
-            dialog.close()
-            if keep:
-                self._set_region(given, work)
-
-        with ui.dialog().props("aria-labelledby=region-title") as dialog, Tag("div", classes="region"):
-            Tag("h2", f"Where {given.source.name} is painted", id="region-title")
-            Tag("p", "Paint the region with the brush. On the keyboard: arrows move it, space sets it down and lifts it.", "help")
-            keys = (
-                "(event) => { if ([' ', 'ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown'].includes(event.key)) "
-                "{ event.preventDefault(); emit(event.key); } }"
-            )
-            with Tag("div", classes="canvas", tabindex=0, role="application", aria_label="The photograph, with a brush") as canvas:
-                events = ["pointerdown", "pointermove"]
-                picture = ui.interactive_image(f"/images/{content.key}?shown", on_mouse=moved, events=events, sanitize=False)
-            canvas.on("keydown", pressed, js_handler=keys)
-            slider(
-                "Brush",
-                round(brush["width"]),
-                partial(take, "width"),
-                least=4,
-                most=round(longest / 2),
-                step=2,
-                shown=lambda v: f"{v:.0f} pixels",
-            )
-            with Tag("label", classes="keep"):
-                erase = Tag("input", type="checkbox")
-                Tag("span", "Erase")
-            erase.on("change", lambda e: take("erases", bool(e.args)), js_handler="(event) => emit(event.target.checked)")
-            with Tag("div", classes="tools"):
-                button("Use this region", partial(done, True), "primary")
-                button("Clear", clear)
-                button("Cancel", partial(done, False))
-        show()
-        dialog.open()
+        if self.session.chosen.content:
+            paint_region(self.session.chosen.content, given.source.name, partial(self._set_region, given))
 
     def _remove(self, key: str) -> None:
         self.attempt(self.session.remove, key)
@@ -310,7 +244,7 @@ class Page:
             least=SIZES[0],
             most=SIZES[1],
             step=32,
-            shown=lambda v: f"{v:.0f} pixels",
+            unit="pixels",
             help=help["size"],
             name="size",
         )
@@ -333,7 +267,7 @@ class Page:
 
     def _setting(self, name: str, value: Any, usual: Settings) -> None:
         """The control of a setting, which shows the default where none is chosen."""
-        label, help = name.replace("_", " ").capitalize(), arguments.HELP.get(name, "")
+        label, help = label_of(name), arguments.HELP.get(name, "")
         default = getattr(usual, name)
         if name in CHOICES:
             options = {"": "none"} if default is None else {}
@@ -356,8 +290,7 @@ class Page:
         try:
             value = how["type"](text) if text.strip() else None
         except (ValueError, ArgumentTypeError):
-            label = name.replace("_", " ").capitalize()
-            self.tell(f"{label}: expected {how['metavar']}, found {text!r}. Nothing was changed.")
+            self.tell(f"{label_of(name)}: expected {how['metavar']}, found {text!r}. Nothing was changed.")
             return
         self.attempt(self.session.set, name, value)
 
@@ -380,23 +313,22 @@ class Page:
             self._pause = button("Pause", self._pause_or_resume)
             self._step = button("One step", lambda: self._painting("step_on"))
             self._stop = button("Stop", lambda: self._painting("stop"))
+            self._download = Tag("a", "Download", "button", hidden=True)
         self._progress = Tag("progress", max=1, value=0, aria_label="Progress")
         self._detail = Tag("p", START, "detail")
         self._needs = Tag("p", classes="help")
         self._state = Tag("p", classes="aside", role="status")
         with Tag("div", classes="frame", tabindex=0, role="group", aria_label="The picture; scrolls when it is zoomed"):
-            with ui.interactive_image("", on_mouse=self._pointed, events=["click"]).classes("picture") as self._picture:
+            self._picture = ui.interactive_image("", on_mouse=self._pointed, events=["click"], sanitize=False)
+            with self._picture.classes("picture").props('role=img aria-label="The picture"'):
                 self._before = Tag("img", classes="before", alt="")
         with Tag("div", classes="views"):
             by_style = "(event) => event.target.closest('.easel').style.setProperty('--{}', event.target.value + '%')"
-            for label, variable, least, most, value in (
-                ("Before ↔ after", "cut", 0, 100, 0),
-                ("Zoom", "zoom", 100, 800, 100),
-            ):
+            for label, variable, least, most in (("Before and after", "cut", 0, 100), ("Zoom", "zoom", 100, 800)):
                 of = fresh_id()
                 with Tag("div", classes="field"):
                     Tag("label", label, for_=of)
-                    control = Tag("input", id=of, type="range", min=least, max=most, value=value)
+                    control = Tag("input", id=of, type="range", min=least, max=most, value=least)
                     control.on("input", js_handler=by_style.format(variable))
             with Tag("div", classes="field"):
                 self._step_label = Tag("label", "Step", for_="step")
@@ -410,13 +342,10 @@ class Page:
                 js_handler="(event) => emit(event.target.value)",
                 throttle=0.1,
             )
-        with Tag("label", classes="keep"):
-            keep = Tag("input", type="checkbox", checked=self.session.keep)
-            Tag("span", "Go on painting when this page is closed")
-        keep.on("change", self._set_keep, js_handler="(event) => emit(event.target.checked)")
+        checkbox("Go on painting when this page is closed", self.session.keep, self._set_keep)
 
-    def _set_keep(self, event: Any) -> None:
-        self.session.keep = bool(event.args)
+    def _set_keep(self, keep: bool) -> None:
+        self.session.keep = keep
 
     async def _start(self) -> None:
         self._at = None
@@ -466,6 +395,10 @@ class Page:
         painting = session.shown
         if painting is not self._asked[0]:
             self._at = None
+        done = next((one for one in session.gallery if one.of is painting), None)
+        self._download.show(done is not None)
+        if done:
+            self._download.put(href=f"/pictures/{done.key}?download", download=done.name)
         ended = painting is None or painting.state in ENDS
         self._paint.put(disabled=session.busy or not session.chosen.ready)
         for tag in (self._pause, self._step, self._stop):
@@ -485,6 +418,8 @@ class Page:
             self._needs.say("")
             self._state.say("")
             return
+        if painting is session.preview:
+            self._needs.say("")
         what = f"Preview of {PREVIEW} pixels" if painting is session.preview else "Painting"
         state = STATES[painting.state]
         words = f"{what}: {state[0].lower()}{state[1:]}"
@@ -519,8 +454,8 @@ class Page:
         self._next = time.monotonic() + PACE * self.session.encoding
         source = ""
         if painting and number >= 0:
-            at = "" if self._at is None else f"&at={number}"
-            source = f"/live?of={self.session.begun}&number={number}{at}"
+            earlier = "" if self._at is None else f"&at={number}"
+            source = f"/live?of={self.session.begun}&number={number}{earlier}"
         self._picture.set_source(source)
 
     def _pointed(self, event: Any) -> None:
@@ -568,53 +503,15 @@ class Page:
                             download=one.name,
                             aria_label=f"Download {one.name}",
                         )
-                        button("Again with…", partial(self._again, one), aria_label=f"Again with the settings of {one.name}")
+                        button(
+                            "Again with…",
+                            partial(self._again, one),
+                            aria_label=f"Again with the settings of {one.name}",
+                        )
 
     def _again(self, finished: Finished) -> None:
         self.attempt(self.session.again, finished)
         self._show_chosen()
-
-
-def in_words(value: Any) -> str:
-    """A setting as it is entered.
-
-    Examples
-    --------
-    >>> in_words((100, 20)), in_words({"conv1_1": 1.0}), in_words(20.0), in_words(None)
-    ('100,20', 'conv1_1:1', '20', '')
-    """
-    if isinstance(value, Mapping):
-        sign = ":" if all("_" in name and name[-1].isdigit() for name in value) else "="
-        return ",".join(f"{name}{sign}{number:g}" for name, number in value.items())
-    if isinstance(value, list | tuple):
-        return ",".join(map(in_words, value))
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def sentence(text: str) -> str:
-    """A message of the library as a sentence.
-
-    Examples
-    --------
-    >>> sentence("size must be at least 1, found 0")
-    'Size must be at least 1, found 0.'
-    """
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""
-
-
-def duration(seconds: float) -> str:
-    """A time in words.
-
-    Examples
-    --------
-    >>> duration(0.4), duration(75), duration(7300)
-    ('1 s', '1 min 15 s', '2 h 2 min')
-    """
-    whole = max(1, round(seconds))
-    minutes, hours = whole // 60, whole // 3600
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 def help_text() -> str:
@@ -624,8 +521,9 @@ def help_text() -> str:
         name = head.split()[0]
         words = re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(" ".join(text.split())))
         parts.append(f'<h2 id="{name}"><code>{escape(head)}</code></h2><p>{words}</p>')
+    style = (FOLDER / "page.css").read_text()
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Settings of a painting</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{(FOLDER / "page.css").read_text()}</style></head>'
-        f'<body class="text"><main><h1>Settings of a painting</h1><p>{escape(INTRODUCTION)}</p>{"".join(parts)}</main></body></html>'
+        f'<meta name="viewport" content="width=device-width"><style>{style}</style></head><body class="text">'
+        f"<main><h1>Settings of a painting</h1><p>{escape(INTRODUCTION)}</p>{''.join(parts)}</main></body></html>"
     )

@@ -92,11 +92,12 @@ def slider(
     least: float,
     most: float,
     step: float,
-    shown: Callable[[float], str] = str,
+    unit: str = "",
+    shown: Callable[[float], str] | None = None,
     help: str = "",
     name: str = "",
 ) -> Tag:
-    """A slider; `shown` is what is said of a value."""
+    """A slider; `shown` is what is said of a value, by default the number and its unit."""
     of = fresh_id()
     with Tag("div", classes="field"):
         output = _head(label, name, of)
@@ -106,8 +107,9 @@ def slider(
 
     def take(text: Any) -> None:
         found = float(text)
-        output.say(shown(found))
-        control.put(aria_valuetext=shown(found))
+        words = shown(found) if shown else f"{found:g} {unit}".strip()
+        output.say(words)
+        control.put(aria_valuetext=words)
 
     def changed(event: Any) -> None:
         take(event.args)
@@ -117,6 +119,14 @@ def slider(
     take(value)
     control.on("input", changed, js_handler="(event) => emit(event.target.value)", throttle=0.1)
     return control
+
+
+def checkbox(label: str, checked: bool, on_change: Callable[[bool], Any]) -> None:
+    """A box to tick."""
+    with Tag("label", classes="tick"):
+        box = Tag("input", type="checkbox", checked=checked)
+        Tag("span", label)
+    box.on("change", lambda event: on_change(bool(event.args)), js_handler="(event) => emit(event.target.checked)")
 
 
 def choice(
@@ -132,7 +142,8 @@ def choice(
     of = fresh_id()
     with Tag("div", classes="field"):
         _head(label, name, of)
-        with Tag("select", id=of) as control:
+        control = Tag("select", id=of)
+        with control:
             for key, words in options.items():
                 Tag("option", words, value=key, selected=key == value)
         control.put(aria_describedby=f"{of}-help" if help else None)

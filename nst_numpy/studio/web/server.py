@@ -12,7 +12,7 @@ import threading
 import time
 import webbrowser
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import numpy as np
 import uvicorn
@@ -23,11 +23,11 @@ from PIL import Image
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nst_numpy import images
-from nst_numpy.studio import page
+from nst_numpy import Settings, images
 from nst_numpy.studio.gate import LOCKED, Gate, cookies
 from nst_numpy.studio.painter import Painter, Painting
-from nst_numpy.studio.session import MOST_BYTES, SMALLER, Given, Refused, Session
+from nst_numpy.studio.session import LARGEST_SHOWN, MOST_BYTES, PREVIEW, SMALLER, Given, Refused, Session, sample
+from nst_numpy.studio.web import page
 
 PORT = 8642
 MOST_SESSIONS = 100
@@ -54,23 +54,23 @@ class Guarded:
             return
         headers, websocket = Headers(scope=scope), scope["type"] == "websocket"
         query = scope["query_string"].decode("latin-1")
+        known = cookies(headers).get(self._visitor, "")
+        scope["session"] = session = self._studio.session(known)
+        entering = not websocket and scope["path"] == "/" and ("token=" in query or session is None)
         refusal = self._gate.refusal(headers, websocket=websocket, query="" if websocket else query)
+        if not refusal and not session and not entering:
+            refusal = LOCKED
         if refusal and websocket:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": refusal})
-            return
-        if refusal:
+        elif refusal:
             await PlainTextResponse(refusal, 403)(scope, receive, send)
-            return
-        scope["session"] = session = self._studio.session(known := cookies(headers).get(self._visitor, ""))
-        if scope["path"] == "/" and ("token=" in query or session is None):  # the token leaves the address
+        elif entering:  # the token leaves the address
             response = Response(status_code=303, headers={"Location": "/"})
             visitor = known if session else self._studio.open()
             for name, value in ((self._gate.cookie, self._gate.token), (self._visitor, visitor)):
                 response.set_cookie(name, value, httponly=True, samesite="lax")
             await response(scope, receive, send)
-        elif session is None:
-            await PlainTextResponse(LOCKED, 403)(scope, receive, send)
         else:
 
             async def with_policy(message: Message) -> None:
@@ -160,7 +160,8 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
         if "shown" in request.query_params:
             return Response(await asyncio.to_thread(_as_painted, given), media_type="image/jpeg", headers=FOR_EVER)
         if "whole" in request.query_params:
-            return Response(given.source.data, media_type="application/octet-stream", headers=_as_file(given.source.name))
+            headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(given.source.name)}"}
+            return Response(given.source.data, media_type="application/octet-stream", headers=headers)
         return Response(given.thumbnail, media_type="image/png", headers=FOR_EVER)
 
     @app.get("/regions/{key}")
@@ -216,10 +217,6 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}  # their addresses are never used again
 
 
-def _as_file(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
-
-
 async def _body(request: Request, name: str) -> bytes:
     """What is uploaded, which is not read further than it may be long."""
     data = bytearray()
@@ -243,7 +240,7 @@ def _shown(painting: Painting | None, at: int | None) -> bytes | None:
 
 def _as_painted(given: Given) -> bytes:
     """A content image as large as a screen."""
-    return jpeg(images.to_uint8(images.load(given.source, min(page.LARGEST_SHOWN, max(given.width, given.height)))))
+    return jpeg(images.to_uint8(images.load(given.source, min(LARGEST_SHOWN, max(given.width, given.height)))))
 
 
 def jpeg(picture: np.ndarray) -> bytes:
@@ -279,9 +276,12 @@ def serve(host: str = "127.0.0.1", port: int | None = None, *, browser: bool = T
         config = uvicorn.Config(
             application(studio, gate), log_level="warning", timeout_graceful_shutdown=2, server_header=False
         )
-        print(f"The studio is at {gate.address} (Ctrl-C ends it)", flush=True)
         if not gate.is_local:
-            print(f"Everyone who reaches port {gate.port} of this computer and has the token can enter; nothing is encrypted")
+            print(
+                f"Whoever reaches port {gate.port} of this computer and has the token can enter; nothing is encrypted"
+            )
+        print(f"The studio is at {gate.address} (Ctrl-C ends it)", flush=True)
+        threading.Thread(target=warm_up, daemon=True).start()
         if browser:
             threading.Thread(target=webbrowser.open, args=[gate.address], daemon=True).start()
         with contextlib.suppress(KeyboardInterrupt):
@@ -289,6 +289,15 @@ def serve(host: str = "127.0.0.1", port: int | None = None, *, browser: bool = T
         kept = studio.close(KEPT_IN)
     where = f"; {kept} picture{'s' * (kept != 1)} that nobody had downloaded: {KEPT_IN}" if kept else ""
     raise KeyboardInterrupt(f"the studio has ended{where}")
+
+
+def warm_up() -> None:
+    """Load the network and its kernels, which takes seconds, while the user looks for a photograph."""
+    given = sample("swirling_night").source
+    painting = Painting(None, given, Settings(size=(PREVIEW,), steps=1))
+    painting.start()
+    painting.wait()
+    painting.close()
 
 
 def _bound(host: str, port: int | None) -> socket.socket:
@@ -304,5 +313,7 @@ def _bound(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             bound.close()
             if number == wanted[-1] or error.errno != errno.EADDRINUSE:
-                raise OSError(f"cannot listen on {host}:{number} ({error.strerror}); choose another --host or --port") from None
+                raise OSError(
+                    f"cannot listen on {host}:{number} ({error.strerror}); choose another --host or --port"
+                ) from None
     raise AssertionError
