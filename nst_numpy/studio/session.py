@@ -20,7 +20,7 @@ from nst_numpy.studio.sources import Source
 
 LARGEST_SHOWN = 1024  # pixels of a photograph beside its painting
 MOST_BYTES = 64 << 20  # of an upload
-MOST_PIXELS = 100_000_000  # of an upload: beyond that, reading alone takes gigabytes
+MOST_PIXELS = 80_000_000  # of an upload: beyond that, reading alone takes gigabytes
 MOST_IMAGES = 30  # that one browser may have in the studio
 MOST_STYLES = 5
 MOST_PICTURES = 200  # in the gallery
@@ -108,7 +108,7 @@ def _given(source: Source) -> Given:
     try:
         with Image.open(io.BytesIO(data), formats=images.FORMATS) as picture:  # reads the header alone
             (width, height), frames = picture.size, getattr(picture, "n_frames", 1)
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Refused(_too_many(name, "more than 178")) from None
     except UnidentifiedImageError:
         raise Refused(f"{name} is not an image that can be read here. Choose a {KNOWN} file.") from None

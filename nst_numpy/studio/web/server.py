@@ -10,9 +10,10 @@ import socket
 import tempfile
 import threading
 import time
+import warnings
 import webbrowser
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import uvicorn
@@ -197,9 +198,14 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
             session.fetched.add(key)
         return FileResponse(found.file, media_type="image/png", headers=FOR_EVER)
 
+    warming = threading.Thread(target=warm_up, daemon=True)
+
     @ui.page("/")
     async def main(request: Request) -> None:
         page.build(request.scope["session"])
+        await ui.context.client.connected()
+        if not warming.ident:
+            warming.start()
 
     ui.run_with(
         app,
@@ -269,6 +275,7 @@ def serve(host: str = "127.0.0.1", port: int | None = None, *, browser: bool = T
     KeyboardInterrupt
         When it has ended.
     """
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `session.read` has a limit of its own
     listening = _bound(host, port)
     gate = Gate(host, listening.getsockname()[1])
     with tempfile.TemporaryDirectory(prefix="nst_numpy_studio_") as folder:
@@ -281,7 +288,6 @@ def serve(host: str = "127.0.0.1", port: int | None = None, *, browser: bool = T
                 f"Whoever reaches port {gate.port} of this computer and has the token can enter; nothing is encrypted"
             )
         print(f"The studio is at {gate.address} (Ctrl-C ends it)", flush=True)
-        threading.Thread(target=warm_up, daemon=True).start()
         if browser:
             threading.Thread(target=webbrowser.open, args=[gate.address], daemon=True).start()
         with contextlib.suppress(KeyboardInterrupt):
