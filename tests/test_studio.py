@@ -350,9 +350,8 @@ def test_earlier_pictures_are_kept_up_to_a_limit():
 )
 def test_what_is_wrong_is_said_in_one_sentence(change, words, capfd):
     given = {"content": CONTENT, "style": STYLE, **change}
-    painting = Painting(
-        given.pop("content"), given.pop("style"), settings(size=(4,) if "style" in change else 32), **given
-    )
+    chosen = settings(size=(3,) if "style" in change else (32,), steps=1)
+    painting = Painting(given.pop("content"), given.pop("style"), chosen, **given)
     painting.start()
     assert painting.wait(SOON) == "failed"
     assert words in painting.error and "\n" not in painting.error and painting.result is None
@@ -370,7 +369,10 @@ def test_what_no_one_expected_is_said_too(gate, capfd):
     assert painting.error == "The painting failed unexpectedly: ZeroDivisionError: by zero"
     assert capfd.readouterr() == ("", "")
 
-    gate.network.backend.gram = lambda a: np.empty(1 << 62)
+    def too_large(a):
+        raise MemoryError
+
+    gate.network.backend.gram = too_large
     painting = Painting(CONTENT, STYLE, settings(weights=gate.network))
     painting.start()
     assert painting.wait(SOON) == "failed" and "take a smaller size" in painting.error
@@ -398,11 +400,11 @@ def test_warnings_are_kept_for_the_page():
 
 
 def test_memory(monkeypatch):
-    painting = Painting(CONTENT, STYLE, settings(size=(512,)))
+    painting = Painting(CONTENT, STYLE, settings(size=(512,), steps=1))
     monkeypatch.setattr(memory, "available", lambda: 1 << 40)
     monkeypatch.setattr(painter, "available", lambda: 4 << 30)
     found = needs(painting)
-    motif = Motif(CONTENT, STYLE, settings(size=(512,)))
+    motif = Motif(CONTENT, STYLE, settings(size=(512,), steps=1))
     own = memory.needed(SMALL, ["conv2_2", "conv1_1", "conv3_1"], (512, 384), None, styles=[(410, 512)])
     assert abs(found.memory - own - painter.KEPT) < 0.01 * own and not found.tiled
     assert str(found) == f"About {found.memory / 1e6:.0f} MB of memory are needed; 4.3 GB are free."
@@ -626,7 +628,7 @@ def test_a_difference_beside_the_gradient():
     for channel in range(3):
         found = inside.difference(11, 30, channel)
         assert (found.channel, found.h, found.kink) == (channel, 1e-5, False)
-        assert np.isclose(found.analytic, expected[11, 30, channel], rtol=1e-6)
+        assert np.isclose(found.analytic, expected[11, 30, channel], rtol=1e-5)
         assert found.relative_error < 1e-6
         assert found.relative_error == abs(found.numeric - found.analytic) / max(
             abs(found.numeric), abs(found.analytic)
@@ -637,14 +639,15 @@ def test_a_difference_beside_the_gradient():
             inside.difference(*wrong)
     gradient = inside._in_float64[1]
     gradient *= 2  # a difference does not believe the gradient
-    assert np.isclose(inside.difference(11, 30).relative_error, 0.5)
+    found = inside.difference(11, 30)
+    assert np.isclose(found.relative_error, 0.5) and not found.kink and found.h == 1e-5
 
 
 def test_a_kink_is_called_one():
     network = dataclasses.replace(WIDE, pooling="max")
     flat = np.full((48, 36, 3), 0.5)  # equal elements in each window of the pooling
     found = Inside(objective(network), flat).difference(20, 20)
-    assert found.kink and np.isnan(found.numeric)
+    assert found.kink and abs(found.left - found.right) > 1e-3 * abs(found.numeric)
 
 
 def test_one_looks_into_whole_pictures_only():
