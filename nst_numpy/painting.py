@@ -55,6 +55,7 @@ def paint(
     executor: Executor | None = None,
     terms: Terms | None = None,
     style_grams: StyleGrams = style_grams,
+    points: Callback | None = None,
 ) -> TransferResult:
     """Paint with settings given as one object; `transfer`, `texture` and `reconstruct` call it.
 
@@ -70,6 +71,9 @@ def paint(
         `objective.Term`. A checkpoint can't keep them.
     style_grams : callable
         What computes the Gram matrices of the styles: a `GramCache` computes each once for many pictures.
+    points : callable, optional
+        Called like `callback`, but with what is minimised, the argument of the objective: if only the luminance is
+        painted, the colors have not been put back. It must not be changed.
 
     Returns
     -------
@@ -119,7 +123,7 @@ def paint(
             todo = list(zip(sizes, steps, tiles, strict=True))[position.stage if position else 0 :]
             stages = (motif.stage(*one, executor, terms, style_grams) for one in todo)
             first = next(stages)  # errors in the input are raised before the progress bar appears
-            with Recorder(motif, sizes, steps, every, callback, progress, saved) as record:
+            with Recorder(motif, sizes, steps, every, callback, progress, saved, points) as record:
 
                 def note(position: Position) -> None:
                     if save:
@@ -461,7 +465,7 @@ def work_done(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray:
 
 
 class Recorder:
-    """Records a run: the history, the frames, the progress bar, and the user's callback."""
+    """Records a run: the history, the frames, the progress bar, and the user's callbacks."""
 
     def __init__(
         self,
@@ -472,8 +476,9 @@ class Recorder:
         callback: Callback | None,
         progress: bool,
         saved: Saved | None = None,
+        points: Callback | None = None,
     ):
-        saved = saved or Saved()
+        saved, self._points = saved or Saved(), points
         self.history, self.frames = list(saved.history), list(saved.frames)
         self._last = saved.at.steps if saved.at else -1
         self._motif, self._every, self._callback, self._total = motif, every, callback, sum(steps)
@@ -498,13 +503,13 @@ class Recorder:
         self._bar.update(self._work[step] - self._bar.n)
         keep = bool(self._every) and step % self._every == 0 and not repeated
         self._last = step
-        if not keep and not self._callback:
-            return
-        image = self._motif.finished(x)
+        image = self._motif.finished(x) if keep or self._callback else x
         if keep:
             self.frames.append(images.to_uint8(image))
         if self._callback:
             self._callback(step, image, losses)
+        if self._points:
+            self._points(step, x, losses)
 
 
 def _load(

@@ -9,7 +9,7 @@ import numpy as np
 
 from nst_numpy import images
 from nst_numpy.network import VGG, receptive_field
-from nst_numpy.topology import reduction
+from nst_numpy.topology import is_convolution
 from nst_numpy.validation import check_number, checked, iterable, shown
 
 
@@ -112,9 +112,9 @@ def top_patches(
 def units_that_see(network: VGG, layer: str, shape: Sequence[int], y: int, x: int) -> tuple[np.ndarray, np.ndarray]:
     """Find the units of a layer that depend on a pixel: the other direction of `receptive_field`.
 
-    The unit at position p sees the pixels from start + p · step on, `size` of them. So pixel y is seen by all p with
-    (y − start − size + 1)/step ≤ p ≤ (y − start)/step, as far as the layer has them; with circular padding, positions
-    beyond an edge are at the opposite one.
+    From layer to layer: what is at position p is seen, after a 3×3 convolution, by the units at p − 1, p and p + 1, and
+    after a 2×2 pooling by the one at ⌊p/2⌋, as far as the layer has them. With circular padding, positions beyond an
+    edge are at the opposite one.
 
     Parameters
     ----------
@@ -145,13 +145,18 @@ def units_that_see(network: VGG, layer: str, shape: Sequence[int], y: int, x: in
     """
     name = network.canonical(layer)
     network.check_size(tuple(shape), [name])
-    start, step, size = receptive_field(network, name)
     found = []
     for what, side, k in (("row", shape[0], y), ("column", shape[1], x)):
         check_number(what, k, whole=True, most=side - 1)
-        units = side // reduction(name)
-        seen = np.arange(-((start + size - 1 - k) // step), (k - start) // step + 1)
-        found.append(np.unique(seen % units) if network.padding == "circular" else seen[(seen >= 0) & (seen < units)])
+        seen = {int(k)}
+        for above in network.layers[: network.layers.index(name) + 1]:
+            if is_convolution(above):
+                seen = {p + offset for p in seen for offset in (-1, 0, 1)}
+                seen = {p % side for p in seen} if network.padding == "circular" else seen & set(range(side))
+            else:
+                side //= 2
+                seen = {p // 2 for p in seen} & set(range(side))
+        found.append(np.array(sorted(seen), int))
     return found[0], found[1]
 
 

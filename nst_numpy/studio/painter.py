@@ -246,7 +246,7 @@ class Painting:
         if image is None:
             return None
         if shown is None or shown[0] != number:
-            shown = self._shown = number, images.to_uint8(image)
+            shown = self._shown = number, images.to_uint8(self.motif.finished(image))
         return shown[1]
 
     @property
@@ -256,7 +256,17 @@ class Painting:
             return list(self._kept)
 
     def picture_at(self, number: int) -> np.ndarray:
-        """An earlier picture as it was shown: float32 (h, w, 3), of the size it was painted at; don't change it.
+        """An earlier picture: float32 (h, w, 3), of the size at which it was painted, not clipped to 0–1.
+
+        Raises
+        ------
+        ValueError
+            If it is not kept.
+        """
+        return self.motif.finished(self.point_at(number))
+
+    def point_at(self, number: int) -> np.ndarray:
+        """What was minimised then: the picture, but for its colors if only the luminance is painted. Read-only.
 
         Raises
         ------
@@ -287,7 +297,8 @@ class Painting:
     def motif(self) -> Motif:
         """Its images as they are painted, read when they are first needed."""
         if (motif := self._motif) is None:
-            motif = self._motif = Motif(self.content, self.styles, self._with_network, **self.masks)
+            with warnings_to([]):  # `paint` gives the same
+                motif = self._motif = Motif(self.content, self.styles, self._with_network, **self.masks)
         return motif
 
     def objective_for(self, shape: tuple[int, ...]) -> Objective:
@@ -360,7 +371,7 @@ class Painting:
             self.styles,
             self._with_network,
             **self.masks,
-            callback=self._after_step,
+            points=self._after_step,
             progress=False,
             style_grams=self._style_grams,
         )
@@ -382,13 +393,13 @@ class Painting:
             raise KeyboardInterrupt
         return grams(network, images, layers, parts, tile)
 
-    def _after_step(self, step: int, image: np.ndarray, losses: Losses) -> None:
+    def _after_step(self, step: int, x: np.ndarray, losses: Losses) -> None:
         with self._changed:
             self.state, self.step = "painting", step
             self._history.append(losses)
-            image = image.astype(np.float32, copy=False).view()
-            image.flags.writeable = False
-            self._kept[len(self._history) - 1] = image  # not copied: the optimizers change no array
+            x = x.astype(np.float32, copy=False).view()
+            x.flags.writeable = False
+            self._kept[len(self._history) - 1] = x  # not copied: the optimizers change no array
             while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self.most:
                 self._kept.popitem(last=False)
             self._recent.append((perf_counter(), float(self._work[min(step, len(self._work) - 1)])))
