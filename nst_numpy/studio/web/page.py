@@ -142,21 +142,17 @@ class Page:
                 with Tag("label", classes="drop"):
                     Tag("span", "Drop, paste, or choose a file")
                     Tag("input", type="file", accept="image/*", data_role=role, aria_label=f"{title}: choose a file")
-                options = {"": "… or a sample"} | {name: words for name, (words, _) in SAMPLES.items()}
-                with Tag("select", classes="samples", aria_label=f"{title}: choose a sample") as control:
-                    for key, words in options.items():
-                        Tag("option", words, value=key)
-                control.on(
-                    "change",
-                    partial(self._take_sample, role),
-                    js_handler="(event) => { emit(event.target.value); event.target.value = ''; }",
-                )
+                with Tag("details", classes="samples"):
+                    Tag("summary", "… or a sample", aria_label=f"{title}: samples")
+                    with Tag("div", classes="tools"):
+                        for name, (words, _) in SAMPLES.items():
+                            with button("", partial(self._take_sample, role, name), aria_label=words, title=words):
+                                Tag("img", src=f"/images/{name}", alt="", loading="lazy")
 
-    async def _take_sample(self, role: str, event: Any) -> None:
-        if event.args in SAMPLES:
-            given = await asyncio.to_thread(sample, event.args)
-            self.attempt(self.session.choose, role, given)
-            self._show_chosen()
+    async def _take_sample(self, role: str, name: str) -> None:
+        given = await asyncio.to_thread(sample, name)
+        self.attempt(self.session.choose, role, given)
+        self._show_chosen()
 
     @ui.refreshable_method
     def _thumbnails(self, role: str) -> None:
@@ -311,8 +307,8 @@ class Page:
         with Tag("div", classes="tools"):
             self._paint = button("Paint", self._start, "primary")
             self._pause = button("Pause", self._pause_or_resume)
-            self._step = button("One step", lambda: self._painting("step_on"))
-            self._stop = button("Stop", lambda: self._painting("stop"))
+            self._step = button("One step", partial(self._have, Painting.step_once))
+            self._stop = button("Stop", partial(self._have, Painting.stop))
             self._download = Tag("a", "Download", "button", hidden=True)
         self._progress = Tag("progress", max=1, value=0, aria_label="Progress")
         self._detail = Tag("p", START, "detail")
@@ -356,15 +352,15 @@ class Page:
         except Refused as refused:
             self.tell(sentence(str(refused)))
 
-    def _painting(self, do: str) -> None:
+    def _have(self, do: Callable[[Painting], None]) -> None:
         """Have the painting that is shown do something."""
         if self.session.shown:
             self._at = None
-            getattr(self.session.shown, do)()
+            do(self.session.shown)
 
     def _pause_or_resume(self) -> None:
         if self.session.shown:
-            self._painting("resume" if self.session.shown.pausing else "pause")
+            self._have(Painting.resume if self.session.shown.pausing else Painting.pause)
 
     def _walk(self, steps: int) -> None:
         """Go so many pictures on, or back; beyond the last one of a paused painting, paint one more."""
@@ -374,7 +370,7 @@ class Page:
         there = painting.earlier
         now = there[-1] if self._at is None else self._at
         if now + steps > there[-1] and painting.state == "paused":
-            self._painting("step_on")
+            self._have(Painting.step_once)
         else:
             self._look_at(min(max(now + steps, there[0]), there[-1]))
 

@@ -155,7 +155,7 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
     @app.get("/images/{key}")
     async def image(request: Request, key: str) -> Response:
         session: Session = request.scope["session"]
-        given = session.find(key)
+        given = await asyncio.to_thread(session.find, key)  # samples are drawn when they are first needed
         if given is None:
             return PlainTextResponse("There is no such image any more.", 404)
         if "shown" in request.query_params:
