@@ -34,6 +34,22 @@ document.addEventListener("paste", (event) => {
   if (files.length) send(area.querySelector("[type=file]").dataset.role, files);
 });
 
+// What the gallery shows is in the browser's cache: it can be downloaded when the studio has ended, too.
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[download][href^='/pictures/']");
+  if (!link) return;
+  event.preventDefault();
+  try {
+    const answer = await fetch(link.href, { cache: "force-cache" });
+    const file = Object.assign(document.createElement("a"), { download: link.download });
+    file.href = URL.createObjectURL(await answer.blob());
+    file.click();
+    setTimeout(() => URL.revokeObjectURL(file.href), 60000);
+  } catch {
+    say(`${link.download} could not be loaded: the studio has stopped. Look for it in the folder studio_pictures.`);
+  }
+});
+
 // A file that misses its place is not opened instead of the page.
 for (const type of ["dragover", "drop"])
   document.addEventListener(type, (event) => event.target.type === "file" || event.preventDefault());

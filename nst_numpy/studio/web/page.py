@@ -1,6 +1,7 @@
 """The page: what is chosen on the left, the picture in the middle, and what is inside it on the right."""
 
 import asyncio
+import json
 import re
 import time
 from argparse import ArgumentTypeError
@@ -87,7 +88,8 @@ class Page:
             Tag("h1", "nst_numpy studio")
             Tag("a", "Help", href="/help", target="_blank")
             self._theme()
-        self._alert = Tag("p", classes="alert", id="alert", role="alert")
+        self._client = ui.context.client
+        Tag("p", classes="alert", id="alert", role="alert")  # its text belongs to page.js
         with Tag("div", classes="studio"):
             with Tag("section", classes="choose", aria_label="What to paint"):
                 self._images()
@@ -106,7 +108,7 @@ class Page:
 
     def tell(self, sentence: str) -> None:
         """Show a sentence at the top of the page."""
-        self._alert.say(sentence)
+        self._client.run_javascript(f"say({json.dumps(sentence)})")
 
     def attempt(self, do: Callable[..., Any], *arguments: Any) -> None:
         """Do something that can be refused, and say why if it is."""
@@ -115,7 +117,7 @@ class Page:
             self.tell("")
         except Refused as refused:
             self.tell(sentence(str(refused)))
-        self._version = self.session.version
+        self._version, self._values = self.session.version, {**self.session.chosen.values}
 
     # What is chosen ---------------------------------------------------------------------------------------------------
 
@@ -230,6 +232,7 @@ class Page:
     @ui.refreshable_method
     def _chosen(self) -> None:
         values = self.session.chosen.values
+        self._values = {**values}
         usual = Settings(convention=values.get("convention", "nst_numpy"))
         help, put = arguments.HELP, partial(self.attempt, self.session.set)
 
@@ -295,11 +298,12 @@ class Page:
         self.session.changed()
         self._show_chosen()
 
-    def _show_chosen(self) -> None:
-        """Show what is chosen anew, after more than one control has changed."""
+    def _show_chosen(self, also_values: bool = True) -> None:
+        """Show what is chosen anew; controls that are in use stay as they are unless their values have changed."""
         self._version = self.session.version
         self._thumbnails.refresh()
-        self._chosen.refresh()
+        if also_values:
+            self._chosen.refresh()
 
     # The picture ------------------------------------------------------------------------------------------------------
 
@@ -310,6 +314,7 @@ class Page:
             self._step = button("One step", partial(self._have, Painting.step_once))
             self._stop = button("Stop", partial(self._have, Painting.stop))
             self._download = Tag("a", "Download", "button", hidden=True)
+            self._download.on("click", self._note_download, args=[])
         self._progress = Tag("progress", max=1, value=0, aria_label="Progress")
         self._detail = Tag("p", START, "detail")
         self._needs = Tag("p", classes="help")
@@ -381,8 +386,8 @@ class Page:
     async def _tick(self) -> None:
         """Bring the page up to date."""
         session = self.session
-        if session.version != self._version:  # in another tab
-            self._show_chosen()
+        if session.version != self._version:  # by an upload, or in another tab
+            self._show_chosen(also_values=session.chosen.values != self._values)
         if session.to_collect:
             await asyncio.to_thread(session.collect)
         if self._pictures != (pictures := [one.key for one in session.gallery]):
@@ -394,7 +399,7 @@ class Page:
         done = next((one for one in session.gallery if one.of is painting), None)
         self._download.show(done is not None)
         if done:
-            self._download.put(href=f"/pictures/{done.key}?download", download=done.name)
+            self._download.put(href=f"/pictures/{done.key}", download=done.name)
         ended = painting is None or painting.state in ENDS
         self._paint.put(disabled=session.busy or not session.chosen.ready)
         for tag in (self._pause, self._step, self._stop):
@@ -491,19 +496,17 @@ class Page:
                     Tag("p", f"{one.width}×{one.height}{'' if one.complete else ', stopped'}", "name")
                     Tag("p", one.chosen.described(), "help")
                     with Tag("div", classes="tools"):
-                        Tag(
-                            "a",
-                            "Download",
-                            "button",
-                            href=f"/pictures/{one.key}?download",
-                            download=one.name,
-                            aria_label=f"Download {one.name}",
-                        )
+                        address, label = f"/pictures/{one.key}", f"Download {one.name}"
+                        link = Tag("a", "Download", "button", href=address, download=one.name, aria_label=label)
+                        link.on("click", partial(self.session.fetched.add, one.key), args=[])
                         button(
                             "Again with…",
                             partial(self._again, one),
                             aria_label=f"Again with the settings of {one.name}",
                         )
+
+    def _note_download(self) -> None:
+        self.session.fetched.update(one.key for one in self.session.gallery if one.of is self.session.shown)
 
     def _again(self, finished: Finished) -> None:
         self.attempt(self.session.again, finished)

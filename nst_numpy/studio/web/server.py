@@ -194,8 +194,6 @@ def application(studio: Studio, gate: Gate) -> ASGIApp:
         found = next((one for one in session.gallery if one.key == key), None)
         if found is None:
             return PlainTextResponse("There is no such picture any more.", 404)
-        if "download" in request.query_params:
-            session.fetched.add(key)
         return FileResponse(found.file, media_type="image/png", headers=FOR_EVER)
 
     warming = threading.Thread(target=warm_up, daemon=True)
