@@ -181,8 +181,8 @@ def curves(history: Sequence[Mapping[str, float]], at: int) -> str:
         parts.append(f'<polyline{thin} points="{points}" stroke="{COLORS[n % len(COLORS)]}"/>')
     parts.append(f'<path class="now" d="M{across(at):.1f} 6V{height - bottom}"/>')
     parts.append(f'<text x="{left}" y="{height - 4}">0</text>')
-    parts.append(f'<text x="{width}" y="{height - 4}" text-anchor="end">step {len(history) - 1}</text>')
-    label = f"Losses over {len(history) - 1} steps; the table below has the numbers"
+    parts.append(f'<text x="{width}" y="{height - 4}" text-anchor="end">picture {len(history) - 1}</text>')
+    label = f"Losses at {len(history)} pictures; the table below has the numbers"
     return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 

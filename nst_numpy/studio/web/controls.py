@@ -121,6 +121,11 @@ def slider(
     return control
 
 
+def keep_value(control: Tag, event: Any) -> None:
+    """Remember what was entered, so that the control keeps it when it is drawn anew."""
+    control._props["value"] = event.args
+
+
 def checkbox(label: str, checked: bool, on_change: Callable[[bool], Any]) -> None:
     """A box to tick."""
     with Tag("label", classes="tick"):
