@@ -1,12 +1,14 @@
 """Who may enter the studio, what it takes, and what a browser has there: all that needs no web framework."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from nst_numpy import images, masks, records
+from nst_numpy.cli import main
 from nst_numpy.studio import session as sessions
 from nst_numpy.studio.brush import Brushwork, all_but
 from nst_numpy.studio.gate import ELSEWHERE, LOCKED, UNKNOWN, Gate
@@ -300,3 +302,12 @@ def test_a_setting_is_shown_as_it_is_entered(name, text):
     from nst_numpy.cli.arguments import SETTINGS
 
     assert in_words(SETTINGS[name]["type"](text)) == text
+
+
+# The command
+
+
+def test_without_nicegui_the_command_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "nicegui", None)
+    assert main(["studio"]) == 2
+    assert capsys.readouterr().err == "nst-numpy: error: the studio needs NiceGUI: pip install 'nst_numpy[studio]'\n"
