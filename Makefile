@@ -1,17 +1,21 @@
-# `make demo` paints a first picture, `make test` runs the tests, `make notebooks` runs the notebooks and writes them to
-# out/notebooks, `make docs` makes the documentation, out/docs/index.html, `make figures` draws the papers' figures into
-# out/figures (SIZE and WEIGHTS can be set), `make mutants` tests the tests by mutating the modules, `make coverage` says
-# which lines and branches the tests do not reach, `make bench` measures the speed against PyTorch, `make fuzz` tries
-# hostile inputs (N of them, 20000 by default), `make versions` runs the tests with the lowest and the newest dependencies on
-# each Python that is found. All make the virtual environment .venv if need be.
+# `make demo` paints a first picture, `make studio` opens the page on which one paints, `make test` runs the tests,
+# `make notebooks` runs the notebooks and writes them to out/notebooks, `make docs` makes the documentation,
+# out/docs/index.html, `make figures` draws the papers' figures into out/figures (SIZE and WEIGHTS can be set), `make
+# mutants` tests the tests by mutating the modules, `make coverage` says which lines and branches the tests do not reach,
+# `make bench` measures the speed against PyTorch, `make fuzz` tries hostile inputs (N of them, 20000 by default), `make
+# versions` runs the tests with the lowest and the newest dependencies on each Python that is found. All make the virtual
+# environment .venv if need be.
 
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test notebooks docs figures lint format mutants coverage bench fuzz versions clean
+.PHONY: demo studio test notebooks docs figures lint format mutants coverage bench fuzz versions clean
 
 demo: .venv/installed
 	$(BIN)/nst-numpy demo
+
+studio: .venv/installed-studio
+	$(BIN)/nst-numpy studio
 
 test: .venv/installed-test
 	$(BIN)/pytest -q -n auto --maxprocesses 8
@@ -82,6 +86,10 @@ versions: .venv/installed-versions
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+.venv/installed-studio: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[studio]'
 	touch $@
 
 .venv/installed-oracle: .venv/installed-test

@@ -55,6 +55,7 @@ def paint(
     executor: Executor | None = None,
     terms: Terms | None = None,
     style_grams: StyleGrams = style_grams,
+    points: Callback | None = None,
 ) -> TransferResult:
     """Paint with settings given as one object; `transfer`, `texture` and `reconstruct` call it.
 
@@ -70,6 +71,9 @@ def paint(
         `objective.Term`. A checkpoint can't keep them.
     style_grams : callable
         What computes the Gram matrices of the styles: a `GramCache` computes each once for many pictures.
+    points : callable, optional
+        Called like `callback`, but with what is minimised, the argument of the objective: if only the luminance is
+        painted, the colors have not been put back. It must not be changed.
 
     Returns
     -------
@@ -119,7 +123,7 @@ def paint(
             todo = list(zip(sizes, steps, tiles, strict=True))[position.stage if position else 0 :]
             stages = (motif.stage(*one, executor, terms, style_grams) for one in todo)
             first = next(stages)  # errors in the input are raised before the progress bar appears
-            with Recorder(motif, sizes, steps, every, callback, progress, saved) as record:
+            with Recorder(motif, sizes, steps, every, callback, progress, saved, points) as record:
 
                 def note(position: Position) -> None:
                     if save:
@@ -223,8 +227,8 @@ class GramCache:
         key = network, layers, tile, checksum([images, parts])
         found = self._found.pop(key, None) or list(style_grams(network, images, layers, parts, tile))
         self._found[key] = found  # as the latest
-        if len(self._found) > self._most:
-            del self._found[next(iter(self._found))]
+        for oldest in list(self._found)[: -self._most]:
+            self._found.pop(oldest, None)  # another thread may have done so
         return found
 
 
@@ -345,18 +349,29 @@ class Motif:
 
     def tile_at(self, size: int, tile: int | None = None, executor: Executor | None = None) -> int | None:
         """The tile at one size, None for none: the given one, or the largest that fits the memory."""
-        (height, width), settings, network = self.content.shape[:2], self.settings, self.network
-        shape = tuple(max(1, round(side * size / max(height, width))) for side in (height, width))
+        shape = self._shape_at(size)
         if tile is not None or executor is not None:
             tile = tile or TILE
             return tile if max(shape) > tile else None
+        return memory.choose(*self._memory_arguments(shape))
+
+    def memory_at(self, size: int, tile: int | None = None) -> int:
+        """The memory that the painting needs at one size, in bytes; an estimate."""
+        network, layers, shape, *others = self._memory_arguments(self._shape_at(size))
+        return memory.needed(network, layers, shape, tile, *others)
+
+    def _shape_at(self, size: int) -> tuple[int, int]:
+        height, width = self.content.shape[:2]
+        return max(1, round(height * size / max(height, width))), max(1, round(width * size / max(height, width)))
+
+    def _memory_arguments(self, shape: tuple[int, int]) -> tuple[Any, ...]:
+        """What `memory.choose` asks for, for a picture of this shape."""
+        settings, network = self.settings, self.network
         v = settings.convention.weighted_layers("content", settings.content_layers, network)
         w = settings.convention.weighted_layers("style", settings.style_layers, network)
-        scale = [self._style_size(size) / max(image.shape) for image in self.styles]
+        scale = [self._style_size(max(shape)) / max(image.shape) for image in self.styles]
         styles = [(round(s * i.shape[0]), round(s * i.shape[1])) for s, i in zip(scale, self.styles, strict=True)]
-        return memory.choose(
-            network, [*v, *w], (shape[0], shape[1]), settings.optimizer, settings.optimizer_options, styles
-        )
+        return network, [*v, *w], shape, settings.optimizer, settings.optimizer_options, styles
 
     def stage(
         self,
@@ -437,8 +452,20 @@ class Motif:
         return colors.with_luminance(self._original_at(*x.shape[:2]), x)
 
 
+def work_done(sizes: Sequence[int], steps: Sequence[int]) -> np.ndarray:
+    """The work done after each step, in steps at full size, to estimate the remaining time: it grows with the area.
+
+    Examples
+    --------
+    >>> work_done([32, 64], [2, 1])
+    array([0.  , 0.25, 0.5 , 1.5 ])
+    """
+    costs = [cost for size, n in zip(sizes, steps, strict=True) for cost in [(size / sizes[-1]) ** 2] * n]
+    return np.cumsum([0.0, *costs])
+
+
 class Recorder:
-    """Records a run: the history, the frames, the progress bar, and the user's callback."""
+    """Records a run: the history, the frames, the progress bar, and the user's callbacks."""
 
     def __init__(
         self,
@@ -449,14 +476,13 @@ class Recorder:
         callback: Callback | None,
         progress: bool,
         saved: Saved | None = None,
+        points: Callback | None = None,
     ):
-        saved = saved or Saved()
+        saved, self._points = saved or Saved(), points
         self.history, self.frames = list(saved.history), list(saved.frames)
         self._last = saved.at.steps if saved.at else -1
         self._motif, self._every, self._callback, self._total = motif, every, callback, sum(steps)
-        # The work done after each step, in steps at full size, to estimate the remaining time: it grows with the area.
-        costs = [cost for size, n in zip(sizes, steps, strict=True) for cost in [(size / sizes[-1]) ** 2] * n]
-        self._work = np.cumsum([0.0, *costs])
+        self._work = work_done(sizes, steps)
         form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         initial = self._work[max(self._last, 0)]
         self._bar = tqdm(total=self._work[-1], initial=initial, disable=not progress, bar_format=form, file=console)
@@ -477,13 +503,13 @@ class Recorder:
         self._bar.update(self._work[step] - self._bar.n)
         keep = bool(self._every) and step % self._every == 0 and not repeated
         self._last = step
-        if not keep and not self._callback:
-            return
-        image = self._motif.finished(x)
+        image = self._motif.finished(x) if keep or self._callback else x
         if keep:
             self.frames.append(images.to_uint8(image))
         if self._callback:
             self._callback(step, image, losses)
+        if self._points:
+            self._points(step, x, losses)
 
 
 def _load(

@@ -5,7 +5,9 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial, wraps
 from inspect import signature
 from types import UnionType
@@ -270,11 +272,37 @@ def _shape(axes: Sequence[object]) -> str:
     return f"({', '.join(map(str, axes))}{',' * (len(axes) == 1)})"
 
 
+_heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+
+
+@contextmanager
+def warnings_to(messages: list[str]) -> Iterator[None]:
+    """Collect what this library warns of in this thread, instead of giving warnings.
+
+    Examples
+    --------
+    >>> from nst_numpy.validation import warn, warnings_to
+    >>> messages = []
+    >>> with warnings_to(messages):
+    ...     warn("the strokes will be blurred")
+    >>> messages
+    ['the strokes will be blurred']
+    """
+    token = _heard.set(messages)
+    try:
+        yield
+    finally:
+        _heard.reset(token)
+
+
 def warn(message: str, *, always_go_on: bool = False) -> None:
     """Give a RuntimeWarning in the line that called this library.
 
     With `always_go_on`, filters that turn warnings into errors do not stop what is going on.
     """
+    if (heard := _heard.get()) is not None:
+        heard.append(message)
+        return
     frame, level = sys._getframe(), 1
     while frame.f_back and frame.f_code.co_filename.startswith(PACKAGE):
         frame, level = frame.f_back, level + 1

@@ -40,12 +40,16 @@ def pytest_addoption(parser):
     `--faults N`: N signals at drawn moments in each part of a run, and odd environments (tests/test_faults.py); 50 N
     layers by each method, and many runs (tests/test_numbers.py).
     `--solutions`: check all solutions, not every eighth (tests/test_solutions.py).
+    `--studio`: operate the studio's page in Chromium (tests/test_studio_page.py).
     `--classrooms FOLDER`: run assignments in the real tools (tests/test_classrooms.py says what the folder holds).
     """
     parser.addoption("--documents", action="store_true", help="run the code in the documents; it takes minutes")
     parser.addoption("--kills", action="store_true", help="kill a command at 40 moments; it takes a minute")
     parser.addoption("--faults", metavar="N", type=int, help="signals at N drawn moments, and other faults; minutes")
     parser.addoption("--solutions", action="store_true", help="check all solutions of the exercises, not every eighth")
+    parser.addoption(
+        "--studio", action="store_true", help="operate the studio in Chromium, with NiceGUI and playwright"
+    )
     parser.addoption("--classrooms", metavar="FOLDER", type=Path, help="environments with nbgrader, Otter and pytest")
 
 

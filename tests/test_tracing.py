@@ -193,7 +193,7 @@ def test_all_is_in_float64_on_the_plain_layers(monkeypatch):
 def test_terms_are_followed_in_float64():
     f = mixed(dtype=np.float32)
     style, content = (next(term for term in f.terms if term.name == name) for name in ("style", "content"))
-    small, large = (style.A, content.P), (tracing._in_float64(style), tracing._in_float64(content))
+    small, large = (style.A, content.P), (tracing.in_float64(style), tracing.in_float64(content))
     assert all(a.dtype == np.float32 for a in small) and style.backend is f.network.engine
     assert large[0].backend is plain and large[0].A.dtype == large[1].P.dtype == np.float64
     assert np.array_equal(large[0].A, style.A) and np.array_equal(large[1].P, content.P)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import argcomplete
 
 import nst_numpy
-from nst_numpy.cli import again, exercise, frames, inspecting, painting, sweeping, weight_files
+from nst_numpy.cli import again, exercise, frames, inspecting, painting, studio, sweeping, weight_files
 from nst_numpy.validation import did_you_mean
 
 # Options of other programs, and their equivalents here.
@@ -82,7 +82,7 @@ def build() -> Parser:
     parser.add_argument("--version", action="version", version=f"nst_numpy {nst_numpy.__version__}")
     parser.set_defaults(run=lambda _: print(parser.format_help(), end="") or 0)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for group in (painting, again, frames, sweeping, inspecting, weight_files, exercise):
+    for group in (painting, again, frames, sweeping, studio, inspecting, weight_files, exercise):
         group.add(commands)
     argcomplete.autocomplete(parser)
     return parser

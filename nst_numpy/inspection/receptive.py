@@ -1,7 +1,7 @@
-"""The patches of images that excite units most."""
+"""The patches of images that excite units most, and the units that see a pixel."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from nst_numpy import images
 from nst_numpy.network import VGG, receptive_field
+from nst_numpy.topology import is_convolution
 from nst_numpy.validation import check_number, checked, iterable, shown
 
 
@@ -105,6 +106,58 @@ def top_patches(
             patches.append(Patch(int(k), float(values[n][k]), n, box, _cut(pictures[n], box)))
         found.append(patches)
     return found
+
+
+@checked()
+def units_that_see(network: VGG, layer: str, shape: Sequence[int], y: int, x: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the units of a layer that depend on a pixel: the other direction of `receptive_field`.
+
+    From layer to layer: what is at position p is seen, after a 3×3 convolution, by the units at p − 1, p and p + 1, and
+    after a 2×2 pooling by the one at ⌊p/2⌋, as far as the layer has them. With circular padding, positions beyond an
+    edge are at the opposite one.
+
+    Parameters
+    ----------
+    network : VGG
+    layer : str
+    shape : (height, width, …)
+        Of the image, in pixels.
+    y, x : int
+        Row and column of the pixel.
+
+    Returns
+    -------
+    rows, columns : ndarray of int
+        In order; the units are all pairs of them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer or pixel, or the image is too small for the layer.
+
+    Examples
+    --------
+    >>> from nst_numpy import weights
+    >>> from nst_numpy.inspection.receptive import units_that_see
+    >>> network = weights.load("vgg19-mini", backend="plain")
+    >>> units_that_see(network, "conv2_1", (32, 32), 0, 20)
+    (array([0, 1, 2]), array([ 8,  9, 10, 11, 12]))
+    """
+    name = network.canonical(layer)
+    network.check_size(tuple(shape), [name])
+    found = []
+    for what, side, k in (("row", shape[0], y), ("column", shape[1], x)):
+        check_number(what, k, whole=True, most=side - 1)
+        seen = {int(k)}
+        for above in network.layers[: network.layers.index(name) + 1]:
+            if is_convolution(above):
+                seen = {p + offset for p in seen for offset in (-1, 0, 1)}
+                seen = {p % side for p in seen} if network.padding == "circular" else seen & set(range(side))
+            else:
+                side //= 2
+                seen = {p // 2 for p in seen} & set(range(side))
+        found.append(np.array(sorted(seen), int))
+    return found[0], found[1]
 
 
 def _cut(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:

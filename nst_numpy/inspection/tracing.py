@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nst_numpy import layers
-from nst_numpy.backends import plain
+from nst_numpy.backends import Backend, plain
 from nst_numpy.checking import GradientCheck, gradcheck
 from nst_numpy.losses import feature_matrix
 from nst_numpy.network import VGG, check_pixels
@@ -160,9 +160,9 @@ def trace(
     """
     if isinstance(objective, TiledObjective):
         raise ValueError("a trace is of a whole picture: make the objective without tiles")
-    network = _in_float64(objective.network)
+    network = in_float64(objective.network)
     own = _Own(functions)
-    terms = [_in_float64(term) for term in objective.terms]
+    terms = [in_float64(term) for term in objective.terms]
     of_layer: dict[str | None, list[Any]] = {}
     for term in terms:
         of_layer.setdefault(term.layer and network.canonical(term.layer), []).append(term)
@@ -296,13 +296,13 @@ class _Own:
         return result
 
 
-def _in_float64(part: Any) -> Any:
-    """A network or a term with its arrays in float64, on the plain layers."""
+def in_float64(part: Any, backend: Backend = plain) -> Any:
+    """A network or a term with its arrays in float64, by default on the plain layers."""
     if isinstance(part, VGG):
         weights = {l: (k.astype(np.float64), b.astype(np.float64)) for l, (k, b) in part.convolutions.items()}
-        return dataclasses.replace(part, convolutions=weights, backend="plain")
+        return dataclasses.replace(part, convolutions=weights, backend=backend)
     if isinstance(part, ContentTerm) and part.P is not None:
         return dataclasses.replace(part, P=part.P.astype(np.float64))
     if isinstance(part, StyleTerm):
-        return dataclasses.replace(part, A=part.A.astype(np.float64), backend=plain)
+        return dataclasses.replace(part, A=part.A.astype(np.float64), backend=backend)
     return part
