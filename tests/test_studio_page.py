@@ -307,6 +307,7 @@ def test_steps_can_be_gone_through_forward_and_back(page, files):
 def test_a_region_is_painted_with_the_brush(page, files):
     give(page, *files)
     page.get_by_role("button", name="Region of waves.png").click()
+    page.locator(".canvas img").click(trial=True)  # when the dialog has come to rest
     box = page.locator(".canvas img").bounding_box()
     page.mouse.move(box["x"] + 20, box["y"] + 20)
     page.mouse.down()
