@@ -12,6 +12,7 @@ from nst_numpy.studio.inside import Inside, look
 from nst_numpy.studio.painter import ENDS, Painting
 from nst_numpy.studio.web.controls import Tag, choice, entry, table
 
+CURVES = 1.0  # seconds from one drawing of the losses to the next, while the picture is painted
 PACE = 30  # of the time that a look takes: how much later the next one comes, while the picture is painted
 # The clipboard needs a secure page, as one from this computer is; else the text is selected, for Ctrl-C.
 COPY = """(event) => {
@@ -37,7 +38,7 @@ class Looking:
         self._drawn: Any = None  # what the losses show
         self._shown: Any = None  # what the other tab shows
         self._coded: Any = None  # what the code paints
-        self._next, self._busy = 0.0, False
+        self._next, self._redraw, self._busy = 0.0, 0.0, False
         self._layer, self._filter = "", -1
         self._offered: Any = None  # the layers that can be chosen
         self._at: tuple[int, int] | None = None
@@ -54,9 +55,10 @@ class Looking:
         painting = self._painting
         history = painting.history if painting else []
         drawn = painting, len(history), self._number
-        if drawn == self._drawn:
+        live = painting and painting.state == "painting" and self._drawn and self._drawn[0] is painting
+        if drawn == self._drawn or (live and drawn[2] == self._drawn[2] and time.monotonic() < self._redraw):
             return
-        self._drawn = drawn
+        self._drawn, self._redraw = drawn, time.monotonic() + CURVES
         at = len(history) - 1 if self._number is None else min(self._number, len(history) - 1)
         self._curves.set_content(drawing.curves(history, at))
         self._values.set_content(drawing.values(history, at))

@@ -28,7 +28,8 @@ from nst_numpy.studio.words import duration, in_words, label_of, sentence
 from nst_numpy.stylize import parameters_of
 
 TICK = 0.2  # seconds
-PACE = 30  # of the time in which a picture is encoded: how much later the next one comes
+PACE = 30  # of the time in which a picture is encoded: how much later the next one comes,
+LEAST = 0.5  # seconds, at least: to draw it takes the browser's time, which may be on the same cores
 SIZES = 128, 2048
 FOLDER = Path(__file__).parent
 ASSETS = f"<style>{(FOLDER / 'page.css').read_text()}</style><script>{(FOLDER / 'page.js').read_text()}</script>"
@@ -47,7 +48,7 @@ STATES = {
     "painting": "Painting",
     "paused": "Paused",
     "finished": "Finished",
-    "stopped": "Stopped: this is the best picture so far",
+    "stopped": "Stopped",
     "failed": "Failed",
 }
 
@@ -454,10 +455,10 @@ class Page:
         content = self.session.chosen.content
         self._before.put(src=f"/images/{content.key}?shown" if content else None, hidden=content is None)
         number = -1 if painting is None else painting.number - 1 if self._at is None else self._at
-        if (painting, number) == self._asked or time.monotonic() < self._next:
+        if (painting, number) == self._asked or (self._at is None and time.monotonic() < self._next):
             return
         self._asked = painting, number
-        self._next = time.monotonic() + PACE * self.session.encoding
+        self._next = time.monotonic() + max(LEAST, PACE * self.session.encoding)
         source = ""
         if painting and number >= 0:
             earlier = "" if self._at is None else f"&at={number}"
