@@ -210,7 +210,8 @@ def test_odd_environments(folder, faults, command, expected):
 
 def in_shell(folder, command, expected):
     (folder / "out.png").write_bytes(b"older")
-    found = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, timeout=300)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as users have it
+    found = subprocess.run(["bash", "-c", command], cwd=folder, env=buffered, capture_output=True, timeout=300)
     error = [line for line in re.split(r"[\r\n]+", found.stderr.decode()) if line.strip() and "%|" not in line]
     if expected == WRITTEN:
         assert found.returncode == 0 and error == [], found

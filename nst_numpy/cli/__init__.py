@@ -29,17 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
                 sys.stdout.flush()  # here, where a full disk can still be reported
             return code
     except BrokenPipeError:  # the reader of the output has exited, as in `nst-numpy weights list | head`
-        _drop_output()
         return 0
     except (TypeError, ValueError, OSError, MemoryError) as error:
         text = " ".join(str(error).split())
         _say(f"error: {text or ('not enough memory' if isinstance(error, MemoryError) else type(error).__name__)}")
-        _drop_output()
         return 2
     except KeyboardInterrupt as interrupt:
         _say(str(interrupt) or "interrupted before there was anything to write")
         exec("")  # clears CPython's note that an exec was interrupted, by which the process would end as after SIGINT
         return 128 + ((interrupts and interrupts.received) or 2)
+    finally:
+        _drop_output()
 
 
 def _use_any_terminal() -> None:
@@ -61,9 +61,12 @@ def _say(text: str) -> None:
 
 
 def _drop_output() -> None:
-    """Forget what has not been written to standard output: at exit, it would fail once more."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Forget what can't be written to standard output and error: at exit, it would fail once more, with code 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except ValueError:  # it is closed
+            pass
