@@ -528,8 +528,13 @@ def load_network(weights: Weights, convention: Convention, **network: Any) -> VG
     """
     if isinstance(weights, VGG):
         return weights
+    return weight_files.load(weights, **network_options(convention, **network))
+
+
+def network_options(convention: Convention, **given: Any) -> dict[str, Any]:
+    """The arguments of `weights.load`: pooling, padding and normalisation of a convention, unless others are given."""
     usual = {"pooling": convention.pooling, "padding": convention.padding, "normalize": convention.normalize}
-    return weight_files.load(weights, **{**usual, **network})
+    return {**usual, **given}
 
 
 def _at(mask: np.ndarray | None, image: np.ndarray) -> np.ndarray | None:

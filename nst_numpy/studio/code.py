@@ -135,15 +135,18 @@ def _call(painting: Painting) -> tuple[Callable[..., TransferResult], list[Any],
 def _unusual(network: VGG, convention: Convention) -> dict[str, str]:
     """How a network differs from the one that is loaded for a convention."""
     usual = {"pooling": convention.pooling, "padding": convention.padding, "backend": "fast"}
-    has = {"pooling": network.pooling, "padding": network.padding, "backend": network.backend_name}
-    return {name: value for name, value in has.items() if value != usual[name]}
+    return {name: value for name, value in _options_of(network).items() if value != usual[name]}
+
+
+def _options_of(network: VGG) -> dict[str, str]:
+    """The arguments of `load_weights` that a network was loaded with, but for the normalisation."""
+    return {"pooling": network.pooling, "padding": network.padding, "backend": network.backend_name}
 
 
 def _loaded(network: VGG, convention: Convention) -> "_Code":
     """The call that loads a network."""
-    has = {"pooling": network.pooling, "padding": network.padding, "backend": network.backend_name}
-    usual = signature(load_weights).parameters
-    options = {n: v for n, v in {"normalize": convention.normalize, **has}.items() if v != usual[n].default}
+    usual, has = signature(load_weights).parameters, {"normalize": convention.normalize, **_options_of(network)}
+    options = {n: v for n, v in has.items() if v != usual[n].default}
     arguments = [_python(network.name), *(f"{name}={_python(value)}" for name, value in options.items())]
     return _Code(f"nst_numpy.load_weights({', '.join(arguments)})")
 

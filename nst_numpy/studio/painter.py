@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from inspect import signature
@@ -21,7 +21,7 @@ from nst_numpy.conventions.convention import StyleGram
 from nst_numpy.memory import available
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective
-from nst_numpy.painting import GramCache, Motif, paint, work_done
+from nst_numpy.painting import GramCache, Motif, network_options, paint, work_done
 from nst_numpy.records import name_of
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses
@@ -58,8 +58,7 @@ def network(weights: str | os.PathLike[str], convention: Convention, **options: 
     >>> network("vgg19-mini", conventions.get("paper")) is network("vgg19-mini", conventions.get("paper"))
     True
     """
-    usual = {"pooling": convention.pooling, "padding": convention.padding, "normalize": convention.normalize}
-    return _load(os.fspath(weights), **{**usual, **options})
+    return _load(os.fspath(weights), **network_options(convention, **options))
 
 
 class Painting:
@@ -380,18 +379,11 @@ class Painting:
         record["weights"] = name_of(self.settings.weights)
         return replace(result, settings=self.settings, record=record)
 
-    def _style_grams(
-        self,
-        network: VGG,
-        images: Sequence[np.ndarray],
-        layers: Iterable[str],
-        parts: Sequence[np.ndarray | None] | None = None,
-        tile: int | None = None,
-    ) -> list[dict[str, StyleGram]]:
+    def _style_grams(self, *arguments: Any, **keywords: Any) -> list[dict[str, StyleGram]]:
         """Those of the cache; it is also where a painting that is still being prepared can be stopped."""
         if self._stopping:
             raise KeyboardInterrupt
-        return grams(network, images, layers, parts, tile)
+        return grams(*arguments, **keywords)
 
     def _after_step(self, step: int, x: np.ndarray, losses: Losses) -> None:
         with self._changed:
