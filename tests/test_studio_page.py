@@ -403,6 +403,40 @@ def test_leaving_the_page_stops_the_work_or_keeps_it(page, files, server, keep):
         wait_for(again, "Painting: stopped")
 
 
+def test_what_is_typed_stays_while_the_page_changes(page, files):
+    give(page, *files)
+    set_size(page, 256)
+    set_steps(page, 400)
+    wait_for(page, "finished")
+    page.get_by_role("button", name="Paint", exact=True).click()
+    steps, seed, zoom = (page.get_by_label(name, exact=True) for name in ("Steps", "Seed", "Zoom"))
+    zoom.fill("300")
+    for control, text in ((steps, "12"), (seed, "7")):
+        wait_for(page, "Painting: painting, step")
+        control.fill("")
+        for key in text:
+            said = page.locator(".detail").inner_text()
+            page.wait_for_function("said => document.querySelector('.detail').innerText != said", arg=said)
+            control.press(key)
+        said = page.locator(".detail").inner_text()
+        page.wait_for_function("said => document.querySelector('.detail').innerText != said", arg=said)
+        assert control.input_value() == text
+        control.press("Enter")
+    page.get_by_role("button", name="Stop").click()
+    wait_for(page, "Painting: stopped")
+    assert [each.input_value() for each in (steps, seed, zoom)] == ["12", "7", "300"]
+
+
+def test_settings_stay_unfolded_when_their_defaults_change(page):
+    page.locator("details.more summary").click()
+    content_weight = page.get_by_label("Content weight", exact=True)
+    before = content_weight.element_handle()
+    page.get_by_label("Convention", exact=True).select_option("coursera")
+    page.wait_for_function("each => !each.isConnected", arg=before)
+    content_weight.wait_for()
+    assert page.locator("details.more").evaluate("each => each.open")
+
+
 def test_when_the_server_ends_nothing_is_lost(browser, files, tmp_path):
     running = Server(tmp_path)
     try:

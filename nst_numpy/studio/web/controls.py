@@ -6,6 +6,9 @@ from typing import Any
 
 from nicegui.elements.mixins.text_element import TextElement
 
+# Vue writes "value" into an input whenever anything on the page changes, over what is being typed there; with the
+# point, when the value itself is changed here.
+VALUE = ".value"
 _numbers = count(1)
 
 
@@ -32,7 +35,7 @@ class Tag(TextElement):
     def put(self, **attributes: Any) -> "Tag":
         """Change attributes; what stays the same is not sent. False and None take one away."""
         for name, value in attributes.items():
-            name = name.rstrip("_").replace("_", "-")
+            name = VALUE if name == "value" and self.tag == "input" else name.rstrip("_").replace("_", "-")
             if value is None or value is False:
                 if name in self._props:
                     del self._props[name]
@@ -43,7 +46,7 @@ class Tag(TextElement):
     @property
     def value(self) -> str:
         """What is entered."""
-        return str(self._props.get("value", ""))
+        return str(self._props.get(VALUE, ""))
 
     def say(self, text: str) -> None:
         """Change the text."""
@@ -113,17 +116,11 @@ def slider(
 
     def changed(event: Any) -> None:
         take(event.args)
-        control._props["value"] = float(event.args)
         on_input(float(event.args))
 
     take(value)
     control.on("input", changed, js_handler="(event) => emit(event.target.value)", throttle=0.1)
     return control
-
-
-def keep_value(control: Tag, event: Any) -> None:
-    """Remember what was entered, so that the control keeps it when it is drawn anew."""
-    control._props["value"] = event.args
 
 
 def checkbox(label: str, checked: bool, on_change: Callable[[bool], Any]) -> None:
@@ -169,7 +166,7 @@ def entry(
         _help(help, name, of)
 
     def changed(event: Any) -> None:
-        control._props["value"] = event.args
+        control.put(value=event.args)
         on_change(event.args)
 
     control.on("change", changed, js_handler="(event) => emit(event.target.value)")

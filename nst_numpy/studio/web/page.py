@@ -21,7 +21,7 @@ from nst_numpy.settings import KEEP_COLORS, STARTS, Settings
 from nst_numpy.studio.brush import Brushwork
 from nst_numpy.studio.painter import ENDS, Painting
 from nst_numpy.studio.session import PREVIEW, SAMPLES, Finished, Given, Refused, Session, sample
-from nst_numpy.studio.web.controls import Tag, button, checkbox, choice, entry, fresh_id, keep_value, slider
+from nst_numpy.studio.web.controls import Tag, button, checkbox, choice, entry, fresh_id, slider
 from nst_numpy.studio.web.looking import Looking
 from nst_numpy.studio.web.region import paint_region
 from nst_numpy.studio.words import duration, in_words, label_of, sentence
@@ -81,6 +81,7 @@ class Page:
     def __init__(self, session: Session):
         self.session = session
         self._version = session.version
+        self._unfolded = False  # all other settings
         self._at: int | None = None  # the earlier picture that is looked at
         self._pictures: list[str] = []
         self._asked: tuple[Painting | None, int] = (None, -1)  # the picture that was last asked for
@@ -259,11 +260,15 @@ class Page:
             help=help["style_weight"],
             name="style_weight",
         )
-        with Tag("details", classes="more"):
+        with Tag("details", classes="more", open=self._unfolded) as more:
             Tag("summary", "All other settings")
             for name in ADVANCED:
                 self._setting(name, values.get(name), usual)
             button("Back to the defaults", self._defaults, "plain")
+        more.on("toggle", self._set_unfolded, js_handler="(event) => emit(event.target.open)")
+
+    def _set_unfolded(self, event: Any) -> None:
+        self._unfolded = bool(event.args)
 
     def _setting(self, name: str, value: Any, usual: Settings) -> None:
         """The control of a setting, which shows the default where none is chosen."""
@@ -325,18 +330,13 @@ class Page:
             with self._picture.classes("picture").props('role=img aria-label="The picture"'):
                 self._before = Tag("img", classes="before", alt="")
         with Tag("div", classes="views"):
-            by_style = (
-                "(event) => {{ event.target.closest('.easel').style.setProperty('--{}', event.target.value + '%');"
-                " emit(event.target.value); }}"
-            )
+            by_style = "(event) => event.target.closest('.easel').style.setProperty('--{}', event.target.value + '%')"
             for label, variable, least, most in (("Before and after", "cut", 0, 100), ("Zoom", "zoom", 100, 800)):
                 of = fresh_id()
                 with Tag("div", classes="field"):
                     Tag("label", label, for_=of)
                     control = Tag("input", id=of, type="range", min=least, max=most, value=least)
-                    control.on(
-                        "input", partial(keep_value, control), js_handler=by_style.format(variable), throttle=0.1
-                    )
+                    control.on("input", js_handler=by_style.format(variable))
             with Tag("div", classes="field"):
                 self._step_label = Tag("label", "Step", for_="step")
                 with Tag("div", classes="stepper"):
