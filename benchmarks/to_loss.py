@@ -17,13 +17,14 @@ import torch
 
 from nst_numpy import Objective, images, load_weights
 from nst_numpy.optimize import minimize
+from nst_numpy.preconditioner import precondition
 
 
 def ours(objective: Objective, x: np.ndarray, steps: int) -> tuple[float, float, int]:
     """Seconds, the loss, and evaluations."""
     objective(x)  # compiles, and transforms the kernels
     start = time.perf_counter()
-    result = minimize(objective, x, maxiter=steps, bounds=(0, 1), gtol=0, ftol=0)
+    result = minimize(objective, x, maxiter=steps, bounds=(0, 1), gtol=0, ftol=0, precondition=precondition)
     return time.perf_counter() - start, result.fun, result.nfev
 
 

@@ -156,6 +156,7 @@ class State:
 
 
 Evaluate = Callable[[np.ndarray], Point]
+Precondition = Callable[[np.ndarray], np.ndarray]
 Steps = Iterator[tuple[Point, Any]]  # of a method: a point, and what is carried to the next iteration
 Trial = tuple[float, float, float]  # of a line search: a step, φ and its slope there
 
@@ -330,7 +331,14 @@ def adam(
         yield point, (k, m, s)
 
 
-def lbfgs(evaluate: Evaluate, point: Point, carry: Any = None, *, memory: int = 10) -> Steps:
+def lbfgs(
+    evaluate: Evaluate,
+    point: Point,
+    carry: Any = None,
+    *,
+    memory: int = 10,
+    precondition: Precondition | None = None,
+) -> Steps:
     """L-BFGS: Newton's method with an estimate of the inverse Hessian from the last few steps.
 
     Between two points, s = x_{k+1} − x_k and y = ∇f_{k+1} − ∇f_k tell how the gradient changes along s. From the last
@@ -359,6 +367,8 @@ def lbfgs(evaluate: Evaluate, point: Point, carry: Any = None, *, memory: int = 
         What was yielded with this point, to go on from it.
     memory : int
         Number of pairs (s, y) kept: 2 · memory arrays of the size of x.
+    precondition : callable, optional
+        See `two_loop`.
 
     Yields
     ------
@@ -367,16 +377,16 @@ def lbfgs(evaluate: Evaluate, point: Point, carry: Any = None, *, memory: int = 
     pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(carry or (), maxlen=memory)
     del carry  # so that its arrays are free when there are new ones
     while True:
-        direction = point.inward(-point.free(two_loop(point.free(point.gradient), pairs)))
+        direction = point.inward(-point.free(two_loop(point.free(point.gradient), pairs, precondition)))
         slope = dot(point.gradient, direction)
-        # Without pairs the direction is −∇f, whose length says nothing about the right step: begin with a short one.
+        # Without pairs the length of the direction says nothing about the right step: begin with a short one.
         step = 1.0 if pairs else 1 / max(math.sqrt(-slope), 1.0)
         found = line_search(evaluate, point, direction, slope, step) if slope < 0 else None
         del direction  # so that its memory is free
         if found is None:
             if not pairs:
                 return
-            pairs.clear()  # rounding may have spoilt the estimate: once more along −∇f
+            pairs.clear()  # rounding may have spoilt the estimate: once more without it
             continue
         s, y = found.free(found.x - point.x), found.free(found.gradient - point.gradient)
         curvature = dot(s, y)
@@ -386,18 +396,25 @@ def lbfgs(evaluate: Evaluate, point: Point, carry: Any = None, *, memory: int = 
         yield point, tuple(pairs)
 
 
-def two_loop(gradient: np.ndarray, pairs: deque[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
+def two_loop(
+    gradient: np.ndarray, pairs: deque[tuple[np.ndarray, np.ndarray, float]], precondition: Precondition | None = None
+) -> np.ndarray:
     """The product H ∇f of the L-BFGS estimate H of the inverse Hessian with a gradient.
 
     Each pair updates the estimate by H ← Vᵀ H V + ρ s sᵀ, with ρ = 1/(yᵀs) and V = I − ρ y sᵀ. Written out for the last
     m pairs that is a product from the newest V to the oldest, a multiple γ of the identity in the middle, and back: two
     loops over the pairs, 4 m operations on vectors. (Nocedal and Wright 2006, algorithm 7.4 and equation 7.20.)
 
+    Instead of the identity there can be a matrix K that is nearer to the inverse Hessian. Any will do that is symmetric
+    and positive definite, since the updates keep both.
+
     Parameters
     ----------
     gradient : ndarray
     pairs : deque of (s, y, yᵀs)
         Oldest first.
+    precondition : callable, optional
+        `precondition(v)` returns K v.
 
     Returns
     -------
@@ -409,6 +426,8 @@ def two_loop(gradient: np.ndarray, pairs: deque[tuple[np.ndarray, np.ndarray, fl
         alpha = dot(s, q) / curvature
         add(q, -alpha, y)
         alphas.append(alpha)
+    if precondition:
+        q = _preconditioned(q, precondition)
     if pairs:
         _, y, curvature = pairs[-1]
         q *= curvature / dot(y, y)
@@ -416,6 +435,16 @@ def two_loop(gradient: np.ndarray, pairs: deque[tuple[np.ndarray, np.ndarray, fl
         beta = dot(y, q) / curvature
         add(q, alpha - beta, s)
     return q
+
+
+def _preconditioned(v: np.ndarray, precondition: Precondition) -> np.ndarray:
+    """The array K v, checked."""
+    found = np.array(precondition(v), v.dtype, order="C")
+    if found.shape != v.shape:
+        raise ValueError(
+            f"precondition must return an array of the shape of its argument, {v.shape}, found {found.shape}"
+        )
+    return found
 
 
 def line_search(
@@ -564,7 +593,9 @@ def minimize(
         result is that call's, bit for bit, and the callback sees only what comes after. `maxiter` counts from the
         start.
     **options
-        For the method: `memory` for L-BFGS; `learning_rate` for the others, `decay` for momentum, `beta1`, `beta2` and
+        For the method: `memory` and `precondition` for L-BFGS, the latter a function that returns K v for an array v,
+        where K is symmetric, positive definite, and nearer to the inverse Hessian than a multiple of I;
+        `learning_rate` for the others, `decay` for momentum, `beta1`, `beta2` and
         `epsilon` for Adam.
 
     Returns
@@ -613,7 +644,10 @@ def minimize(
         if name not in allowed:
             nearest = did_you_mean(name, [*allowed, "bounds", "maxiter", "gtol", "ftol", "callback"])
             raise TypeError(f"{method} has no option {shown(name)};{nearest} it has {', '.join(allowed)}")
-        if value is not None or name != "learning_rate":
+        if name == "precondition":
+            if value is not None and not callable(value):
+                raise TypeError(f"precondition must be a function, or None, found {shown(value)}")
+        elif value is not None or name != "learning_rate":
             check_number(name, value, **LIMITS[name])
     options = {name: value for name, value in options.items() if value is not None}
     start = _real(x0)

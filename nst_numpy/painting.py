@@ -19,6 +19,7 @@ from nst_numpy.conventions import Convention
 from nst_numpy.conventions.convention import StyleGram, StyleGrams, style_grams
 from nst_numpy.network import VGG
 from nst_numpy.objective import Objective, Term
+from nst_numpy.preconditioner import precondition
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Outcome, Position, Stage, run
 from nst_numpy.settings import STARTS, Settings, Weights
@@ -138,6 +139,7 @@ def paint(
                     bounds=(0, 1) if settings.convention.bounded else None,
                     position=position,
                     save=note if save else None,
+                    **({"precondition": precondition} if settings.optimizer == "lbfgs" else {}),
                     **settings.optimizer_options,
                 )
             return Saved(outcome, record.history, record.frames)
@@ -414,7 +416,19 @@ class Motif:
         return images.load(image, shape=(height, width))
 
     def resized(self, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """The picture at another size; for a circular network, as part of the pattern that it tiles."""
+        """The picture at another size, to go on from.
+
+        If it began as the content image, with what that shows only at the other size: strokes are refined on its
+        details instead of on a blur.
+        """
+        found = self._scaled(x, shape)
+        if isinstance(self.settings.init, str) and self.settings.init == "content":
+            smaller, larger = (images.load(self.content, shape=(s[0], s[1])) for s in (x.shape, shape))
+            found = (found + larger - self._scaled(smaller, shape)).clip(0, 1)
+        return found
+
+    def _scaled(self, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """An image at another size; for a circular network, as part of the pattern that it tiles."""
         if self.network.padding != "circular":
             return _resized(x, shape)
         height, width = shape[:2]

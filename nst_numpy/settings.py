@@ -49,7 +49,7 @@ class Settings:
         to large, each starting from the picture of the previous one: `size=(512, 1024), steps=(100, 20)` ends with a
         short pass at high resolution, `size=(512,)` uses a single size.
     steps : int or sequence of int, optional
-        Maximum number of iterations for each size; 100 by default.
+        Maximum number of iterations for each size; 80 by default.
     content_layers : iterable of str, or mapping of str to float, optional
         Names of layers, or names with weights v_l (else 1); conv3_4 by default. A default layer that the network lacks
         is replaced by the nearest one. (The paper uses conv4_2.)
@@ -95,7 +95,7 @@ class Settings:
     --------
     >>> settings = Settings(size=256, style_weight=1000)
     >>> settings.style_weight, settings.steps, settings.optimizer
-    (1000.0, (100,), 'lbfgs')
+    (1000.0, (80,), 'lbfgs')
     """
 
     convention: Convention
@@ -217,7 +217,7 @@ def _optimizer(
     """The optimizer with its options: those of the convention, if it is the convention's, and then those given."""
     method = convention.optimizer if optimizer is None else optimizer
     check_choice("optimizer", method, METHODS)
-    known = inspect.getfullargspec(METHODS[method]).kwonlyargs
+    known = [name for name in inspect.getfullargspec(METHODS[method]).kwonlyargs if name in LIMITS]
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"optimizer_options must be names with numbers, such as {{'memory': 20}}, found {shown(given)}")
     options = {**(convention.optimizer_options if method == convention.optimizer else {}), **(given or {})}

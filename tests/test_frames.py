@@ -21,6 +21,7 @@ import nst_numpy
 from nst_numpy import Objective, Settings, colors, films, flow, frames, images, losses, minimize, painting, transfer
 from nst_numpy.cli import main
 from nst_numpy.frames import TemporalTerm, transfer_frames
+from nst_numpy.preconditioner import precondition
 
 WEIGHTS = small_vgg(widths=(6, 8), last="conv2_1", dtype=np.float32)
 LAYERS = {"content_layers": ["conv2_1"], "style_layers": ["conv1_1", "conv2_1"]}
@@ -190,7 +191,8 @@ def test_a_frame_by_its_definition(film, keep_colors):
         painted_content, warped, start = (colors.luminance(image) for image in (content, warped, start))
     objective = Objective.from_images(WEIGHTS, painted_content, style, **LAYERS)
     objective = Objective(WEIGHTS, [*objective.terms, TemporalTerm(warped, where, 50.0)])
-    found = minimize(objective, start, bounds=(0, 1), maxiter=4, gtol=0, ftol=0)
+    options = {"bounds": (0, 1), "maxiter": 4, "gtol": 0, "ftol": 0, "precondition": precondition}
+    found = minimize(objective, start, **options)
     x = colors.with_luminance(content, found.x) if keep_colors else found.x
     assert np.array_equal(Image.open(made[1].path), images.to_uint8(x))
     for name, value in made[1].losses.items():

@@ -140,7 +140,8 @@ def test_momentum_takes_back_a_step_that_is_too_large():
     assert result.status == optimize.MAXITER and result.fun < 0.1 * quadratic(np.ones(4))[0]
 
 
-def test_two_loops_are_the_bfgs_matrix():
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_two_loops_are_the_bfgs_matrix(preconditioned):
     """The product H ∇f, with H built as a matrix by the BFGS update (Nocedal and Wright, equation 6.17)."""
     rng = np.random.default_rng(0)
     n = 7
@@ -149,15 +150,48 @@ def test_two_loops_are_the_bfgs_matrix():
     B = B @ B.T + np.eye(n)  # y = B s has yᵀs > 0
     steps = [rng.standard_normal(n) for _ in range(4)]
     gamma = (B @ steps[-1]) @ steps[-1] / np.sum((B @ steps[-1]) ** 2)
-    matrix = gamma * np.eye(n)
+    K = np.eye(n)
+    if preconditioned:
+        K = rng.standard_normal((n, n))
+        K = K @ K.T + np.eye(n)
+    matrix = gamma * K
     for s in steps:
         y = B @ s
         pairs.append((s, y, s @ y))
         V = np.eye(n) - np.outer(y, s) / (s @ y)
         matrix = V.T @ matrix @ V + np.outer(s, s) / (s @ y)
     gradient = rng.standard_normal(n)
-    assert np.allclose(optimize.two_loop(gradient, pairs), matrix @ gradient, rtol=1e-12)
-    assert np.array_equal(optimize.two_loop(gradient, deque()), gradient)
+    precondition = K.__matmul__ if preconditioned else None
+    before = gradient.copy()
+    assert np.allclose(optimize.two_loop(gradient, pairs, precondition), matrix @ gradient, rtol=1e-12)
+    assert np.array_equal(optimize.two_loop(gradient, deque(), precondition), K @ gradient)
+    assert np.array_equal(gradient, before)
+
+
+def test_the_exact_inverse_of_the_hessian_as_preconditioner():
+    """With scale differing from 1 too, since the pairs set that; and within bounds."""
+    curvatures = np.logspace(0, 6, 30)
+    fun = lambda x: (0.5 * float(curvatures @ (x - 0.3) ** 2), curvatures * (x - 0.3))  # noqa: E731
+    kept = np.zeros(30)
+
+    def precondition(v):
+        np.divide(10 * v, curvatures, out=kept)
+        return kept  # not to be changed
+
+    for bounds in (None, (0.4, 1.0), (0, 0.7)):
+        found = minimize(fun, np.full(30, 0.6), bounds=bounds, gtol=1e-9, ftol=0, precondition=precondition)
+        assert found.nit < 12 and np.allclose(found.x, 0.4 if bounds == (0.4, 1.0) else 0.3, atol=1e-8)
+    assert minimize(fun, np.full(30, 0.6), gtol=1e-9, ftol=0).nit > 30
+
+
+def test_a_preconditioner_that_is_none():
+    with pytest.raises(TypeError, match="precondition must be a function, or None, found 3"):
+        minimize(quadratic, np.ones(3), precondition=3)
+    with pytest.raises(ValueError, match=r"shape of its argument, \(3,\), found \(2,\)"):
+        minimize(quadratic, np.ones(3), precondition=lambda v: v[:2])
+    with pytest.raises(TypeError, match="adam has no option 'precondition'"):
+        minimize(quadratic, np.ones(3), "adam", precondition=None)
+    assert minimize(quadratic, np.ones(3), precondition=None).success
 
 
 @pytest.mark.parametrize("step", [1e-3, 0.1, 1.0, 10.0, 1e3])
@@ -803,7 +837,7 @@ def test_of_equal_values_the_last_is_returned():
 def test_every_option_is_tested():
     keywords = {(name, option) for name, f in optimize.METHODS.items() for option in inspect.signature(f).parameters}
     assert {(method, name) for method, name, _ in OPTIONS} == {(m, o) for m, o in keywords if o in optimize.LIMITS}
-    assert {o for _, o in keywords} - {"evaluate", "point", "carry"} == set(optimize.LIMITS)
+    assert {o for _, o in keywords} - {"evaluate", "point", "carry", "precondition"} == set(optimize.LIMITS)
 
 
 @pytest.mark.parametrize(

@@ -196,10 +196,13 @@ def test_coarse_to_fine():
     result = transfer(content, style, **keywords, callback=lambda step, image, _: seen.append((step, image.shape)))
     assert seen == [(k, (75, 150, 3)) for k in range(5)] + [(k + 4, (150, 300, 3)) for k in range(5)]
     assert [losses["size"] for losses in result.history] == [150] * 5 + [300] * 5
-    # The same in two calls: the second from the picture of the first, as the float that the callback sees.
+    # The same in two calls: the second from the picture of the first, as the float that the callback sees, with the
+    # photograph's details.
     last = []
     transfer(content, style, **{**keywords, "size": (150,)}, callback=lambda step, image, _: last.append(image))
-    again = transfer(content, style, **{**keywords, "size": (300,)}, init=last[-1].clip(0, 1))
+    small = images.load(content, shape=(75, 150))
+    init = (images.load(last[-1], 300) + images.load(content) - images.load(small, 300)).clip(0, 1)
+    again = transfer(content, style, **{**keywords, "size": (300,)}, init=init)
     assert np.abs(again.image.astype(int) - result.image).max() <= 1
     # An image as start is not made coarse first.
     again = transfer(content, style, **keywords, init=last[-1].clip(0, 1))
@@ -287,7 +290,7 @@ def test_luminance_keeps_the_colours():
     inside = (result.image.reshape(-1, 3) % 255 != 0).all(axis=1)
     assert inside.mean() > 0.9
     assert np.abs(yiq - expected)[inside][:, 1:].max() < 0.02  # 8 bits, and the coefficients' three digits
-    assert np.abs(yiq - expected)[:, 0].max() > 0.05
+    assert np.abs(yiq - expected)[:, 0].max() > 0.01
 
 
 def test_statistics_change_the_style_image_only():
