@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("content")
     parser.add_argument("style")
     parser.add_argument("--size", type=int, default=512, help="of the longer side, in pixels (default 512)")
-    parser.add_argument("--steps", type=int, default=100, help="of nst_numpy (default 100)")
+    parser.add_argument("--steps", type=int, default=80, help="of nst_numpy (default 80)")
     options = parser.parse_args(arguments)
     pictures = [images.load(path, options.size) for path in (options.content, options.style)]
     x = pictures[0]

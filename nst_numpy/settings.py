@@ -47,7 +47,8 @@ class Settings:
         Longer side of the picture in pixels; 512 by default. If it is one number, the convention adds smaller sizes
         before it: large forms settle there, where steps are cheap. Several numbers are the sizes themselves, from small
         to large, each starting from the picture of the previous one: `size=(512, 1024), steps=(100, 20)` ends with a
-        short pass at high resolution, `size=(512,)` uses a single size.
+        short pass at high resolution, `size=(512,)` uses a single size. If `init` is "content", a larger size also
+        starts with the details that the content image has there.
     steps : int or sequence of int, optional
         Maximum number of iterations for each size; 80 by default.
     content_layers : iterable of str, or mapping of str to float, optional

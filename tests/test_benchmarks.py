@@ -14,6 +14,7 @@ from drawing import picture, size_of, small_vgg
 from PIL import Image
 
 from nst_numpy import images, save_weights
+from nst_numpy.run import Stage
 
 ROOT = Path(__file__).parents[1]
 
@@ -126,6 +127,32 @@ def test_pictures(program, tmp_path, capsys):
     assert pictures.correlation(x, x) == pytest.approx(1) and pictures.correlation(1 - x, x) == pytest.approx(-1)
     with pytest.raises(SystemExit, match="2"):
         pictures.main([str(tmp_path), str(tmp_path / "out"), "--networks", "real"])
+
+
+def test_curvature(program, tmp_path, capsys, monkeypatch):
+    """Of ½ Σ c (x − p)² per pixel, with c = 8 along gray and 2 along color, at every wavelength."""
+    curvature = program("curvature")
+
+    class Motif:
+        def __init__(self, *images):
+            pass
+
+        def stage(self, size, steps):
+            rng = np.random.default_rng(0)
+            self.x, p, shape = rng.random((24, 36, 3)), rng.random((24, 36, 3)), (24, 36, 3)
+            along = lambda v: 2 * v + 6 * v.mean(axis=2, keepdims=True)  # noqa: E731
+            value = lambda x: 0.5 * float(np.sum((x - p) * along(x - p)))  # noqa: E731
+            return Stage(lambda x: (value(x), along(x - p) + 1e-3 * np.sin(1e3 * x), {}), shape, steps)
+
+        def start(self, shape):
+            return self.x
+
+    monkeypatch.setattr(curvature, "Motif", Motif)
+    monkeypatch.setattr(curvature, "FIRST", 0)
+    curvature.main(["a.jpg", "b.jpg", "--steps", "6"])
+    gray, color = (line.split()[2:] for line in capsys.readouterr().out.splitlines()[1:3])
+    assert np.allclose([float(cell) for cell in gray], 1, atol=0.1)
+    assert np.allclose([float(cell) for cell in color], 0.25, atol=0.1)
 
 
 def test_textures(program, tmp_path, capsys, monkeypatch):
