@@ -595,8 +595,7 @@ def minimize(
     **options
         For the method: `memory` and `precondition` for L-BFGS, the latter a function that returns K v for an array v,
         where K is symmetric, positive definite, and nearer to the inverse Hessian than a multiple of I;
-        `learning_rate` for the others, `decay` for momentum, `beta1`, `beta2` and
-        `epsilon` for Adam.
+        `learning_rate` for the others, `decay` for momentum, `beta1`, `beta2` and `epsilon` for Adam.
 
     Returns
     -------

@@ -4,8 +4,6 @@ import numpy as np
 
 from nst_numpy.backends.threads import one_blas_thread
 
-__all__ = ["precondition"]
-
 CELLS = 8, 32  # pixels
 
 
@@ -63,7 +61,7 @@ def hats(n: int, k: int, dtype: np.dtype) -> np.ndarray:
     >>> U.shape, (U @ U.T).sum(axis=1).round(6).tolist()  # it leaves what is uniform as it is
     ((5, 3), [1.0, 1.0, 1.0, 1.0, 1.0])
     """
-    tops = np.arange(-(-(n - 1) // k) + 1)
+    tops = np.arange((n - 1) / k + 1)  # the last one is the last pixel, or beyond
     U = np.maximum(0, 1 - np.abs(np.arange(n)[:, None] / k - tops)).astype(dtype)
     scaled: np.ndarray = U / np.sqrt(U.sum(axis=0))
     return scaled

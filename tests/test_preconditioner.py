@@ -67,6 +67,7 @@ def test_float32_and_blas_threads():
             found.append(precondition(v))
     assert found[0].dtype == np.float32 and np.array_equal(*found)
     assert np.allclose(found[0], precondition(v.astype(float)), rtol=0, atol=1e-5)
+    assert hats(9, 4, v.dtype).dtype == np.float32
 
 
 @pytest.mark.parametrize("init", ["content", "noise"])
