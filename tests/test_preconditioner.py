@@ -74,9 +74,9 @@ def test_float32_and_blas_threads():
 def test_a_painting_gets_further_with_it(init):
     settings = Settings(size=(96,), init=init, weights=load_weights("vgg19-mini"))
     motif = Motif(samples.portrait(), samples.swirling_night(128), settings)
-    stage = motif.stage(96, 20)
+    stage = motif.stage(96, 30)
     start, losses = motif.start(stage.shape), []
     for K in (None, precondition):
-        losses.append(minimize(stage.function, start, bounds=(0, 1), maxiter=20, gtol=0, ftol=0, precondition=K).fun)
+        losses.append(minimize(stage.function, start, bounds=(0, 1), maxiter=30, gtol=0, ftol=0, precondition=K).fun)
     print(f"from {init}: {losses[0]:.4g} without, {losses[1]:.4g} with the preconditioner")
-    assert losses[1] < 0.95 * losses[0]
+    assert losses[1] < 0.97 * losses[0]
