@@ -7,6 +7,7 @@ gray waves of 8 to 16 pixels, is that part's product with y over its square, bot
 """
 
 import argparse
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -44,39 +45,28 @@ def main(arguments: list[str] | None = None) -> None:
     products, squares = (np.zeros((2, len(BANDS) - 1)) for _ in range(2))
     last: list[np.ndarray] = []
 
-    def note(intermediate_result: OptimizeResult) -> None:
-        x, jac = (np.array(a, float) for a in (intermediate_result.x, intermediate_result.jac))
-        if last and intermediate_result.nit > FIRST:
-            for part, (s, y) in enumerate(zip(spectra(x - last[0]), spectra(jac - last[1]), strict=True)):
-                for total, values in ((products, (s.conj() * y).real), (squares, np.abs(s) ** 2)):
-                    total[part] += np.bincount(band.ravel(), values.sum(axis=2).ravel(), len(BANDS) - 1)
-        last[:] = x, jac
+    def measure(x: np.ndarray, jac: np.ndarray) -> None:
+        for part, (s, y) in enumerate(zip(spectra(x - last[0]), spectra(jac - last[1]), strict=True)):
+            for total, values in ((products, (s.conj() * y).real), (squares, np.abs(s) ** 2)):
+                total[part] += np.bincount(band.ravel(), values.sum(axis=2).ravel(), len(BANDS) - 1)
 
-    start, losses = motif.start(stage.shape), []
-    for K, callback in ((None, note), (precondition, None)):
-        curve: list[float] = []
+    def note(losses: list[float], now: OptimizeResult) -> None:
+        losses.append(now.fun)
+        if losses is plain:
+            x, jac = now.x.astype(float), now.jac.astype(float)
+            if now.nit > FIRST:
+                measure(x, jac)
+            last[:] = x, jac
 
-        def both(intermediate_result: OptimizeResult, curve=curve, callback=callback) -> None:
-            curve.append(intermediate_result.fun)
-            if callback:
-                callback(intermediate_result)
-
-        minimize(
-            stage.function,
-            start,
-            bounds=(0, 1) if settings.convention.bounded else None,
-            maxiter=options.steps,
-            gtol=0,
-            ftol=0,
-            precondition=K,
-            callback=both,
-        )
-        losses.append(curve)
+    plain: list[float] = []
+    preconditioned: list[float] = []
+    start, usual = motif.start(stage.shape), {"bounds": (0, 1), "maxiter": options.steps, "gtol": 0, "ftol": 0}
+    for losses, K in ((plain, None), (preconditioned, precondition)):
+        minimize(stage.function, start, precondition=K, callback=partial(note, losses), **usual)
     curvature = products / squares
     print("wavelength, pixels   " + "".join(f"{f'{a:.0f}–{b}':>9}" for a, b in pairwise(BANDS)))
     for name, row in zip(("gray", "color"), curvature / curvature[0].max(), strict=True):
         print(f"curvature, {name:<10}" + "".join(f"{value:9.2f}" for value in row))
-    plain, preconditioned = losses
     reached = next((k for k, loss in enumerate(preconditioned) if loss <= plain[-1]), None)
     print(f"loss after {len(plain) - 1} steps: {plain[-1]:.4g}; with the preconditioner {preconditioned[-1]:.4g},")
     print(f"and {plain[-1]:.4g} after {reached} steps" if reached else "and never as low as that")

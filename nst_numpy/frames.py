@@ -27,7 +27,7 @@ from nst_numpy.checkpoints import checksum
 from nst_numpy.console import console
 from nst_numpy.flow import Flow, dis, flicker, valid, warp
 from nst_numpy.painting import GramCache, load_network, paint
-from nst_numpy.settings import STARTS, Settings
+from nst_numpy.settings import Settings
 from nst_numpy.signals import Interrupts, interruptible
 from nst_numpy.validation import check_choice, check_number, checked, warn
 
@@ -252,8 +252,7 @@ class _Job:
     def _shared(self) -> tuple[str, str]:
         """What all frames depend on, and what else those do that follow one."""
         settings, network = self.settings, self.network
-        named = isinstance(settings.init, str) and settings.init in STARTS
-        start = None if named else images.load(settings.init)
+        start = None if settings.named_start else images.load(settings.init)
         arrays = [self.styles, network.convolutions, network.mean, network.scale, start]
         of_network = [network.pooling, network.padding, network.backend_name]
         flow = getattr(self.flow, "__qualname__", type(self.flow).__name__)

@@ -22,7 +22,7 @@ from nst_numpy.objective import Objective, Term
 from nst_numpy.preconditioner import precondition
 from nst_numpy.result import TransferResult
 from nst_numpy.run import Losses, Outcome, Position, Stage, run
-from nst_numpy.settings import STARTS, Settings, Weights
+from nst_numpy.settings import Settings, Weights
 from nst_numpy.signals import interruptible
 from nst_numpy.topology import reduction
 from nst_numpy.validation import check_number, checked, warn
@@ -317,13 +317,13 @@ class Motif:
 
     def settings_with(self, every: int, tiles: dict[int, int | None]) -> dict[str, Any]:
         """All names and numbers that the result depends on, for a checkpoint. The number of threads changes nothing."""
-        network, init = self.network, self.settings.init
+        network = self.network
         described = self.settings.to_dict() | {
             "pooling": network.pooling,
             "padding": network.padding,
             "backend": network.backend_name,
             "dtype": str(network.dtype),
-            "init": init if isinstance(init, str) and init in STARTS else "an image",
+            "init": self.settings.named_start or "an image",
             "every": every,
             "nst_numpy": nst_numpy.__version__,
         }
@@ -422,8 +422,8 @@ class Motif:
         details instead of on a blur.
         """
         found = self._scaled(x, shape)
-        if isinstance(self.settings.init, str) and self.settings.init == "content":
-            smaller, larger = (images.load(self.content, shape=(s[0], s[1])) for s in (x.shape, shape))
+        if self.settings.named_start == "content":
+            smaller, larger = _resized(self.content, x.shape), _resized(self.content, shape)
             found = (found + larger - self._scaled(smaller, shape)).clip(0, 1)
         return found
 
@@ -436,8 +436,7 @@ class Motif:
 
     def start(self, shape: tuple[int, ...]) -> np.ndarray:
         """The picture to start from, with its fraction of white noise."""
-        init, noise = self.settings.init, self.settings.init_noise
-        named = init if isinstance(init, str) and init in STARTS else None
+        named, noise = self.settings.named_start, self.settings.init_noise
         if named == "noise":
             named, noise = "gray", 1.0
         if named == "gray":
@@ -445,7 +444,7 @@ class Motif:
         elif named:
             picture = _resized({"content": self.content, "style": self.styles[0]}[named], shape)
         else:
-            picture, _ = _load("init", init, shape=(shape[0], shape[1]))
+            picture, _ = _load("init", self.settings.init, shape=(shape[0], shape[1]))
         if noise:
             rng, deviation = np.random.default_rng(self.settings.seed), self.settings.convention.noise
             if deviation is None:

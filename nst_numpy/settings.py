@@ -185,6 +185,11 @@ class Settings:
             object.__setattr__(self, name, value)  # frozen from here on
 
     @property
+    def named_start(self) -> str | None:
+        """The start, if it is one of those with a name; None if it is an image."""
+        return self.init if isinstance(self.init, str) and self.init in STARTS else None
+
+    @property
     def largest(self) -> int:
         """Longer side of the finished picture, in pixels."""
         return self.size[-1] if isinstance(self.size, tuple) else self.size
@@ -198,7 +203,7 @@ class Settings:
         if isinstance(self.size, tuple):
             return list(self.size)
         sizes, shorter = [max(height, width)], min(height, width)
-        if isinstance(self.init, str) and self.init in STARTS:
+        if self.named_start:
             while len(sizes) < self.convention.pyramid and shorter // 2 ** (len(sizes) - 1) >= 2 * COARSEST:
                 sizes.insert(0, sizes[-1] // 2 ** len(sizes))
         return sizes

@@ -284,13 +284,13 @@ def test_several_styles():
 
 def test_luminance_keeps_the_colours():
     content = np.random.default_rng(0).random((40, 32, 3)) * 0.3 + 0.35  # nothing is clipped
-    result = transfer(content, STYLE, **QUICK, keep_colors="luminance")
+    result = transfer(content, STYLE, **{**QUICK, "steps": 60}, keep_colors="luminance")
     yiq = np.array([colorsys.rgb_to_yiq(*pixel) for pixel in result.image.reshape(-1, 3) / 255])
     expected = np.array([colorsys.rgb_to_yiq(*pixel) for pixel in content.reshape(-1, 3)])
     inside = (result.image.reshape(-1, 3) % 255 != 0).all(axis=1)
     assert inside.mean() > 0.9
     assert np.abs(yiq - expected)[inside][:, 1:].max() < 0.02  # 8 bits, and the coefficients' three digits
-    assert np.abs(yiq - expected)[:, 0].max() > 0.01
+    assert np.abs(yiq - expected)[:, 0].max() > 0.05
 
 
 def test_statistics_change_the_style_image_only():
